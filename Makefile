@@ -1,0 +1,39 @@
+# make repro: set up and run the experiment · make test: set up and test · make check: lint and types
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHONWARNINGS = ignore
+
+.PHONY: repro test check bench clean
+
+repro: .venv/installed
+	@dvc repro
+	@echo
+	@cat report/table.md
+	@echo
+	@echo "The report: $(CURDIR)/report/index.html"
+
+test: .venv/installed-dev
+	@PYTHONWARNINGS= pytest -n 2
+
+check: .venv/installed-dev
+	@ruff check .
+	@ruff format --check .
+	@mypy
+
+bench: .venv/installed-dev
+	@python -m bench
+
+clean:
+	rm -rf .venv data metrics report
+
+.venv/installed: requirements.txt requirements-core.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; exit(f"Python 3.11 or newer is needed, this is {v[0]}.{v[1]}") if v < (3, 11) else None'
+	@test -d .venv || $(PYTHON) -m venv .venv
+	@echo "installing the requirements into .venv (some minutes, once)"
+	@pip install --quiet --requirement requirements.txt
+	@touch $@
+
+.venv/installed-dev: .venv/installed requirements-dev.txt
+	@pip install --quiet --requirement requirements-dev.txt
+	@touch $@

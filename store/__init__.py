@@ -1,0 +1,10 @@
+"""HDF5 in files of known kinds: one writer and one reader for features, one pair for the rest."""
+
+from store.errors import StoreError
+from store.features import Features
+from store.files import File, read, save
+from store.kinds import KINDS
+from store.shard import Plan
+from store.writer import FeatureWriter
+
+__all__ = ["KINDS", "FeatureWriter", "Features", "File", "Plan", "StoreError", "read", "save"]

@@ -1,0 +1,62 @@
+"""Read a feature store: memory-mapped blocks of its shards, every block checked once.
+
+Nothing needs the whole array in RAM: `block` and `take` turn the rows asked for into float32.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from store.errors import StoreError
+from store.files import REMEDY, read
+from store.shard import open_shard, shard_path
+
+
+class Features:
+    """The vectors of one dataset by one backbone, in index order.
+
+    row: int64 [image], row of each image in the index (images that could not be read are not here).
+    split: uint8 [image], which of `splits` each image is in. id: uint8 [image, 16].
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the store at `path`. Raises StoreError, naming the file, when it is not sound."""
+        with read(path / "features.h5", "store") as file:
+            rows, summaries, attrs = file["shard_rows"], file["shard_crc32"], file.attrs
+        self.path = path
+        self.dataset: str = attrs["dataset"]
+        self.backbone: str = attrs["backbone"]
+        self.splits: list[str] = attrs["splits"]
+        self.dim: int = attrs["dim"]
+        self._start = np.concatenate([[0], np.cumsum(rows)])
+        self._shards = [open_shard(shard_path(path, number)) for number in range(len(rows))]
+        for shard, summary in zip(self._shards, summaries, strict=True):
+            if shard.summary() != summary:
+                raise StoreError(f"{shard.path}: damaged, or not of this features.h5: {REMEDY}")
+        self.row = np.concatenate([shard.row for shard in self._shards])
+        self.split = np.concatenate([shard.split for shard in self._shards])
+        self.id = np.concatenate([shard.id for shard in self._shards])
+
+    def __len__(self) -> int:
+        return int(self._start[-1])
+
+    def block(self, start: int, stop: int) -> np.ndarray:
+        """Rows start..stop as float32 [image, dim]."""
+        out = np.empty((stop - start, self.dim), np.float32)
+        for shard, first, end in zip(self._shards, self._start, self._start[1:], strict=False):
+            low, high = max(start, first), min(stop, end)
+            if low < high:
+                shard.check(np.arange(low - first, high - first))
+                out[low - start : high - start] = shard.features[low - first : high - first]
+        return out
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """The `rows` (int [image], any order) as float32 [image, dim]."""
+        out = np.empty((len(rows), self.dim), np.float32)
+        number_of = np.searchsorted(self._start, rows, side="right") - 1
+        for number in np.unique(number_of):
+            here = number_of == number
+            local = rows[here] - self._start[number]
+            self._shards[number].check(local)
+            out[here] = self._shards[number].features[local]
+        return out

@@ -1,0 +1,110 @@
+"""The kinds of file in the store: what lies in each, on which axes, with which meaning.
+
+The file is the interface: a reader in another language needs this table and HDF5, nothing else.
+Every file carries its kind and version; a reader refuses what it does not know.
+"""
+
+from typing import NamedTuple
+
+
+class Array(NamedTuple):
+    """One array of a kind: its dtype ("str" is UTF-8 of fixed length), named axes and meaning."""
+
+    dtype: str
+    axes: str
+    meaning: str
+
+
+class Kind(NamedTuple):
+    """One kind of file. A name with `*` stands for one array a setting (`0/assignment`, ...)."""
+
+    version: int
+    place: str
+    arrays: dict[str, Array]
+    attributes: tuple[str, ...]
+
+
+KINDS: dict[str, Kind] = {
+    "index": Kind(
+        1,
+        "data/images/<dataset>.h5",
+        {
+            "name": Array("str", "image", "name of the image below the dataset's root"),
+            "digest": Array("uint8", "image 16", "BLAKE2b-128 of the image's bytes"),
+            "split": Array("uint8", "image", "which of `splits` the image is in"),
+        },
+        ("dataset", "splits", "n_classes"),
+    ),
+    "labels": Kind(
+        1,
+        "data/labels/<dataset>.h5",
+        {"label": Array("int32", "image", "class of the image, -1 where none is known")},
+        ("dataset", "classes"),
+    ),
+    "features": Kind(
+        1,
+        "data/features/<dataset>/<backbone>/shard-*.h5",
+        {
+            "features": Array("float16", "image dim", "the vectors, contiguous, uncompressed"),
+            "id": Array("uint8", "image 16", "digest of the image that the vector belongs to"),
+            "row": Array("int64", "image", "row of the image in the index"),
+            "split": Array("uint8", "image", "which of `splits` the image is in"),
+            "readable": Array("uint8", "image", "0 where the image could not be read"),
+            "done": Array("uint8", "block", "1 once a block of rows is stored"),
+            "crc32": Array("uint32", "block", "checksum of each block of rows"),
+        },
+        ("dataset", "backbone", "encoder", "dim", "splits", "shard", "block"),
+    ),
+    "store": Kind(
+        1,
+        "data/features/<dataset>/<backbone>/features.h5",
+        {
+            "shard_rows": Array("int64", "shard", "number of rows in each shard"),
+            "shard_crc32": Array("uint32", "shard", "checksum over a shard's checksums"),
+        },
+        ("dataset", "backbone", "encoder", "dim", "splits"),
+    ),
+    "pca": Kind(
+        1,
+        "data/pca/<dataset>/<backbone>.h5",
+        {
+            "mean": Array("float64", "dim", "mean of the images that were fitted on"),
+            "components": Array("float64", "component dim", "unit rows, by falling variance"),
+            "variance": Array("float64", "component", "variance along each component"),
+        },
+        ("dataset", "backbone", "normalize", "whiten", "images"),
+    ),
+    "clusters": Kind(
+        1,
+        "data/clusters/<dataset>/<backbone>/<run>.h5",
+        {
+            "row": Array("int64", "image", "row of the image in the index"),
+            "split": Array("uint8", "image", "which of `splits` the image is in"),
+            "k": Array("int32", "setting", "number of clusters"),
+            "dims": Array("int32", "setting", "number of leading components; 0: no projection"),
+            "mean": Array("float64", "dim", "of the PCA that the clusters were fitted in"),
+            "components": Array("float64", "component dim", "the leading ones that are needed"),
+            "variance": Array("float64", "component", "variance along each"),
+            "*/assignment": Array("int32", "seed image", "cluster of each image"),
+            "*/distance": Array("float32", "seed image", "distance to the own cluster's centroid"),
+            "*/centroids": Array("float32", "seed cluster dim", "the centroids"),
+            "*/inertia": Array(
+                "float64", "seed", "sum of squared distances over the fitted images"
+            ),
+            "*/iterations": Array("int32", "seed", "Lloyd iterations of the kept start"),
+        },
+        (
+            *("dataset", "backbone", "run", "fitted_on"),
+            *("metric", "normalize", "whiten", "seeds", "splits"),
+        ),
+    ),
+}
+
+
+def markdown() -> str:
+    """The table of kinds for the README (a test holds the README to it)."""
+    lines = ["| kind | place | arrays |", "|---|---|---|"]
+    for name, kind in KINDS.items():
+        arrays = ", ".join(f"`{key}` {a.dtype} [{a.axes}]" for key, a in kind.arrays.items())
+        lines.append(f"| {name} | `{kind.place}` | {arrays} |")
+    return "\n".join(lines)

@@ -1,0 +1,71 @@
+"""Images from wherever they lie: one file here reads one dataset, `folder` anyone's own pictures.
+
+    spec = {"from": "folder", "root": "~/Pictures/birds", "tree": "class"}
+    listing = list_images(spec)
+    read = open_images(spec)
+    picture = decode(read(listing.names[0]))
+
+`from:` names the reader. Every reader also takes `splits: [a, b]` (keep only these),
+`train: [a, b]` (these, merged, are the split `train` that clusters are fitted on) and
+`classes: 20` (expect so many).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from images import _splits
+from images._digest import digest
+from images._listing import ImagesError, Listing, Opener, Raw, Stater
+from images._spec import Reader, parse, reader, readers
+from images.decode import decode
+
+__all__ = [
+    "ImagesError",
+    "Listing",
+    "Raw",
+    "Reader",
+    "decode",
+    "digest",
+    "list_images",
+    "open_images",
+    "reader",
+    "readers",
+    "stat_images",
+]
+
+
+def list_images(spec: Mapping[str, Any]) -> Listing:
+    """All images that a dataset's description names; downloads a published set on first use.
+
+    Equal files, equal listing: neither locale, nor system, nor the order within a folder counts.
+
+    Raises:
+        ImagesError: a wrong description, or files that are not there or not as they should be.
+    """
+    module, options = parse(spec)
+    listing = _splits.apply(module.list_images(**options), spec)
+    # A reader's own mistake, not the user's: the index would mix images up.
+    assert len(listing.names) == len(listing.splits) == len(listing.labels)
+    assert len(set(listing.names)) == len(listing.names), "image names must be unique"
+    return listing
+
+
+def open_images(spec: Mapping[str, Any]) -> Opener:
+    """A thread-safe function from an image's name to its bytes or its uint8 array.
+
+    Cheap to make for images that are files; a packed set is read into memory (STL-10: mapped).
+    """
+    module, options = parse(spec)
+    opener: Opener = module.open_images(**options)
+    return opener
+
+
+def stat_images(spec: Mapping[str, Any]) -> Stater:
+    """A function from an image's name to (bytes, mtime in ns), to see what changed without reading.
+
+    It gives None for the images of a packed set, which have no files of their own. What a file is
+    read as depends on the reader's options too: compare only under an equal `spec`.
+    """
+    module, options = parse(spec)
+    stater: Stater = module.stat_images(**options)
+    return stater

@@ -1,0 +1,39 @@
+"""What every reader gives back: which images there are, in which split, with which label."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+class ImagesError(Exception):
+    """Something is wrong with the user's images or their description.
+
+    One line: what was found, what was expected, what to do.
+    """
+
+
+Raw = bytes | np.ndarray
+"""An encoded image file's bytes, or a uint8 array [height, width] or [height, width, 3]."""
+
+Opener = Callable[[str], Raw]
+"""Reads one image by its name. Thread-safe; raises ImagesError."""
+
+Stater = Callable[[str], tuple[int, int] | None]
+"""(size in bytes, time of last change in ns) of one image's file; None where it has none."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One collection of images, in the order of its index."""
+
+    names: list[str]
+    """[image] Unique, '/'-separated names, relative to the collection."""
+    splits: list[str]
+    """[image] The split of each image."""
+    labels: np.ndarray
+    """int32 [image] Index into `classes`; -1 = none."""
+    classes: list[str]
+    """[class] Class names in label order; empty for a collection without labels."""
+    n_classes: int
+    """How many classes are expected; 0 = nobody said."""

@@ -1,0 +1,80 @@
+"""What may be said of the splits and classes of any reader: `splits`, `train`, `classes`."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Any
+
+from images._listing import ImagesError, Listing
+
+# The index holds a split as one byte.
+MOST_SPLITS = 255
+
+
+def apply(listing: Listing, spec: Mapping[str, Any]) -> Listing:
+    """Keep `splits`, merge the splits of `train` under that name, expect `classes`; in this order.
+
+    A split called `train` has to come of it, for clusters are fitted on it and nothing may stand in
+    for it unsaid: a test split that is silently the training split has spoilt results before.
+    """
+    if "splits" in spec:
+        listing = _keep(listing, _words(listing, "splits", spec["splits"]))
+    if "train" in spec:
+        listing = _merge(listing, _words(listing, "train", spec["train"]))
+    found = sorted(set(listing.splits))
+    if "train" not in found:
+        raise ImagesError(
+            f"no split called train; found: {_few(found)}; name those to fit on, "
+            f"e.g. train: [{found[-1]}]"
+        )
+    if len(found) > MOST_SPLITS:
+        raise ImagesError(
+            f"{len(found)} splits, at most {MOST_SPLITS} can be; found: {_few(found)}; "
+            "are these classes? then say tree: class"
+        )
+    if "classes" in spec:
+        n = spec["classes"]
+        if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+            raise ImagesError(f"classes: must be a whole number of at least 1; found {n!r}")
+        listing = replace(listing, n_classes=n)
+    return listing
+
+
+def _words(listing: Listing, option: str, value: object) -> list[str]:
+    found = sorted(set(listing.splits))
+    if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
+        raise ImagesError(
+            f"{option}: must be a list of splits, e.g. {option}: [{found[0]}]; found {value!r}"
+        )
+    for word in value:
+        if word not in found:
+            close = get_close_matches(word, found, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {_few(found)}"
+            raise ImagesError(f"{option}: there is no split called {word}; {hint}")
+    return value
+
+
+def _keep(listing: Listing, splits: list[str]) -> Listing:
+    kept = [i for i, split in enumerate(listing.splits) if split in splits]
+    return replace(
+        listing,
+        names=[listing.names[i] for i in kept],
+        splits=[listing.splits[i] for i in kept],
+        labels=listing.labels[kept],
+    )
+
+
+def _merge(listing: Listing, splits: list[str]) -> Listing:
+    if "train" in listing.splits and "train" not in splits:
+        raise ImagesError(
+            f"train: [{', '.join(splits)}] would be mixed with the split already called train; "
+            f"say train: [train, {', '.join(splits)}] to merge them, or leave it out with splits: "
+            f"[{', '.join(sorted(set(listing.splits) - {'train'}))}]"
+        )
+    return replace(
+        listing, splits=["train" if split in splits else split for split in listing.splits]
+    )
+
+
+def _few(words: list[str]) -> str:
+    return ", ".join(words[:8]) + (f" and {len(words) - 8} more" if len(words) > 8 else "")

@@ -1,0 +1,121 @@
+"""Vectors that may not fit in memory: anything with a length, a width, `block` and `take`.
+
+A feature store is one; an array, a split, a projection and a cache are the views below. Every
+kernel reads its vectors through this, tile by tile, so one function serves RAM, disk and GPU.
+"""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+
+class Rows(Protocol):
+    """float32 vectors [image, dim] that are read in parts."""
+
+    @property
+    def dim(self) -> int: ...
+    def __len__(self) -> int: ...
+
+    def block(self, start: int, stop: int) -> np.ndarray:
+        """Rows start..stop as float32 [image, dim]."""
+        ...
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """The `rows` (int [image], any order) as float32 [image, dim]."""
+        ...
+
+
+class ArrayRows:
+    """An array [image, dim] as Rows."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = np.ascontiguousarray(array, np.float32)
+        self.dim: int = array.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def block(self, start: int, stop: int) -> np.ndarray:
+        return self.array[start:stop]
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        return self.array[rows]
+
+
+class Subset:
+    """Some of the rows (int64 [image], rising), such as those of one split."""
+
+    def __init__(self, rows: Rows, index: np.ndarray) -> None:
+        self._rows, self._index = rows, index
+        self.dim: int = rows.dim
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def block(self, start: int, stop: int) -> np.ndarray:
+        index = self._index[start:stop]
+        if len(index) and index[-1] - index[0] + 1 == len(index):  # one piece: no gathering
+            return self._rows.block(int(index[0]), int(index[-1]) + 1)
+        return self._rows.take(index)
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        return self._rows.take(self._index[rows])
+
+
+class Basis(NamedTuple):
+    """What is done to a vector before it is clustered: x → (x/|x| - mean) components, scaled.
+
+    mean: float64 [dim]; components: float64 [component, dim], unit rows by falling variance;
+    variance: float64 [component]; normalize: divide by the L2 norm first; whiten: scale each
+    component to unit variance.
+    """
+
+    mean: np.ndarray
+    components: np.ndarray
+    variance: np.ndarray
+    normalize: bool
+    whiten: bool
+
+    def project(self, x: np.ndarray, dims: int) -> np.ndarray:
+        """float32 [image, dim] → [image, dims]; dims 0: normalised if wanted, not projected."""
+        if self.normalize:
+            # A vector of zeros has no direction: it stays where it is.
+            x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), np.float32(1e-12))
+        if not dims:
+            return x
+        matrix = self.components[:dims]
+        if self.whiten:
+            floor = self.variance[0] * 1e-10  # a direction without variance is noise, not signal
+            matrix = matrix / np.sqrt(np.maximum(self.variance[:dims], floor))[:, None]
+        shift = matrix @ self.mean
+        return x @ matrix.T.astype(np.float32) - shift.astype(np.float32)
+
+
+class Reduced:
+    """Rows seen through a basis, with `dims` leading components (0: all dims, unprojected)."""
+
+    def __init__(self, rows: Rows, basis: Basis, dims: int) -> None:
+        self._rows, self._basis, self._dims = rows, basis, dims
+        self.dim: int = dims or rows.dim
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def block(self, start: int, stop: int) -> np.ndarray:
+        return self._basis.project(self._rows.block(start, stop), self._dims)
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        return self._basis.project(self._rows.take(rows), self._dims)
+
+
+TILE = 8192  # rows a kernel holds at once; fixed, so that no setting can change a sum's order
+
+
+def cached(rows: Rows, memory_gb: float) -> Rows:
+    """The rows in RAM if they fit in `memory_gb` (1e9 bytes), else as they are."""
+    if len(rows) * rows.dim * 4 > memory_gb * 1e9:
+        return rows
+    array = np.empty((len(rows), rows.dim), np.float32)
+    for start in range(0, len(rows), TILE):
+        array[start : start + TILE] = rows.block(start, min(start + TILE, len(rows)))
+    return ArrayRows(array)

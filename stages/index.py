@@ -1,0 +1,102 @@
+"""List a dataset's images with the digest of their bytes, their split, and, apart, their labels."""
+
+import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+import images
+import store
+from stages import count_cores, read_params, run
+
+
+def main(dataset: str, index: Path, labels: Path) -> None:
+    """List the images of a dataset: names, digests and splits to INDEX, labels to LABELS.
+
+    DATASET is a key of `datasets` in params.yaml. This stage looks at the images each time that it
+    is asked; a file is read again only when its size or time has changed, and nothing downstream
+    runs again unless an image came, went or changed.
+    """
+    spec = read_params(f"datasets.{dataset}")
+    if index.exists() and "root" in spec and not Path(spec["root"]).expanduser().exists():
+        # A second clone has what `dvc pull` brought, not the pictures: everything else still works.
+        print(f"index: {spec['root']} is not here; {index} stays as it is", file=sys.stderr)
+        return
+    listing = images.list_images(spec)
+    digests = _digests(spec, listing.names, index.with_suffix(".seen.npz"))
+    splits = sorted(set(listing.splits), key=lambda name: (name != "train", name))
+    split = np.array([splits.index(name) for name in listing.splits], np.uint8)
+    store.save(
+        index,
+        "index",
+        {"name": np.array(listing.names, object), "digest": digests, "split": split},
+        {"dataset": dataset, "splits": splits, "n_classes": listing.n_classes},
+    )
+    store.save(
+        labels,
+        "labels",
+        {"label": listing.labels.astype(np.int32)},
+        {"dataset": dataset, "classes": list(listing.classes)},
+    )
+    parts = ", ".join(f"{name} {np.sum(split == s)}" for s, name in enumerate(splits))
+    twins = len(digests) - len(np.unique(digests, axis=0))
+    print(f"index: {len(split)} images ({parts}), {listing.n_classes} classes, {twins} twins")
+
+
+def _digests(spec: dict, names: list[str], seen_path: Path) -> np.ndarray:
+    """uint8 [image, 16]. Files of known size and time are not read again; what is remembered lies
+    beside the index, in no out: times are this machine's affair."""
+    read, stat = images.open_images(spec), images.stat_images(spec)
+    seen = _load_seen(seen_path, spec)
+    digests = np.empty((len(names), 16), np.uint8)
+    stats = np.zeros((len(names), 2), np.int64)
+
+    def look(i: int) -> None:
+        found = stat(names[i])
+        known = seen.get(names[i])
+        if found is not None and known is not None and known[0] == found:
+            digest = known[1]
+        else:
+            digest = images.digest(read(names[i]))
+        digests[i] = np.frombuffer(digest, np.uint8)
+        stats[i] = found or (-1, -1)
+
+    with ThreadPoolExecutor(count_cores()) as pool:
+        work = pool.map(look, range(len(names)))
+        for _ in tqdm(work, "index", len(names), disable=None, unit="img"):
+            pass
+    if len(names) and (stats[:, 0] >= 0).any():
+        _save_seen(seen_path, spec, names, stats, digests)
+    return digests
+
+
+def _load_seen(path: Path, spec: dict) -> dict[str, tuple[tuple[int, int], bytes]]:
+    try:
+        with np.load(path) as file:
+            if file["spec"] != json.dumps(spec, sort_keys=True):
+                return {}  # what is read of a file may hang on it
+            names = file["name"].tolist()
+            stats, digests = file["stat"].tolist(), file["digest"]
+    except (OSError, ValueError, KeyError):
+        return {}  # it only saves time
+    return {
+        name.decode(): ((size, time), digest.tobytes())
+        for name, (size, time), digest in zip(names, stats, digests, strict=True)
+    }
+
+
+def _save_seen(
+    path: Path, spec: dict, names: list[str], stats: np.ndarray, digests: np.ndarray
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part.npz")
+    name, said = np.array([n.encode() for n in names]), json.dumps(spec, sort_keys=True)
+    np.savez(part, spec=said, name=name, stat=stats, digest=digests)
+    part.replace(path)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,47 @@
+"""Fit a full PCA to the training images of one feature store."""
+
+from pathlib import Path
+
+import numpy as np
+
+import store
+from cluster.pca import fit_pca
+from cluster.rows import Subset
+from stages import Runtime, Section, run, torch_device
+
+
+class Params(Section):
+    normalize: bool  # divide each vector by its L2 norm first
+    whiten: bool  # scale each component to unit variance when projecting
+
+
+def main(features: Path, pca: Path, params: Params, runtime: Runtime) -> None:
+    """Fit the components of the split `train` of the store FEATURES and write them to PCA.
+
+    Its leading components serve every smaller number of dims, every split and every other dataset
+    of the same backbone.
+    """
+    found = store.Features(features)
+    train = np.flatnonzero(found.split == found.splits.index("train"))
+    rows = Subset(found, train)
+    device = torch_device(runtime.device)
+    basis = fit_pca(rows, normalize=params.normalize, whiten=params.whiten, device=device)
+    store.save(
+        pca,
+        "pca",
+        {"mean": basis.mean, "components": basis.components, "variance": basis.variance},
+        {
+            "dataset": found.dataset,
+            "backbone": found.backbone,
+            "normalize": params.normalize,
+            "whiten": params.whiten,
+            "images": len(rows),
+        },
+    )
+    share = np.cumsum(basis.variance) / basis.variance.sum()
+    half, most = (int(np.searchsorted(share, part)) + 1 for part in (0.5, 0.9))
+    print(f"pca: {half} components hold half of the variance, {most} hold nine tenths")
+
+
+if __name__ == "__main__":
+    run(main)

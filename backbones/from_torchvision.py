@@ -1,0 +1,39 @@
+"""Networks of torchvision with its own weights.
+
+But: only the last linear layer is cut off. Cutting the whole classifier, as is often done, also
+drops the LayerNorm that ConvNeXt's features are trained to pass through.
+"""
+
+from pathlib import Path
+
+import torch
+from torch.nn import Identity, Linear, Module, Sequential
+
+import backbones.cpu_torchvision  # noqa: F401  before torchvision
+from backbones import Encoder
+from backbones.engine import encoder
+from backbones.row import Backbone, BackboneError
+from backbones.weights import fetch
+
+
+def load(row: Backbone, device: str) -> Encoder:
+    """See backbones.load."""
+    return encoder(build(row, fetch(row)), row, device)
+
+
+def build(row: Backbone, weights: Path | None) -> Module:
+    """Normalised float32 [image, 3, size, size] → [image, dim]; weights None = untrained."""
+    from torchvision.models import get_model
+
+    network = get_model(row.model, weights=None, **row.options)
+    if weights is not None:
+        network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    for name in ("fc", "classifier", "head", "heads"):
+        part = getattr(network, name, None)
+        if isinstance(part, Linear):
+            setattr(network, name, Identity())
+            return network
+        if isinstance(part, Sequential) and isinstance(part[-1], Linear):
+            setattr(network, name, part[:-1])
+            return network
+    raise BackboneError(f"{row.name}: found no last linear layer in {row.model} to cut off")

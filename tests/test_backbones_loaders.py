@@ -1,0 +1,138 @@
+"""Each loader on a small untrained file in the format it is published in: every tensor arrives."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import backbones.cpu_torchvision  # noqa: F401  before timm
+from backbones import (
+    Backbone,
+    BackboneError,
+    from_open_clip,
+    from_package,
+    from_timm,
+    from_torchvision,
+    load,
+    row,
+    weights,
+)
+
+TINY_CLIP = {
+    "embed_dim": 24,
+    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 8},
+    "text_cfg": {"context_length": 8, "vocab_size": 50, "width": 32, "heads": 1, "layers": 1},
+}
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+def same(left: torch.nn.Module, right: torch.nn.Module, size: int) -> bool:
+    pixels = torch.randn(2, 3, size, size)
+    with torch.inference_mode():
+        return torch.equal(left.eval()(pixels), right.eval()(pixels))
+
+
+def test_timm_takes_all_but_the_classifier(tmp_path: Path) -> None:
+    import timm
+
+    found = row("timm_vit_small_patch16_224")
+    theirs = timm.create_model(found.model)
+    save_file(theirs.state_dict(), tmp_path / "model.safetensors")
+    theirs.reset_classifier(0)
+    assert same(from_timm.build(found, tmp_path / "model.safetensors"), theirs, 224)
+
+
+def test_timm_fits_dinov2s_position_embedding_to_the_size_of_the_row(tmp_path: Path) -> None:
+    import timm
+
+    found = row("dinov2_vits14")
+    theirs = timm.create_model(found.model)
+    assert theirs.pos_embed.shape[1] == 1 + 37 * 37
+    save_file(theirs.state_dict(), tmp_path / "model.safetensors")
+    ours = from_timm.build(found, tmp_path / "model.safetensors")
+    assert ours.pos_embed.shape[1] == 1 + 16 * 16
+    for name, tensor in ours.state_dict().items():
+        assert name == "pos_embed" or torch.equal(tensor, theirs.state_dict()[name])
+
+
+def test_timm_refuses_a_file_that_lacks_a_tensor(tmp_path: Path) -> None:
+    import timm
+
+    found = replace(row("timm_resnet50"), model="resnet18.a1_in1k")
+    state = timm.create_model(found.model).state_dict()
+    del state["layer1.0.bn1.running_var"]
+    torch.save(state, tmp_path / "net.pth")
+    with pytest.raises(RuntimeError, match=r"Missing key.*layer1\.0\.bn1\.running_var"):
+        from_timm.build(found, tmp_path / "net.pth")
+
+
+def test_dinov3_is_read_at_its_class_token_not_at_timms_average() -> None:
+    with torch.device("meta"):
+        assert from_timm.build(row("dinov3_vits16"), None).global_pool == "token"
+
+
+def test_torchvision_takes_all_but_the_last_linear_layer(tmp_path: Path) -> None:
+    from torchvision.models import convnext_tiny
+
+    found = replace(row("convnext_small"), model="convnext_tiny")
+    theirs = convnext_tiny()
+    torch.save(theirs.state_dict(), tmp_path / "net.pth")
+    theirs.classifier[2] = torch.nn.Identity()
+    assert same(from_torchvision.build(found, tmp_path / "net.pth"), theirs, 64)
+
+
+@pytest.mark.parametrize("name", ["clip_vit_b_32", "laion2b_vit_b_16"])
+def test_open_clip_gives_the_embedding_its_encode_image_gives(name: str, tmp_path: Path) -> None:
+    import open_clip
+
+    found = replace(row(name), options=TINY_CLIP)
+    theirs = open_clip.create_model(found.model, **TINY_CLIP)
+    save_file(theirs.state_dict(), tmp_path / "open_clip_model.safetensors")
+    ours = from_open_clip.build(found, tmp_path / "open_clip_model.safetensors")
+    pixels = torch.randn(2, 3, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(ours.eval()(pixels), theirs.eval().encode_image(pixels))
+
+
+def test_openais_clips_have_openais_activation() -> None:
+    from open_clip.transformer import QuickGELU
+
+    def quick(name: str) -> bool:
+        network = from_open_clip.build(replace(row(name), options=TINY_CLIP), None)
+        return any(isinstance(module, QuickGELU) for module in network.modules())
+
+    assert quick("clip_vit_b_32")
+    assert not quick("laion2b_vit_b_32")
+
+
+def test_a_package_that_holds_another_network_is_refused() -> None:
+    lite0, lite1 = row("efficientnet_lite0"), row("efficientnet_lite1")
+    with pytest.raises(BackboneError, match=r"efficientnet_lite0: tensor \d+ of .* expects"):
+        from_package.build(lite0, weights.place(lite1))
+
+
+@pytest.mark.parametrize("found", [row("timm_resnet50"), row("clip_rn50")], ids=lambda it: it.name)
+def test_an_output_nobody_knows_is_refused(found: Backbone) -> None:
+    build = {"timm": from_timm.build, "open_clip": from_open_clip.build}[found.loader]
+    with pytest.raises(BackboneError, match=f"{found.name}: no output 'logits'; expected"):
+        build(replace(found, output="logits"), None)
+
+
+def test_pixels_are_the_picture_itself() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    features = load("pixels")(images)
+    assert features.dtype == np.float32
+    assert np.array_equal(features.reshape(images.shape) * 255, images)
+
+
+def test_an_unknown_loader_is_refused_with_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backbones.row", lambda _: replace(row("pixels"), loader="jax"))
+    with pytest.raises(BackboneError, match=r"no loader called 'jax'; found: .*open_clip"):
+        load("pixels")

@@ -143,11 +143,13 @@ def _first_mistake(error: pydantic.ValidationError, model: type[Section], path: 
 
 def torch_device(wanted: str) -> str:
     """What `runtime.device` means here: `auto` is the GPU when torch sees one."""
+    if wanted == "cpu":
+        return wanted
     import torch
 
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted != "cpu" and not torch.cuda.is_available():
+    if not torch.cuda.is_available():
         raise StageError(
             f"{PARAMS}: runtime.device is {wanted}, but torch sees no GPU: set auto or cpu"
         )

@@ -108,20 +108,29 @@ class FeatureWriter:
         with h5py.File(partial, "w") as file:
             put(file, "store", "shard_rows", rows)
             put(file, "store", "shard_crc32", crcs)
-            for name, tail, dtype in (
-                ("features", (self.plan.dim,), np.float16),
-                ("id", (16,), np.uint8),
-                ("row", (), np.int64),
-                ("split", (), np.uint8),
-            ):
-                layout = h5py.VirtualLayout((int(rows.sum()), *tail), dtype)
-                for part, start in zip(self._parts, np.cumsum(rows) - rows, strict=True):
-                    count = len(part.plan.id)
-                    source = h5py.VirtualSource(part.final.name, name, (count, *tail), dtype)
-                    layout[start : start + count] = source
-                file.create_virtual_dataset(name, layout)
+            sources = [(part.final.name, len(part.plan.id)) for part in self._parts]
+            _join(file, "features", sources, (self.plan.dim,), np.float16)
+            _join(file, "id", sources, (16,), np.uint8)
+            _join(file, "row", sources, (), np.int64)
+            _join(file, "split", sources, (), np.uint8)
             seal(file, "store", self.plan.attrs())
         publish(partial, path)
+
+
+def _join(
+    file: h5py.File, name: str, sources: list[tuple[str, int]], tail: tuple[int, ...], dtype: type
+) -> None:
+    """One virtual dataset over the array `name` of the shards (file name, number of rows)."""
+    total = h5py.h5s.create_simple((sum(count for _, count in sources), *tail))
+    plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plist.set_obj_track_times(False)  # h5py's own create_virtual_dataset would write the time
+    start = 0
+    for shard, count in sources:
+        there, here = h5py.h5s.create_simple((count, *tail)), total.copy()
+        here.select_hyperslab((start, *(0 for _ in tail)), (count, *tail))
+        plist.set_virtual(here, shard.encode(), name.encode(), there)
+        start += count
+    h5py.h5d.create(file.id, name.encode(), h5py.h5t.py_create(np.dtype(dtype)), total, plist)
 
 
 def _copy(known: Known, part: Part) -> None:

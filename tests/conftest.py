@@ -1,0 +1,77 @@
+"""A project folder of its own for each test: params.yaml, and stages run as a user runs them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+class Project:
+    """A folder with a params.yaml; `stage` runs one stage in it, in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+        self.params["runtime"]["device"] = "cpu"
+
+    def write_params(self) -> None:
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(self.params))
+
+    def start(self, name: str, *arguments: str) -> subprocess.Popen[str]:
+        self.write_params()
+        return subprocess.Popen(
+            [sys.executable, "-m", f"stages.{name}", *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def stage(self, name: str, *arguments: str) -> str:
+        """Run a stage that has to work; what it printed."""
+        process = self.start(name, *arguments)
+        out, error = process.communicate()
+        assert process.returncode == 0, error
+        return out + error
+
+    def refusal(self, name: str, *arguments: str) -> str:
+        """Run a stage that has to refuse; the one line in which it does."""
+        process = self.start(name, *arguments)
+        _, error = process.communicate()
+        assert process.returncode == 1, error
+        lines = error.strip().splitlines()
+        assert len(lines) == 1, error
+        assert lines[0].startswith(f"{name}: ")
+        return lines[0]
+
+    def index(self, dataset: str) -> str:
+        return self.stage(
+            "index", dataset, f"data/images/{dataset}.h5", f"data/labels/{dataset}.h5"
+        )
+
+    def embed_arguments(self, dataset: str, backbone: str) -> tuple[str, ...]:
+        return (
+            backbone,
+            f"data/images/{dataset}.h5",
+            f"data/features/{dataset}/{backbone}",
+            f"data/unreadable/{dataset}/{backbone}.csv",
+            f"metrics/{dataset}/{backbone}.embed.json",
+        )
+
+    def embed(self, dataset: str, backbone: str = "pixels") -> str:
+        return self.stage("embed", *self.embed_arguments(dataset, backbone))
+
+    def store(self, dataset: str, backbone: str = "pixels") -> Path:
+        return self.folder / "data/features" / dataset / backbone
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)

@@ -45,7 +45,7 @@ def read_output(tf: Any, row: Backbone, folder: Path) -> Read:
 
 def _of_call(row: Backbone, module: Any) -> Read:
     if not callable(module):
-        found = ", ".join(module.signatures)
+        found = ", ".join(sorted(module.signatures))
         raise BackboneError(
             f"{row.name}: the module cannot be called; take a signature as model: {found}"
         )

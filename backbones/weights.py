@@ -73,7 +73,7 @@ def check(row: Backbone, path: Path) -> None:
                 f"to fetch it again, or correct {where} if the publisher really changed it"
             )
     if not locked and len(row.sha256 or "") < 64:
-        _record(row.name, found)
+        _write_lock({**read_lock(), row.name: found})
 
 
 def read_lock() -> dict[str, str]:
@@ -84,8 +84,14 @@ def read_lock() -> dict[str, str]:
     return dict(line.split(": ", 1) for line in lines if line and not line.startswith("#"))
 
 
-def _record(name: str, sha256: str) -> None:
-    entries = {**read_lock(), name: sha256}
+def forget(name: str) -> None:
+    """Take a digest out of zoo.lock again: its file turned out not to be one of weights."""
+    entries = read_lock()
+    if entries.pop(name, None):
+        _write_lock(entries)
+
+
+def _write_lock(entries: dict[str, str]) -> None:
     text = (
         "# sha256 of weights whose publisher states none, as first downloaded. Commit this file.\n"
     )

@@ -1,6 +1,7 @@
 """Files of weights: looked for, fetched, and held to their sha256. No test here needs a network."""
 
 import hashlib
+import importlib
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import backbones
 from backbones import Backbone, BackboneError, load, row, weights
 from backbones.download import download
 
@@ -189,3 +191,21 @@ def test_weights_that_would_run_code_are_refused(
     with pytest.raises(BackboneError, match=r"mobilenet_v2: does not load \(UnpicklingError"):
         load("mobilenet_v2")
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_file_that_does_not_load_is_not_remembered(
+    mine: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sign-in page saved under the name of the weights must not become what later files are
+    held to."""
+
+    def load(row: Backbone, device: str) -> None:
+        weights.fetch(row)
+        raise BackboneError("no weights in it")
+
+    loader = type("Loader", (), {"load": staticmethod(load)})
+    monkeypatch.setattr(backbones, "row", lambda name: replace(mine, loader="timm"))
+    monkeypatch.setattr(importlib, "import_module", lambda name: loader)
+    with pytest.raises(BackboneError, match="no weights in it"):
+        backbones.load("mine")
+    assert weights.read_lock() == {}

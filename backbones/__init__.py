@@ -37,19 +37,19 @@ def load(name: str, device: str = "cpu") -> Encoder:
     if not (here / f"from_{backbone.loader}.py").exists():
         known = ", ".join(sorted(path.stem[5:] for path in here.glob("from_*.py")))
         raise BackboneError(f"{name}: no loader called {backbone.loader!r}; found: {known}")
-    known = weights.read_lock()
+    remembered = weights.read_lock()
     try:
         loader = importlib.import_module(f"backbones.from_{backbone.loader}")
         return loader.load(backbone, device)
     except BackboneError:
-        if name not in known:  # a sign-in page saved under the file's name is no first download
+        if name not in remembered:  # a sign-in page saved under the file's name is no first download
             weights.forget(name)
         raise
     except ImportError as error:
         raise BackboneError(f"{name}: {error}; pip install -r requirements.txt") from error
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        if name not in known:
+        if name not in remembered:
             weights.forget(name)
         raise BackboneError(
             f"{name}: does not load ({reason}); is it the file of this row?"

@@ -130,7 +130,8 @@ def _is_for_users(error: Exception) -> bool:
 
 
 def _first_mistake(error: pydantic.ValidationError, model: type[Section], path: str) -> str:
-    mistake = error.errors()[0]
+    # A misspelt key is also a missing one: the key that is there says what is wrong.
+    mistake = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     key = ".".join([path, *(str(step) for step in mistake["loc"])])
     more = f" (and {len(error.errors()) - 1} more)" if len(error.errors()) > 1 else ""
     if mistake["type"] == "extra_forbidden":

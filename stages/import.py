@@ -72,7 +72,9 @@ def main(name: str, index: Path, labels: Path, features: Path) -> None:
             raise StageError(
                 f"{params.features}: row {start + bad[0]} is NaN, infinite or beyond float16"
             )
-        writer.put(np.arange(start, start + len(block)), block)
+        rows = np.arange(start, start + len(block))
+        missing = np.isin(rows, writer.todo)
+        writer.put(rows[missing], block[missing])
     writer.finish()
     names = (
         ids.astype(str) if ids is not None else np.array([f"{i:08d}" for i in range(len(digests))])

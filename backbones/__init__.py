@@ -42,7 +42,9 @@ def load(name: str, device: str = "cpu") -> Encoder:
         loader = importlib.import_module(f"backbones.from_{backbone.loader}")
         return loader.load(backbone, device)
     except BackboneError:
-        if name not in remembered:  # a sign-in page saved under the file's name is no first download
+        if (
+            name not in remembered
+        ):  # a sign-in page saved under the file's name is no first download
             weights.forget(name)
         raise
     except ImportError as error:

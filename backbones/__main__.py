@@ -3,6 +3,7 @@
 Imports neither torch nor TensorFlow: the files are located by the rules of their places.
 """
 
+import argparse
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -13,10 +14,13 @@ from backbones import saved_models, weights
 from backbones.row import Backbone, BackboneError, names, row
 
 
-def main(arguments: list[str]) -> int:
+def main() -> int:
     """The exit status: 0, or 1 for a name that is not in the zoo."""
+    parser = argparse.ArgumentParser("python -m backbones", description=__doc__)
+    parser.add_argument("name", nargs="*", help="show these rows whole")
+    asked = parser.parse_args().name
     try:
-        print("\n\n".join(sheet(row(name)) for name in arguments) or listing())
+        print("\n\n".join(sheet(row(name)) for name in asked) or listing())
     except BackboneError as error:
         print(error, file=sys.stderr)
         return 1
@@ -58,4 +62,4 @@ def _where(backbone: Backbone) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What the stage `report` draws: tables, curves, sheets of images, and the page around them."""

@@ -1,0 +1,36 @@
+"""Which clustering is shown: chosen without labels."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import store
+from stages.page.settings import Setting, headlines
+
+
+def best(settings: Sequence[Setting]) -> Setting | None:
+    """The highest mean silhouette on `train` among the first settings of one backbone's runs.
+
+    Runs that were fitted on the dataset itself go first; without silhouettes it is the first run.
+    One backbone and first settings only: silhouettes in other spaces do not compare, raw pixels
+    easily have the highest, and so have fewer dims.
+    """
+    train = [s for s in headlines(settings) if s.split == "train"]
+    candidates = [s for s in train if s.own] or train
+    if not candidates:
+        return None
+    return max(candidates, key=lambda s: _or_lowest(s.mean["silhouette"]))
+
+
+def seed_of_lowest_inertia(file: store.File, setting: int) -> int:
+    """The position of that seed in a file of kind clusters."""
+    return int(file[f"{setting}/inertia"].argmin())
+
+
+def place(folder: Path, s: Setting) -> Path:
+    """The file of kind clusters that a setting is of."""
+    return folder / s.dataset / s.backbone / f"{s.run}.h5"
+
+
+def _or_lowest(value: float) -> float:
+    return -2.0 if math.isnan(value) else value

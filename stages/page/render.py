@@ -1,0 +1,34 @@
+"""The page itself: one file, no address in it, everything that users named escaped."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from stages.page.examples import Shown
+from stages.page.section import Section
+
+
+def page(parts: Sequence[Section], shown: Shown) -> str:
+    """The HTML of all datasets."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2").render(
+        datasets=parts,
+        lede=_lede(parts),
+        per_cluster=shown.per_cluster,
+        side=shown.side,
+    )
+
+
+def _lede(parts: Sequence[Section]) -> str:
+    named = f"{len(parts)} datasets" if len(parts) > 1 else parts[0].name
+    return (
+        f"Frozen backbones, clustered and compared on {named}. "
+        "Click the head of a column to sort by it."
+    )

@@ -1,0 +1,91 @@
+"""All that the page says of one dataset."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from stages.page import table
+from stages.page.examples import Sheet
+from stages.page.figures import Figure
+from stages.page.settings import Setting, headlines
+
+
+class Table(NamedTuple):
+    """A table of one split; `all`: the same with every setting, where there are more."""
+
+    title: str
+    caption: str
+    split: str
+    columns: list[table.Column]
+    spread: list[bool]  # which columns have a ±
+    rows: list[table.Row]
+    all: "Table | None"
+
+
+@dataclass(frozen=True)
+class Section:
+    id: str
+    name: str
+    facts: str
+    unreadable: list[str]
+    tables: list[Table]
+    charts: list[Figure]
+    sheets: list[Sheet]
+
+
+def tables(settings: Sequence[Setting]) -> list[Table]:
+    """A table a split, train first."""
+    splits = sorted({s.split for s in settings}, key=lambda name: (name != "train", name))
+    out = []
+    for split in splits:
+        everything = [s for s in settings if s.split == split]
+        first = headlines(everything)
+        whole = _table(everything, split, None) if len(everything) > len(first) else None
+        out.append(_table(first, split, whole))
+    return out
+
+
+def _table(settings: list[Setting], split: str, whole: Table | None) -> Table:
+    n = sorted({len(s.seeds) for s in settings})
+    over = "One seed" if n == [1] else f"Mean ± sd over {' or '.join(map(str, n))} seeds"
+    fitted = "the clusters were fitted on these images" if split == "train" else (
+        "the clusters were fitted on train and applied to these images")  # fmt: skip
+    others = sorted({s.fitted_on for s in settings if not s.own})
+    if others:
+        fitted += f" (of runs from {', '.join(others)}: on the images there)"
+    scale = " ACC to ARI and stability × 100." if any(s.labelled for s in settings) else (
+        " Stability × 100.")  # fmt: skip
+    first = " The first setting of each run." if whole else ""
+    caption = f"{over}; {fitted}.{scale}{first} Shaded: the highest."
+    shown = table.columns(settings)
+    rows = table.rows(settings, shown)
+    spread = [any(row.cells[at].sd for row in rows) for at in range(len(shown))]
+    return Table(f"Scores on {split}", caption, split, shown, spread, rows, whole)
+
+
+def facts(settings: Sequence[Setting]) -> str:
+    """How many images there are, and labels."""
+    most: dict[str, Setting] = {}
+    for s in settings:
+        if s.split not in most or s.images > most[s.split].images:
+            most[s.split] = s
+    total, known = (sum(getattr(s, what) for s in most.values()) for what in ("images", "labelled"))
+    counts = " · ".join(f"{s.images:,} {name}" for name, s in most.items())
+    labels = {0: "no labels: label-free scores only", total: "all labelled"}
+    backbones = len({s.backbone for s in settings})
+    many = f"{backbones} backbone{'s' * (backbones > 1)}"
+    return f"{counts} images · {labels.get(known, f'{known:,} labelled')} · {many}"
+
+
+def unreadable(folder: Path, dataset: str) -> list[str]:
+    """A line for each backbone that could not read some images (stage embed lists them)."""
+    out = []
+    for path in sorted((folder / dataset).glob("*.csv")):
+        with path.open(newline="") as file:
+            n = sum(1 for _ in csv.DictReader(file))
+        if n:
+            images = "1 image" if n == 1 else f"{n:,} images"
+            out.append(f"{path.stem}: {images} could not be read and took no part.")
+    return out

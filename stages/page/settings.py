@@ -1,0 +1,78 @@
+"""The tables of stage `evaluate`, summed up: one entry a run, setting and split, over its seeds."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from cluster.spread import mean_sd
+from stages import StageError
+
+COUNTS = ("setting", "k", "dims", "dim", "images", "labelled")
+KEYS = ("dataset", "backbone", "run", "fitted_on", *COUNTS, "split")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What one setting of one run scored on one split.
+
+    setting: its number in the run, the first is the run's headline; dim: the width of what was
+    clustered, dims or, where that is 0 (no projection), the features'. mean and sd, by score,
+    over `seeds`; nan where a score does not exist.
+    """
+
+    dataset: str
+    backbone: str
+    run: str
+    fitted_on: str
+    setting: int
+    k: int
+    dims: int
+    dim: int
+    images: int
+    labelled: int
+    split: str
+    seeds: tuple[int, ...]
+    mean: dict[str, float]
+    sd: dict[str, float]
+
+    @property
+    def own(self) -> bool:
+        """Fitted on the dataset itself, not assigned to the clusters of another."""
+        return self.fitted_on == self.dataset
+
+
+def read_settings(folder: Path) -> list[Setting]:
+    """All settings in folder/DATASET/BACKBONE.csv, in order. StageError if there are none."""
+    paths = sorted(folder.glob("*/*.csv"))
+    if not paths:
+        raise StageError(f"{folder}: no scores (*/*.csv); the stage evaluate has not run")
+    return [setting for path in paths for setting in _read(path)]
+
+
+def headlines(settings: Iterable[Setting]) -> list[Setting]:
+    """The first setting of each run."""
+    return [s for s in settings if s.setting == 0]
+
+
+def _read(path: Path) -> list[Setting]:
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    missing = [key for key in (*KEYS, "seed") if rows and key not in rows[0]]
+    if missing:
+        raise StageError(f"{path}: has no column {missing[0]}; write it anew with `dvc repro`")
+    return [_sum_up(list(group)) for _, group in groupby(rows, lambda row: [row[k] for k in KEYS])]
+
+
+def _sum_up(rows: list[dict[str, str]]) -> Setting:
+    first = rows[0]
+    scores = [name for name in first if name not in KEYS and name != "seed"]
+    found = {name: mean_sd([float(row[name] or "nan") for row in rows]) for name in scores}
+    return Setting(
+        **{key: first[key] for key in KEYS if key not in COUNTS},  # type: ignore[arg-type]
+        **{key: int(first[key]) for key in COUNTS},  # type: ignore[arg-type]
+        seeds=tuple(int(row["seed"]) for row in rows),
+        mean={name: mean for name, (mean, _) in found.items()},
+        sd={name: sd for name, (_, sd) in found.items()},
+    )

@@ -1,0 +1,105 @@
+"""Example images of clusters: the nearest to the centre and the furthest from it."""
+
+import base64
+import io
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from images import ImagesError, Raw, decode, digest
+
+SMALL = 32  # pixels; smaller pictures keep every pixel, and the page enlarges them
+
+
+class Pick(NamedTuple):
+    """A cluster, its number of images, and which images to show (int [image])."""
+
+    cluster: int
+    size: int
+    nearest: np.ndarray
+    furthest: np.ndarray
+
+
+class Tile(NamedTuple):
+    """One image: its name, and a data address, or "" with the reason why it is not shown.
+
+    small: it has fewer pixels than the page gives it.
+    """
+
+    name: str
+    source: str
+    reason: str
+    small: bool
+
+
+class Card(NamedTuple):
+    cluster: int
+    size: int
+    nearest: list[Tile]
+    furthest: list[Tile]
+
+
+def pick(assignment: np.ndarray, distance: np.ndarray, shown: int, per_cluster: int) -> list[Pick]:
+    """Which images to show, of at most `shown` clusters.
+
+    assignment: int [image]; distance: float [image] to the own centre. Of more clusters those
+    are taken that lie evenly between the largest and the smallest. Nearest first, furthest first;
+    no image twice.
+    """
+    order = np.lexsort((distance, assignment))  # stable: equal distances in index order
+    clusters, first, size = np.unique(assignment[order], return_index=True, return_counts=True)
+    by_size = np.argsort(-size, kind="stable")
+    at = np.linspace(0, len(by_size) - 1, min(shown, len(by_size))).round().astype(int)
+    out = []
+    for c in by_size[at].tolist():
+        members = order[first[c] : first[c] + size[c]]
+        nearest, rest = members[:per_cluster], members[per_cluster:]
+        out.append(Pick(int(clusters[c]), int(size[c]), nearest, rest[::-1][:per_cluster]))
+    return out
+
+
+def draw(
+    picks: list[Pick],
+    names: np.ndarray,
+    digests: np.ndarray,
+    read: Callable[[str], Raw],
+    side: int,
+) -> list[Card]:
+    """The picked images (rows of `names` and `digests`, those of the index) as small pictures."""
+
+    def tile(row: int) -> Tile:
+        name = str(names[row])
+        try:
+            raw = read(name)
+            if digest(raw) != digests[row].tobytes():
+                return Tile(name, "", "changed since it was indexed", False)
+            picture = decode(raw)
+            return Tile(name, thumbnail(picture, side), "", min(picture.size) < side)
+        except (ImagesError, OSError):
+            return Tile(name, "", "not on this machine, or not readable", False)
+
+    return [
+        Card(
+            chosen.cluster,
+            chosen.size,
+            [tile(row) for row in chosen.nearest.tolist()],
+            [tile(row) for row in chosen.furthest.tolist()],
+        )
+        for chosen in picks
+    ]
+
+
+def is_empty(cards: list[Card]) -> bool:
+    """Whether not one image could be shown."""
+    return not any(tile.source for card in cards for tile in card.nearest + card.furthest)
+
+
+def thumbnail(picture: Image.Image, side: int) -> str:
+    """The centre square of an RGB picture, `side` pixels or its own size, as a data address."""
+    side = min(side, *picture.size)
+    square = ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    square.save(out, "WEBP", lossless=side <= SMALL, quality=80, method=4)
+    return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode()

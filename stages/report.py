@@ -1,0 +1,55 @@
+"""One page that compares backbones and methods and shows the clusters."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from stages import Section, read_params, run
+from stages.page import ablations, examples, figures, section, table
+from stages.page.render import page
+from stages.page.settings import headlines, read_settings
+
+
+class Params(Section):
+    images_per_cluster: Annotated[int, Field(ge=1)]  # nearest to the centre, and as many furthest
+    clusters_shown: Annotated[int, Field(ge=0)]  # a dataset; 0: no sheet of images
+    thumbnail: Annotated[int, Field(ge=16)]  # pixels
+
+
+def main(
+    scores: Path, clusters: Path, images: Path, unreadable: Path, report: Path, params: Params
+) -> None:
+    """Compare all tables in SCORES; write index.html, table.md, by_k.csv and by_dims.csv to REPORT.
+
+    The page needs nothing but itself. It shows images of each backbone's best clustering in
+    CLUSTERS, chosen without labels; IMAGES tells which they are, and they are opened as
+    `datasets` of params.yaml says. UNREADABLE lists what a backbone could not read.
+    """
+    settings = read_settings(scores)
+    shown = examples.Shown(params.clusters_shown, params.images_per_cluster, params.thumbnail)
+    specs, parts = read_params("datasets") or {}, []
+    backbones = sorted({s.backbone for s in settings})
+    for number, name in enumerate(dict.fromkeys(s.dataset for s in settings)):
+        here, id = [s for s in settings if s.dataset == name], f"d{number}"
+        index, spec = images / f"{name}.h5", specs.get(name)
+        parts.append(
+            section.Section(
+                id,
+                name,
+                section.facts(here),
+                section.unreadable(unreadable, name),
+                section.tables(here),
+                figures.ablation_figures(here, backbones, id),
+                examples.sheets(here, clusters, index, spec, shown, backbones, id),
+            )
+        )
+    report.mkdir(parents=True, exist_ok=True)
+    (report / "index.html").write_text(page(parts, shown), encoding="utf-8")
+    (report / "table.md").write_text(table.markdown(headlines(settings)), encoding="utf-8")
+    ablations.write(report / "by_k.csv", ablations.by_k(settings), "k")
+    ablations.write(report / "by_dims.csv", ablations.by_dims(settings), "dims")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from store.errors import StoreError
-from store.files import REMEDY, read
-from store.shard import open_shard, shard_path
+from store.files import read
+from store.shard import ANEW, open_shard, shard_path
 
 
 class Features:
@@ -32,7 +32,9 @@ class Features:
         self._shards = [open_shard(shard_path(path, number)) for number in range(len(rows))]
         for shard, summary in zip(self._shards, summaries, strict=True):
             if shard.summary() != summary:
-                raise StoreError(f"{shard.path}: damaged, or not of this features.h5: {REMEDY}")
+                raise StoreError(
+                    f"{shard.path}: damaged, or of another run than features.h5: {ANEW}"
+                )
         self.row = np.concatenate([shard.row for shard in self._shards])
         self.split = np.concatenate([shard.split for shard in self._shards])
         self.id = np.concatenate([shard.id for shard in self._shards])
@@ -41,8 +43,9 @@ class Features:
         return int(self._start[-1])
 
     def block(self, start: int, stop: int) -> np.ndarray:
-        """Rows start..stop as float32 [image, dim]."""
-        out = np.empty((stop - start, self.dim), np.float32)
+        """Rows start..stop as float32 [image, dim]; a stop beyond the last row means the last."""
+        stop = min(stop, len(self))
+        out = np.empty((max(0, stop - start), self.dim), np.float32)
         for shard, first, end in zip(self._shards, self._start, self._start[1:], strict=False):
             low, high = max(start, first), min(stop, end)
             if low < high:
@@ -51,7 +54,9 @@ class Features:
         return out
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        """The `rows` (int [image], any order) as float32 [image, dim]."""
+        """The `rows` (int [image], any order) as float32 [image, dim]; IndexError past the end."""
+        if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
+            raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(self)}")
         out = np.empty((len(rows), self.dim), np.float32)
         number_of = np.searchsorted(self._start, rows, side="right") - 1
         for number in np.unique(number_of):

@@ -6,7 +6,6 @@ refused by name and never read as data.
 """
 
 import json
-import os
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,60 +16,70 @@ from typing import Any
 import h5py
 import numpy as np
 
+from store.compose import add_array, composed
+from store.disk import replacing
 from store.errors import StoreError
-from store.kinds import KINDS
+from store.kinds import KINDS, Array
 
 Attributes = Mapping[str, str | int | float | bool | list[str] | list[int]]
+
+REMEDY = "remove it and run `dvc repro`, or fetch a sound copy with `dvc pull`"
 
 
 def save(path: Path, kind: str, arrays: Mapping[str, np.ndarray], attrs: Attributes) -> None:
     """Write `arrays` and `attrs` as a file of `kind`, atomically: a killed writer leaves no file.
 
     Strings are given as arrays of dtype object or `<U`. Raises StoreError when an array is missing,
-    unknown or of another dtype than `store.kinds` says.
+    unknown or of another dtype than `store.kinds` says, when another process writes the same file,
+    or when the disk is full.
     """
-    part = path.with_name(path.name + ".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(part, "w") as file:
-        for name, array in arrays.items():
-            put(file, kind, name, np.asarray(array))
+    with replacing(path) as descriptor, composed(descriptor) as file:
+        for name in sorted(arrays):
+            put(file, kind, name, np.asarray(arrays[name]))
         seal(file, kind, attrs)
-    publish(part, path)
 
 
-def publish(part: Path, path: Path) -> None:
-    """Make a finished `.part` durable under its final name."""
-    with open(part, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(part, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the rename itself
-    finally:
-        os.close(folder)
+def put(file: h5py.File, kind: str, name: str, array: np.ndarray) -> None:
+    """Add one checksummed array to an open file; refuse one that the kind does not know."""
+    said = _said(kind, name)
+    if said is None:
+        raise StoreError(f"a file of kind {kind} has no array '{name}'")
+    if array.ndim != said.ndim:
+        raise StoreError(f"array '{name}' of kind {kind} is {array.shape}, expected [{said.axes}]")
+    if said.dtype == "str" and array.dtype.kind in "OU":
+        encoded = [str(text).encode() for text in array]
+        length = max(map(len, encoded), default=1) or 1
+        array = np.array(encoded, dtype=h5py.string_dtype("utf-8", length))
+    elif said.dtype == "str" or array.dtype != np.dtype(said.dtype):
+        raise StoreError(f"array '{name}' of kind {kind} is {array.dtype}, expected {said.dtype}")
+    dataset = add_array(file, name, array)
+    dataset.attrs["crc32"] = np.uint32(checksum(array))
 
 
 def seal(file: h5py.File, kind: str, attrs: Attributes) -> None:
     """Write the root attributes, with kind, version and their checksum; refuse an unfit file."""
-    _require_fit(file, kind, attrs)
+    missing = [name for name in KINDS[kind].arrays if "*" not in name and name not in file]
+    missing += [name for name in KINDS[kind].attributes if name not in attrs]
+    if missing:
+        raise StoreError(f"a file of kind {kind} needs {', '.join(missing)}")
     full = {"kind": kind, "version": KINDS[kind].version, **attrs}
-    for key, value in full.items():
-        file.attrs[key] = _encode(value)
+    for key in sorted(full):
+        file.attrs[key] = _encode(full[key])
     file.attrs["crc32"] = np.uint32(_attributes_crc(full))
 
 
 class File:
     """An open file of a known kind: `file["name"]` is a checked array, `file.attrs` a dict."""
 
-    def __init__(self, path: Path, file: h5py.File, attrs: dict[str, Any]) -> None:
-        self.path, self.attrs, self._file = path, attrs, file
+    def __init__(self, path: Path, kind: str, file: h5py.File, attrs: dict[str, Any]) -> None:
+        self.path, self.kind, self.attrs, self._file = path, kind, attrs, file
 
     def __getitem__(self, name: str) -> np.ndarray:
         """The array `name`, whole, its crc32 checked; strings as an object array of str."""
+        dataset = self.raw(name)
         with refused(self.path):
-            dataset = self._file[name]
             array = dataset[()]
-            if zlib.crc32(np.ascontiguousarray(array).data) != dataset.attrs["crc32"]:
+            if checksum(array) != dataset.attrs["crc32"]:
                 raise StoreError(
                     f"{self.path}: array '{name}' is damaged (crc32 differs): {REMEDY}"
                 )
@@ -83,7 +92,16 @@ class File:
 
     def raw(self, name: str) -> h5py.Dataset:
         """The HDF5 dataset itself, unchecked; for arrays with checksums of their own."""
-        return self._file[name]
+        with refused(self.path):
+            if name not in self._file:
+                raise StoreError(
+                    f"{self.path}: no array '{name}'; it holds {', '.join(self._file)}"
+                )
+            dataset, said = self._file[name], _said(self.kind, name)
+            kind = "str" if dataset.dtype.kind == "S" else dataset.dtype.name
+            if said is None or kind != said.dtype or dataset.ndim != said.ndim:
+                raise ValueError(f"'{name}' is {kind} {dataset.shape}")
+        return dataset
 
 
 @contextmanager
@@ -97,10 +115,7 @@ def read(path: Path, kind: str) -> Iterator[File]:
         with refused(path):
             attrs = {key: _decode(value) for key, value in file.attrs.items()}
             _require_sound(path, kind, attrs)
-        yield File(path, file, attrs)
-
-
-REMEDY = "remove it and run `dvc repro`, or fetch a sound copy with `dvc pull`"
+        yield File(path, kind, file, attrs)
 
 
 @contextmanager
@@ -108,39 +123,29 @@ def refused(path: Path) -> Iterator[None]:
     """Turn what HDF5 says about a broken file into one clear line."""
     try:
         yield
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError, UnicodeDecodeError) as error:
-        if isinstance(error, FileNotFoundError | PermissionError):
-            raise
+    except (FileNotFoundError, PermissionError):
+        raise
+    except (OSError, LookupError, RuntimeError, ValueError, TypeError, MemoryError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StoreError(f"{path}: not a sound HDF5 file ({reason}): {REMEDY}") from error
 
 
-def put(file: h5py.File, kind: str, name: str, array: np.ndarray) -> None:
-    """Add one checksummed array to an open file; refuse one that the kind does not know."""
-    said = next((a for key, a in KINDS[kind].arrays.items() if fnmatch(name, key)), None)
-    if said is None:
-        raise StoreError(f"a file of kind {kind} has no array '{name}'")
-    if said.dtype == "str":
-        encoded = [str(text).encode() for text in array]
-        length = max(map(len, encoded), default=1) or 1
-        array = np.array(encoded, dtype=h5py.string_dtype("utf-8", length))
-    elif array.dtype != np.dtype(said.dtype):
-        raise StoreError(f"array '{name}' of kind {kind} is {array.dtype}, expected {said.dtype}")
-    dataset = file.create_dataset(name, data=array, track_times=False)
-    dataset.attrs["crc32"] = np.uint32(zlib.crc32(np.ascontiguousarray(array).data))
+def checksum(*arrays: np.ndarray) -> int:
+    """The crc32 over the bytes of several arrays."""
+    crc = 0
+    for array in arrays:
+        crc = zlib.crc32(np.ascontiguousarray(array).data, crc)
+    return crc
 
 
-def _require_fit(file: h5py.File, kind: str, attrs: Attributes) -> None:
-    missing = [name for name in KINDS[kind].arrays if "*" not in name and name not in file]
-    missing += [name for name in KINDS[kind].attributes if name not in attrs]
-    if missing:
-        raise StoreError(f"a file of kind {kind} needs {', '.join(missing)}")
+def _said(kind: str, name: str) -> Array | None:
+    return next((said for key, said in KINDS[kind].arrays.items() if fnmatch(name, key)), None)
 
 
 def _require_sound(path: Path, kind: str, attrs: dict[str, Any]) -> None:
     found, version = attrs.get("kind"), attrs.get("version")
     if found != kind:
-        raise StoreError(f"{path}: kind is {found!r}, expected {kind!r}")
+        raise StoreError(f"{path}: kind is {found!r}, expected {kind!r}: give another file")
     if version != KINDS[kind].version:
         raise StoreError(
             f"{path}: version {version} of kind {kind}, this program reads {KINDS[kind].version}: "
@@ -156,13 +161,18 @@ def _attributes_crc(attrs: Mapping[str, Any]) -> int:
 
 
 def _encode(value: Any) -> Any:
-    # Lists travel as JSON: an HDF5 attribute of strings of many lengths has no equal bytes.
-    return "json:" + json.dumps(value) if isinstance(value, list) else value
+    # Text has a fixed length and lists travel as JSON: text of many lengths would lie in a part of
+    # the file that HDF5 does not checksum.
+    if isinstance(value, list) or (isinstance(value, str) and value.startswith("json:")):
+        value = "json:" + json.dumps(value)
+    if isinstance(value, str):
+        text = value.encode()
+        return np.array(text, h5py.string_dtype("utf-8", len(text) or 1))
+    return value
 
 
 def _decode(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith("json:"):
-        return json.loads(value.removeprefix("json:"))
-    if isinstance(value, np.generic):
-        return value.item()
-    return value
+    if isinstance(value, bytes):
+        text = value.decode()
+        return json.loads(text.removeprefix("json:")) if text.startswith("json:") else text
+    return value.item() if isinstance(value, np.generic) else value

@@ -4,12 +4,16 @@ A source is `FILE` or `FILE:KEY` for a file of several arrays. Nothing is unpick
 `allow_pickle=False`, torch with `weights_only=True`.
 """
 
+import difflib
+import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from store import parquet
 from store.errors import StoreError
 
 BLOCK = 65_536
@@ -27,7 +31,7 @@ class Matrix(NamedTuple):
 def open_matrix(source: str) -> Matrix:
     """The features [image, dim] of `source`. Raises StoreError when there are none, or several."""
     path, key = _split(source)
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         return _parquet_matrix(path, key)
     array = _choose(path, key, _arrays(path), ndim=2)
     rows, dim = array.shape
@@ -38,22 +42,27 @@ def open_matrix(source: str) -> Matrix:
 
     def blocks() -> Iterator[np.ndarray]:
         for low in range(0, rows, BLOCK):
-            yield np.asarray(array[low : low + BLOCK])
+            with _readable(path):
+                block = np.asarray(array[low : low + BLOCK])
+            yield block
 
     return Matrix(rows, dim, blocks)
 
 
 def read_column(source: str) -> np.ndarray:
-    """One value an image ([image]; labels, ids, splits): whole numbers or text."""
+    """One value an image ([image]; labels, ids, splits): whole numbers or text, "" where a text is
+    missing. Raises StoreError when there is no such column, or several."""
     path, key = _split(source)
-    if path.suffix == ".parquet":
-        import pyarrow.parquet as pq
-
-        names = [f.name for f in pq.read_schema(path) if not _is_vector(f.type)]
-        column = pq.read_table(path, columns=[_name(path, key, names)]).column(0)
-        return np.asarray(column.to_pylist())
-    array = np.asarray(_choose(path, key, _arrays(path), ndim=1))
-    return np.char.decode(array) if array.dtype.kind == "S" else array
+    if path.suffix.lower() == ".parquet":
+        with _readable(path):
+            names = parquet.column_names(path, vectors=False)
+            return parquet.read_values(path, _name(path, key, names))
+    column = _choose(path, key, _arrays(path), ndim=1)
+    with _readable(path):
+        if hasattr(column, "asstr") and column.dtype.kind in "SO":  # text in HDF5
+            return column.asstr("utf-8")[()].astype(str)
+        array = np.asarray(column)
+        return np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
 
 
 def source_path(source: str) -> Path:
@@ -69,31 +78,55 @@ def _split(source: str) -> tuple[Path, str | None]:
     key = source.rpartition(":")[2] if path != Path(source).expanduser() else None
     if not path.is_file():
         raise StoreError(f"no file {path}; write FILE, or FILE:KEY for one of several arrays in it")
-    if path.suffix not in SUFFIXES:
+    if path.suffix.lower() not in SUFFIXES:
         raise StoreError(
             f"{path}: cannot read {path.suffix or 'this'}; known: {' '.join(SUFFIXES)}"
         )
     return path, key
 
 
-def _arrays(path: Path) -> dict[str, Any]:
-    """Everything array-like in a file, by name; large ones stay on the disk where they can."""
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Each library has exceptions of its own for a broken file; a user sees one line."""
     try:
-        if path.suffix == ".npy":
-            return {"": np.load(path, mmap_mode="r", allow_pickle=False)}
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
-        if path.suffix in (".h5", ".hdf5"):
-            return _hdf5_arrays(path)
-        import torch
-
-        found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        named = found if isinstance(found, dict) else {"": found}
-        return {str(k): v.numpy() for k, v in named.items() if isinstance(v, torch.Tensor)}
-    except Exception as error:  # each library has exceptions of its own for a broken file
+        yield
+    except StoreError:
+        raise
+    except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StoreError(f"{path}: cannot be read ({reason})") from error
+
+
+def _arrays(path: Path) -> dict[str, Any]:
+    """Everything array-like in a file, by name; large ones stay on the disk where they can."""
+    suffix = path.suffix.lower()
+    with _readable(path):
+        if suffix == ".npy":
+            return {"": np.load(path, mmap_mode="r", allow_pickle=False)}
+        if suffix == ".npz":
+            return _npz_arrays(path)
+        return _hdf5_arrays(path) if suffix in (".h5", ".hdf5") else _torch_arrays(path)
+
+
+def _npz_arrays(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    with np.load(path, allow_pickle=False) as file:
+        for name in file.files:
+            with suppress(ValueError):  # one of Python objects must not hide the others
+                found[name] = file[name]
+    return found
+
+
+def _torch_arrays(path: Path) -> dict[str, Any]:
+    import torch
+
+    mappable = zipfile.is_zipfile(path)  # the format of torch 1.5 and before is not
+    found = torch.load(path, map_location="cpu", weights_only=True, mmap=mappable)
+    named = found if isinstance(found, dict) else {"": found}
+    tensors = {str(k): v.detach() for k, v in named.items() if isinstance(v, torch.Tensor)}
+    dense = {k: v.resolve_conj() for k, v in tensors.items() if v.layout == torch.strided}
+    # numpy has no bfloat16
+    return {k: (v.float() if v.dtype == torch.bfloat16 else v).numpy() for k, v in dense.items()}
 
 
 def _hdf5_arrays(path: Path) -> dict[str, Any]:
@@ -102,11 +135,11 @@ def _hdf5_arrays(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
 
     def visit(name: str, node: object) -> None:
-        if isinstance(node, h5py.Dataset):
-            text = h5py.check_string_dtype(node.dtype) is not None
-            found[name] = node.asstr()[()].astype(str) if text else node
+        if isinstance(node, h5py.Dataset) and node.shape:  # not a scalar, not an empty one
+            found[name] = node
 
-    h5py.File(path, "r").visititems(visit)  # stays open: its datasets are read block by block
+    # The file stays open: its datasets are read block by block.
+    h5py.File(path, "r").visititems(visit)
     return found
 
 
@@ -118,33 +151,24 @@ def _choose(path: Path, key: str | None, arrays: dict[str, Any], ndim: int) -> A
 def _name(path: Path, key: str | None, fit: list[str]) -> str:
     if key is None and len(fit) == 1:
         return fit[0]
-    if key in fit:
-        return str(key)
-    asked = f"no '{key}'" if key is not None else "not one array alone"
+    if key is not None and key.strip("/") in fit:
+        return key.strip("/")
+    asked = f"no array '{key}'" if key is not None else "not one array alone"
+    close = difflib.get_close_matches(key or "", fit, 1)
+    meant = f"did you mean {path}:{close[0]}? " if close else ""
     raise StoreError(
-        f"{path}: {asked} that fits; fitting: {', '.join(fit) or 'none'}; write {path}:KEY"
+        f"{path}: {asked} that fits; {meant}fitting: {', '.join(fit) or 'none'}; write {path}:KEY "
+        "(arrays of Python objects are never read)"
     )
 
 
 def _parquet_matrix(path: Path, key: str | None) -> Matrix:
-    import pyarrow.parquet as pq
-
-    file = pq.ParquetFile(path)
-    vectors = [field.name for field in file.schema_arrow if _is_vector(field.type)]
-    column = _name(path, key, vectors)
+    with _readable(path):
+        column = _name(path, key, parquet.column_names(path, vectors=True))
+        rows, dim = parquet.shape(path, column)
 
     def blocks() -> Iterator[np.ndarray]:
-        for batch in file.iter_batches(BLOCK, columns=[column]):
-            lists = batch.column(0)
-            yield np.asarray(lists.flatten()).reshape(len(lists), -1)
+        with _readable(path):
+            yield from parquet.read_vectors(path, column, BLOCK, dim)
 
-    first = next(blocks(), None)
-    if first is None or not first.shape[1]:
-        raise StoreError(f"{path}: column '{column}' holds no vectors")
-    return Matrix(file.metadata.num_rows, first.shape[1], blocks)
-
-
-def _is_vector(kind: Any) -> bool:
-    import pyarrow.types as types
-
-    return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    return Matrix(rows, dim, blocks)

@@ -14,6 +14,10 @@ class Array(NamedTuple):
     axes: str
     meaning: str
 
+    @property
+    def ndim(self) -> int:
+        return len(self.axes.split())
+
 
 class Kind(NamedTuple):
     """One kind of file. A name with `*` stands for one array a setting (`0/assignment`, ...)."""
@@ -51,7 +55,7 @@ KINDS: dict[str, Kind] = {
             "split": Array("uint8", "image", "which of `splits` the image is in"),
             "readable": Array("uint8", "image", "0 where the image could not be read"),
             "done": Array("uint8", "block", "1 once a block of rows is stored"),
-            "crc32": Array("uint32", "block", "checksum of each block of rows"),
+            "crc32": Array("uint32", "block", "of each block: its features, then its readable"),
         },
         ("dataset", "backbone", "encoder", "dim", "splits", "shard", "block"),
     ),

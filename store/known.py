@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 
-from store.errors import StoreError
 from store.shard import Plan, Shard, shard_files, try_shard
 
 
@@ -22,32 +21,26 @@ class Known:
             places.append(np.stack([np.full(len(rows), number), rows], axis=1))
         self._key, first = np.unique(np.concatenate(keys), return_index=True)
         self._place = np.concatenate(places)[first]
+        self._dim = plan.dim
 
     def vectors(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which of `ids` (uint8 [image, 16]) are known: int64 [found], and float16 [found, dim].
 
         A vector whose block is damaged is not known.
         """
-        if not len(self._key):
-            return np.empty(0, np.int64), np.empty((0, 0), np.float16)
-        key = _key(ids)
-        at = np.minimum(np.searchsorted(self._key, key), len(self._key) - 1)
-        found = np.flatnonzero(self._key[at] == key)
-        place = self._place[at[found]]
-        sound = np.array([self._sound(shard, row) for shard, row in place.tolist()], bool)
-        found, place = found[sound], place[sound]
-        vectors = np.empty((len(found), self._shards[0].features.shape[1]), np.float16)
-        for number in np.unique(place[:, 0]):
-            here = place[:, 0] == number
-            vectors[here] = self._shards[number].features[place[here, 1]]
-        return found, vectors
-
-    def _sound(self, shard: int, row: int) -> bool:
-        try:
-            self._shards[shard].check(np.array([row]))
-        except StoreError:
-            return False
-        return True
+        sound = np.zeros(len(ids), bool)
+        vectors = np.empty((len(ids), self._dim), np.float16)
+        if len(self._key):
+            key = _key(ids)
+            at = np.minimum(np.searchsorted(self._key, key), len(self._key) - 1)
+            place, match = self._place[at], self._key[at] == key
+            for number in np.unique(place[match, 0]).tolist():
+                here = np.flatnonzero(match & (place[:, 0] == number))
+                shard, rows = self._shards[number], place[here, 1]
+                blocks, block_of = np.unique(rows // shard.block, return_inverse=True)
+                sound[here] = shard.sound(blocks)[block_of]
+                vectors[here] = shard.features[rows]
+        return np.flatnonzero(sound), vectors[sound]
 
 
 def _same(shard: Shard, plan: Plan) -> bool:

@@ -1,109 +1,124 @@
 """A shard being filled: vectors go to the disk first, then the flags that say so."""
 
 import os
-import time
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from store.shard import Plan, Shard, create_shard, digest, open_shard, shard_path, try_shard
-
-SECONDS_BETWEEN_SYNCS = 2.0
+from store.disk import publish, write_at
+from store.files import checksum
+from store.shard import Plan, lay_out, open_shard, shard_path, try_shard
 
 
 class Part:
-    """One shard on its way to a plan; a finished shard that is what the plan wants stays as it is.
-
-    `todo` (int64) are the rows that are not stored yet.
-    """
+    """One shard on its way to a plan. `finished`: it was there and is what the plan wants, so it
+    stays as it is; `fresh`: it was laid out just now, with nothing in it."""
 
     def __init__(self, folder: Path, plan: Plan, number: int, block: int) -> None:
         """Go on with what a killed run left, or lay out anew. OSError when the disk is full."""
-        self.plan, self.final = plan, shard_path(folder, number)
-        name = digest(plan.id, plan.row, plan.split, np.array([block]))
-        partial = folder / f"{self.final.name}.{plan.encoder[:8]}{name:08x}.part"
+        self.plan, self.final, self.fresh = plan, shard_path(folder, number), False
         shard = try_shard(self.final)
-        self.finished = shard is not None and shard.holds(plan, block) and _whole(shard)
+        self.finished = bool(
+            shard is not None
+            and shard.holds(plan, block)
+            and shard.readable.all()
+            and shard.sound(np.arange(len(shard.done))).all()
+        )
         if not self.finished:
-            shard = try_shard(partial)
-            if shard is None or not shard.holds(plan, block):
-                partial.unlink(missing_ok=True)
-                create_shard(partial, plan, number, block)
-                shard = open_shard(partial)
+            name = checksum(plan.id, plan.row, plan.split, np.array([block]))
+            path = folder / f"{self.final.name}.{plan.encoder[:8]}{name:08x}.part"
+            shard = try_shard(path)
+            self.fresh = shard is None or not shard.holds(plan, block)
+            if self.fresh:
+                _lay_out(path, plan, number, block)
+                shard = open_shard(path)
         assert shard is not None
-        self.shard, self.readable = shard, shard.readable
-        self._fd = os.open(shard.path, os.O_RDONLY if self.finished else os.O_RDWR)
-        self._pending: list[int] = []
-        self._synced = time.monotonic()
+        self.shard, self._pending = shard, list[int]()
+        self._descriptor = os.open(shard.path, os.O_RDONLY if self.finished else os.O_RDWR)
         if not self.finished:
             self._distrust()
         self._stored = np.repeat(shard.done, block)[: len(plan.id)]
 
     @property
     def todo(self) -> np.ndarray:
+        """Rows (int64) that are not stored yet."""
         return np.flatnonzero(~self._stored)
 
+    @property
+    def unreadable(self) -> np.ndarray:
+        """Rows (int64) that are stored as not readable."""
+        return np.flatnonzero(self._stored & (self.shard.readable == 0))
+
     def put(self, rows: np.ndarray, half: np.ndarray, readable: np.ndarray) -> None:
-        """Write float16 vectors [image, dim] at `rows`; whole blocks are committed now and then."""
-        width, block = self.plan.dim * 2, self.shard.block
+        """Write float16 vectors [image, dim] at `rows`, save those that are stored already."""
+        new = ~self._stored[rows]
+        rows, half, readable = rows[new], half[new], readable[new]
         for low, high in _runs(rows):
-            data = np.ascontiguousarray(half[low:high])
-            _write(self._fd, data, self.shard.at["features"] + int(rows[low]) * width)
-        self.readable[rows] = readable
+            at = self.shard.at["features"] + int(rows[low]) * self.plan.dim * half.itemsize
+            write_at(self._descriptor, np.ascontiguousarray(half[low:high]).data, at)
+        self.shard.readable[rows] = readable
         self._stored[rows] = True
+        block = self.shard.block
         for b in np.unique(rows // block).tolist():
             if self._stored[b * block : (b + 1) * block].all():
                 self._pending.append(b)
-        if time.monotonic() - self._synced > SECONDS_BETWEEN_SYNCS:
-            self.sync()
 
     def sync(self) -> None:
-        """Commit every whole block: its bytes, then its checksum and flag."""
-        self._synced = time.monotonic()
+        """Commit every block that became whole: its bytes, then its checksum and flag."""
         if not self._pending:
             return
         shard = self.shard
-        for (
-            b
-        ) in self._pending:  # the map and the file are one page cache: this reads what was written
-            shard.crc[b] = zlib.crc32(shard.features[b * shard.block : (b + 1) * shard.block].data)
+        for b in self._pending:  # the map shows what was written: both are the same page cache
+            shard.crc[b] = shard.checksum(b)
             shard.done[b] = True
-        os.fsync(self._fd)
-        _write(self._fd, self.readable, shard.at["readable"])
-        _write(self._fd, shard.crc, shard.at["crc32"])
-        _write(self._fd, shard.done.astype(np.uint8), shard.at["done"])
-        os.fsync(self._fd)
+        os.fsync(self._descriptor)
+        for name, array in (
+            ("readable", shard.readable),
+            ("crc32", shard.crc),
+            ("done", shard.done.astype(np.uint8)),
+        ):
+            write_at(self._descriptor, array.data, shard.at[name])
+        os.fsync(self._descriptor)
         self._pending = []
+
+    def publish(self) -> None:
+        """Give a filled shard its final name."""
+        if not self.finished:
+            publish(self.shard.path, self.final)
 
     def close(self) -> None:
         """Commit and let go; twice does no harm."""
-        if self._fd >= 0:
-            self.sync()
-            os.close(self._fd)
-            self._fd = -1
+        if self._descriptor >= 0:
+            try:
+                self.sync()
+            finally:
+                os.close(self._descriptor)
+                self._descriptor = -1
 
     def _distrust(self) -> None:
         """What a killed run left counts if its checksum agrees; unread images are tried again."""
         shard = self.shard
-        for b in np.flatnonzero(shard.done).tolist():
-            readable = self.readable[b * shard.block : (b + 1) * shard.block]
-            shard.done[b] = shard.sound(b) and bool(readable.all())
+        blocks = np.arange(len(shard.done))
+        unread = np.unique(np.flatnonzero(shard.readable == 0) // shard.block)
+        shard.done[:] = shard.sound(blocks) & ~np.isin(blocks, unread)
 
 
-def _whole(shard: Shard) -> bool:
-    return all(shard.sound(b) for b in range(len(shard.done)))
+def _lay_out(path: Path, plan: Plan, number: int, block: int) -> None:
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        lay_out(descriptor, plan, number, block)
+    except BaseException:
+        path.unlink()  # it may have taken the last of the disk
+        raise
+    finally:
+        os.close(descriptor)
 
 
 def _runs(rows: np.ndarray) -> Iterator[tuple[int, int]]:
     """Slices of `rows` in which each row follows the one before: one write each."""
+    if not len(rows):
+        return
     cuts = np.flatnonzero(np.diff(rows) != 1) + 1
-    return zip([0, *cuts.tolist()], [*cuts.tolist(), len(rows)], strict=True)
-
-
-def _write(descriptor: int, array: np.ndarray, at: int) -> None:
-    data = memoryview(np.ascontiguousarray(array).data).cast("B")
-    while data:
-        written = os.pwrite(descriptor, data, at)
-        data, at = data[written:], at + written
+    yield from zip([0, *cuts.tolist()], [*cuts.tolist(), len(rows)], strict=True)

@@ -5,16 +5,21 @@ bytes inside the arrays change. So there is no moment at which a kill leaves a f
 open, and the vectors can be memory-mapped where HDF5 says they lie.
 """
 
-import os
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import h5py
 import numpy as np
 
+from store.compose import add_room, composed
 from store.errors import StoreError
-from store.files import Attributes, File, put, read, refused, seal
+from store.files import Attributes, File, checksum, put, read, refused, seal
+
+FILLED = ("features", "readable", "crc32", "done")  # what changes once the shard is laid out
+ANEW = (
+    "`dvc repro --force --single-item embed@...` embeds just what is damaged; or remove the file "
+    "and `dvc checkout` or `dvc pull` it"
+)
 
 
 class Plan(NamedTuple):
@@ -51,32 +56,41 @@ class Shard:
             self.readable = file.raw("readable")[()]
             self.done = file.raw("done")[()].astype(bool)
             self.crc = file.raw("crc32")[()]
-            names = ("features", "readable", "done", "crc32")
-            self.at = {name: file.raw(name).id.get_offset() for name in names}
+            self.at = {name: file.raw(name).id.get_offset() for name in FILLED}
             self.features = _map(path, file.raw("features"))
-        self._checked = np.zeros(len(self.done), bool)
+            count, blocks = len(self.id), -(-len(self.id) // self.block)
+            lengths = [len(a) for a in (self.features, self.readable, self.done, self.crc)]
+            if lengths != [count, count, blocks, blocks]:
+                raise ValueError(f"arrays of {lengths} rows for {count} images")
+        self._looked, self._sound = np.zeros(blocks, bool), np.zeros(blocks, bool)
 
     def check(self, rows: np.ndarray) -> None:
-        """Compare the crc32 of the blocks that hold `rows` (int); each block is compared once."""
-        for block in np.unique(rows // self.block):
-            if not self._checked[block]:
-                if not self.sound(int(block)):
-                    first = block * self.block
-                    raise StoreError(
-                        f"{self.path}: rows {first} to {first + self.block - 1} are damaged (crc32 "
-                        "differs): `dvc repro --force --single-item embed@...` embeds just these "
-                        "anew, or remove the file and `dvc checkout` or `dvc pull` it"
-                    )
-                self._checked[block] = True
+        """Raise StoreError if a block that holds one of `rows` (int [image]) is not sound."""
+        blocks = np.unique(rows // self.block)
+        bad = blocks[~self.sound(blocks)]
+        if len(bad):
+            first = int(bad[0]) * self.block
+            last = min(first + self.block, len(self.id)) - 1
+            raise StoreError(
+                f"{self.path}: rows {first} to {last} are damaged (crc32 differs): {ANEW}"
+            )
 
-    def sound(self, block: int) -> bool:
-        """Whether a block is stored and its bytes are what was written."""
-        rows = self.features[block * self.block : (block + 1) * self.block]
-        return bool(self.done[block]) and zlib.crc32(rows.data) == self.crc[block]
+    def sound(self, blocks: np.ndarray) -> np.ndarray:
+        """bool, one for each of `blocks` (int): it is stored and its bytes are what was written.
+        Each block is looked at once."""
+        for b in blocks[~self._looked[blocks]].tolist():
+            self._sound[b] = self.done[b] and self.checksum(b) == self.crc[b]
+            self._looked[b] = True
+        return self._sound[blocks]
+
+    def checksum(self, block: int) -> int:
+        """The crc32 of what the block holds now."""
+        here = slice(block * self.block, (block + 1) * self.block)
+        return checksum(self.features[here], self.readable[here])
 
     def summary(self) -> int:
         """One number over all that the shard says, which ties it to its store."""
-        return digest(self.crc, self.done, self.readable, self.id, self.row, self.split)
+        return checksum(self.crc, self.done, self.readable, self.id, self.row, self.split)
 
     def holds(self, plan: Plan, block: int) -> bool:
         """Whether the shard was laid out for just this plan."""
@@ -113,42 +127,22 @@ def try_shard(path: Path) -> Shard | None:
         return None
 
 
-def create_shard(path: Path, plan: Plan, number: int, block: int) -> None:
-    """Lay out a shard for `plan` with no vector in it yet. OSError when the disk has no room."""
+def lay_out(descriptor: int, plan: Plan, number: int, block: int) -> None:
+    """Write a shard for `plan` with no vector in it yet. OSError when the disk has no room."""
     count = len(plan.id)
     blocks = -(-count // block)
-    with h5py.File(path, "w") as file:
+    with composed(descriptor) as file:
         for name, array in {"id": plan.id, "row": plan.row, "split": plan.split}.items():
             put(file, "features", name, array)
-        _allocate(file, "features", (count, plan.dim), np.float16)
-        _allocate(file, "readable", (count,), np.uint8)
-        _allocate(file, "done", (blocks,), np.uint8)
-        _allocate(file, "crc32", (blocks,), np.uint32)
+        add_room(file, "features", (count, plan.dim), np.float16)
+        add_room(file, "readable", (count,), np.uint8)
+        add_room(file, "done", (blocks,), np.uint8)
+        add_room(file, "crc32", (blocks,), np.uint32)
         seal(file, "features", {**plan.attrs(), "shard": number, "block": block})
-    with open(path, "rb+") as raw:
-        if hasattr(os, "posix_fallocate"):  # a full disk is found now, not after hours
-            os.posix_fallocate(raw.fileno(), 0, path.stat().st_size)
-
-
-def digest(*arrays: np.ndarray) -> int:
-    """The crc32 over several arrays."""
-    crc = 0
-    for array in arrays:
-        crc = zlib.crc32(np.ascontiguousarray(array).data, crc)
-    return crc
-
-
-def _allocate(file: h5py.File, name: str, shape: tuple[int, ...], dtype: type) -> None:
-    early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    early.set_fill_time(h5py.h5d.FILL_TIME_NEVER)  # the file's holes are zeros already
-    early.set_obj_track_times(False)
-    space, kind = h5py.h5s.create_simple(shape), h5py.h5t.py_create(np.dtype(dtype))
-    h5py.h5d.create(file.id, name.encode(), kind, space, early)
 
 
 def _map(path: Path, dataset: h5py.Dataset) -> np.ndarray:
     offset = dataset.id.get_offset()  # None unless contiguous and allocated
-    if offset is None or dataset.dtype != np.float16:
-        raise ValueError(f"features are {dataset.dtype}, chunked or empty, not contiguous float16")
+    if offset is None:
+        raise ValueError("features are chunked or empty, not contiguous")
     return np.memmap(path, np.float16, "r", offset, dataset.shape)

@@ -203,7 +203,7 @@ def test_a_flipped_byte_is_refused_and_only_its_block_embedded_anew(
     data[at] ^= 1
     shard.write_bytes(data)
     line = project.refusal("pca", str(project.store("mine")), "pca.h5")
-    assert "shard-00000.h5: rows 0 to 255 are damaged" in line
+    assert "shard-00000.h5: rows 0 to 39 are damaged" in line
     project.embed("mine")
     assert contents(project.store("mine")) == sound
 

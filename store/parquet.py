@@ -1,0 +1,62 @@
+"""Columns of parquet files: vectors that are lists in one column, and one value an image.
+
+Every function raises ValueError, or what pyarrow raises, on what it cannot read.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def column_names(path: Path, *, vectors: bool) -> list[str]:
+    """The columns that hold lists (`vectors`), or those that do not."""
+    import pyarrow.parquet as pq
+
+    return [field.name for field in pq.read_schema(path) if _is_list(field.type) == vectors]
+
+
+def shape(path: Path, column: str) -> tuple[int, int]:
+    """Rows of a column of vectors, and their length."""
+    import pyarrow.parquet as pq
+
+    first = next(read_vectors(path, column, 1, None), None)
+    if first is None or not first.shape[1] or first.dtype.kind not in "fiu":
+        raise ValueError(f"column '{column}' holds no vectors of numbers")
+    return pq.read_metadata(path).num_rows, first.shape[1]
+
+
+def read_vectors(path: Path, column: str, size: int, dim: int | None) -> Iterator[np.ndarray]:
+    """Blocks [image, dim] of up to `size` rows. A list of another length than `dim` (than the
+    first, where that is None), or a missing one, is refused: reshaped, all would be nonsense."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(size, columns=[column]):
+            lists = batch.column(0)
+            lengths = pc.list_value_length(lists).unique().to_pylist()
+            dim = lengths[0] if dim is None else dim
+            if lengths != [dim] or lists.null_count:
+                raise ValueError(f"column '{column}' has vectors of lengths {lengths}, not {dim}")
+            yield np.asarray(lists.flatten()).reshape(len(lists), -1)
+
+
+def read_values(path: Path, column: str) -> np.ndarray:
+    """One value an image; "" for a text that is missing."""
+    import pyarrow.parquet as pq
+
+    values = pq.read_table(path, columns=[column]).column(0).to_pylist()
+    if any(isinstance(value, str) for value in values):
+        values = ["" if value is None else value for value in values]
+    missing = sum(value is None for value in values)
+    if missing:
+        raise ValueError(f"column '{column}' has {missing} missing values")
+    return np.asarray(values)
+
+
+def _is_list(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)

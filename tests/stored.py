@@ -1,0 +1,129 @@
+"""Small feature stores for the tests: the vector of an image is a function of its digest, as that
+of a real encoder is, so a test can tell what any row has to hold."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+import store
+
+DIM = 6
+
+
+def digests(numbers: list[int] | range | np.ndarray) -> np.ndarray:
+    """uint8 [image, 16], one for each number."""
+    out = np.zeros((len(numbers), 16), np.uint8)
+    out[:, 8:] = np.array(numbers, np.int64).astype(">i8").view(np.uint8).reshape(-1, 8)
+    return out
+
+
+def plan_of(numbers: list[int] | range, split: list[int] | None = None) -> store.Plan:
+    count = len(numbers)
+    return store.Plan(
+        dataset="birds",
+        backbone="pixels",
+        encoder="0123456789abcdef",
+        dim=DIM,
+        splits=["train", "test"],
+        id=digests(numbers),
+        row=np.arange(count),
+        split=np.array(split if split is not None else [0] * count, np.uint8),
+    )
+
+
+def encode(ids: np.ndarray) -> np.ndarray:
+    """float32 [image, dim] of uint8 [image, 16]."""
+    number = np.ascontiguousarray(ids[:, 8:]).view(">i8").astype(np.float64)
+    return np.cos(number * np.arange(1, DIM + 1)).astype(np.float32)
+
+
+def fill(writer: store.FeatureWriter, batch: int = 7) -> int:
+    """Put all that is to do; how many rows that were."""
+    for low in range(0, len(writer.todo), batch):
+        rows = writer.todo[low : low + batch]
+        writer.put(rows, encode(writer.plan.id[rows]))
+    return len(writer.todo)
+
+
+def write(folder: Path, plan: store.Plan, shard: int = 20, block: int = 8) -> int:
+    """Bring the store to `plan`; how many rows had to be embedded."""
+    with store.FeatureWriter(folder, plan, shard=shard, block=block) as writer:
+        embedded = fill(writer)
+        writer.finish()
+    return embedded
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@contextmanager
+def locked() -> Iterator[Path]:
+    """A folder that this process cannot write to, even where root runs the tests."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o555)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            yield Path(name)
+        finally:
+            os.seteuid(user)
+            os.chmod(name, 0o755)
+
+
+def index_of(count: int) -> dict[str, np.ndarray]:
+    """The arrays of a file of kind index."""
+    return {
+        "name": np.array([f"Vögel/{i}.jpg" for i in range(count)], object),
+        "digest": digests(range(count)),
+        "split": np.arange(count).astype(np.uint8) % 2,
+    }
+
+
+INDEX = {"dataset": "birds", "splits": ["train", "test"], "n_classes": 3}
+
+
+def save_each_kind(folder: Path) -> dict[str, Path]:
+    """One file of each kind that `store.save` writes, by kind."""
+    paths = {kind: folder / f"{kind}.h5" for kind in ("index", "labels", "pca", "clusters")}
+    store.save(paths["index"], "index", index_of(12), INDEX)
+    label = {"label": np.arange(12, dtype=np.int32) % 3}
+    store.save(paths["labels"], "labels", label, {"dataset": "birds", "classes": ["a", "b", "ü"]})
+    rng = np.random.default_rng(0)
+    basis = {"mean": rng.random(4), "components": rng.random((4, 4)), "variance": rng.random(4)}
+    scales = {"normalize": True, "whiten": False}
+    of = {"dataset": "birds", "backbone": "pixels"}
+    store.save(paths["pca"], "pca", basis, {**of, **scales, "images": 12})
+    arrays = {
+        **basis,
+        "row": np.arange(12),
+        "split": np.zeros(12, np.uint8),
+        "k": np.array([3], np.int32),
+        "dims": np.array([0], np.int32),
+        "0/assignment": rng.integers(0, 3, (2, 12)).astype(np.int32),
+        "0/distance": rng.random((2, 12)).astype(np.float32),
+        "0/centroids": rng.random((2, 3, 4)).astype(np.float32),
+        "0/inertia": rng.random(2),
+        "0/iterations": np.array([3, 4], np.int32),
+    }
+    said = {**of, **scales, "run": "kmeans", "fitted_on": "birds", "metric": "cosine"}
+    said |= {"seeds": [0, 1], "splits": ["train"]}
+    store.save(paths["clusters"], "clusters", arrays, said)
+    return paths
+
+
+def read_all(path: Path, kind: str) -> dict[str, object]:
+    """All that a file says, checked: attributes, and arrays as (dtype, shape, values)."""
+    with store.read(path, kind) as file:
+        names = [name for name in store.KINDS[kind].arrays if "*" not in name]
+        names += [name.replace("*", "0") for name in store.KINDS[kind].arrays if "*" in name]
+        arrays = {name: file[name] for name in names}
+        return {
+            "attrs": dict(file.attrs),
+            **{n: (str(a.dtype), a.shape, a.tolist()) for n, a in arrays.items()},
+        }

@@ -1,0 +1,151 @@
+"""Who may import whom, what a file in each folder is, and how long it may be."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# The star: what each package may import of ours. Only `stages` knows all four, and only the bench
+# stands outside.
+MAY_IMPORT = {
+    "store": {"store"},
+    "images": {"images"},
+    "backbones": {"backbones"},
+    "cluster": {"cluster"},
+    "stages": {"stages", "store", "images", "backbones", "cluster"},
+    "bench": {"bench", "stages", "store", "images", "backbones", "cluster"},
+}
+HEAVY = {"torch", "torchvision", "timm", "open_clip", "tensorflow", "tensorflow_hub", "tf_keras"}
+HEAVY |= {"sklearn", "faiss", "onnxruntime", "ray", "scipy"}  # each costs seconds to import
+
+SOURCES = [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
+STAGES = [path for path in sorted((ROOT / "stages").glob("*.py")) if path.name != "__init__.py"]
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imported(nodes: Iterator[ast.AST]) -> set[str]:
+    """Dotted names of the modules that import statements among `nodes` ask for."""
+    names: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports here are absolute"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def anywhere(path: Path) -> set[str]:
+    return imported(ast.walk(ast.parse(path.read_text())))
+
+
+def at_the_top(path: Path) -> set[str]:
+    """What importing the file imports: not what lies in functions or under TYPE_CHECKING."""
+
+    def walk(nodes: list[ast.stmt]) -> Iterator[ast.AST]:
+        for node in nodes:
+            yield node
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                continue
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                for part in ("body", "orelse", "finalbody"):
+                    yield from walk(getattr(node, part, []))
+
+    return imported(walk(ast.parse(path.read_text()).body))
+
+
+def tops(names: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in names}
+
+
+def loaded_with(path: Path) -> set[str]:
+    """The heavy libraries that importing one of our files loads, itself or through ours."""
+    seen: set[Path] = set()
+    waiting, heavy = [path], set[str]()
+    while waiting:
+        here = waiting.pop()
+        if here in seen:
+            continue
+        seen.add(here)
+        names = at_the_top(here)
+        heavy |= tops(names) & HEAVY
+        for name in {name_of(here).removesuffix(".py").replace("/", "."), *names}:
+            parts = name.split(".")
+            for end in range(1, len(parts) + 1):
+                place = ROOT.joinpath(*parts[:end])
+                found = (place.with_suffix(".py"), place / "__init__.py")
+                waiting += [file for file in found if file.is_file()]
+    return heavy
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_a_file_imports_only_what_its_package_may(path: Path):
+    package = path.relative_to(ROOT).parts[0]
+    ours = tops(anywhere(path)) & (MAY_IMPORT.keys() | {"tests"})
+    assert ours <= MAY_IMPORT[package]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_a_file_has_one_idea_and_says_so(path: Path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 250
+    assert path.stem not in {"utils", "util", "common", "helpers", "helper", "base", "misc"}
+    assert ast.get_docstring(ast.parse(text)), "a module docstring says what the file is"
+
+
+@pytest.mark.parametrize("path", STAGES, ids=name_of)
+def test_every_file_in_stages_is_a_stage(path: Path):
+    tree = ast.parse(path.read_text())
+    mains = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "main"]
+    assert len(mains) == 1
+    assert ast.get_docstring(mains[0]), "it is the stage's --help"
+    assert ast.unparse(tree.body[-1]) == "if __name__ == '__main__':\n    run(main)"
+    assert f"stages.{path.stem}" in (ROOT / "dvc.yaml").read_text().split()
+
+
+@pytest.mark.parametrize("package", ["store", "images", "backbones", "stages"])
+def test_importing_a_package_loads_no_heavy_library(package: str):
+    assert loaded_with(ROOT / package / "__init__.py") == set()
+
+
+def test_what_the_import_statements_say_is_so():
+    code = "import sys, store, store.foreign, images, images.decode, backbones, stages; "
+    code += f"print(sorted({HEAVY!r} & sys.modules.keys()))"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert ran.stdout == "[]\n", ran.stderr
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in SOURCES if p.parent.name in ("images", "store")], ids=name_of
+)
+def test_images_and_store_import_heavy_libraries_only_in_functions(path: Path):
+    assert not tops(at_the_top(path)) & HEAVY
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "backbones").glob("*.py")), ids=name_of)
+def test_torch_and_tensorflow_are_never_both_loaded(path: Path):
+    found = loaded_with(path)
+    assert not ({"torch"} <= found and {"tensorflow", "tensorflow_hub", "tf_keras"} & found)
+    inside = tops(anywhere(path))
+    assert not ("torch" in inside and "tensorflow" in inside)
+
+
+def test_only_the_store_knows_hdf5():
+    assert {p.parent.name for p in SOURCES if "h5py" in tops(anywhere(p))} == {"store"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "cluster").glob("*.py")), ids=name_of)
+def test_the_numerics_know_no_files_and_no_settings(path: Path):
+    assert not tops(anywhere(path)) & {"pathlib", "os", "io", "json", "yaml", "csv", "argparse"}
+
+
+def test_tests_are_flat():
+    assert not [p for p in (ROOT / "tests").rglob("*.py") if p.parent != ROOT / "tests"]

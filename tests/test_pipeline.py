@@ -1,0 +1,165 @@
+"""The whole graph by `dvc repro`, as a user runs it: again, changed, pushed and pulled."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from conftest import ROOT
+from PIL import Image
+
+CODE = ("stages", "backbones", "images", "store", "cluster")
+FILES = ("dvc.yaml", ".dvcignore", ".gitignore")
+
+
+class Clone:
+    """A git repository with the project's graph, and small settings of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(self, *command: str) -> str:
+        environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "HF_HUB_OFFLINE": "1",
+            "DVC_NO_ANALYTICS": "1",
+            **{
+                f"GIT_{who}_{what}": "test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME",)
+            },
+            **{f"GIT_{who}_EMAIL": "test@localhost" for who in ("AUTHOR", "COMMITTER")},
+        }
+        done = subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def dvc(self, *arguments: str) -> str:
+        return self.run(sys.executable, "-m", "dvc", *arguments)
+
+    def repro(self) -> list[str]:
+        """The names of the stages that ran."""
+        lines = self.dvc("repro").splitlines()
+        return [line.split("'")[1] for line in lines if line.startswith("Running stage")]
+
+    def commit(self) -> None:
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--message", "state")
+
+    def change(self, **sections: object) -> None:
+        path = self.folder / "params.yaml"
+        params = yaml.safe_load(path.read_text())
+        for name, section in sections.items():
+            params[name] = section if name in ("datasets", "import") else params[name] | section
+        path.write_text(yaml.safe_dump(params))
+
+
+def draw(root: Path, *colours: str) -> None:
+    """20 noisy pictures of each colour, a folder each."""
+    for c, colour in enumerate(colours):
+        (root / colour).mkdir(parents=True)
+        for i in range(20):
+            pixels = np.random.default_rng([c, i]).integers(0, 90, (20, 20, 3), np.uint8)
+            pixels[..., c % 3] += 150
+            Image.fromarray(pixels).save(root / colour / f"{i}.png")
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """Labelled pictures and imported vectors, run once through the whole graph, and pushed."""
+    folder = tmp_path_factory.mktemp("clone")
+    draw(folder.parent / "pictures", "red", "green", "blue")
+    for name in CODE:
+        (folder / name).symlink_to(ROOT / name)
+    for name in FILES:
+        (folder / name).write_bytes((ROOT / name).read_bytes())
+    (folder / ".dvc/plots").mkdir(parents=True)
+    for path in [ROOT / ".dvc/config", *(ROOT / ".dvc/plots").iterdir()]:
+        (folder / path.relative_to(ROOT)).write_bytes(path.read_bytes())
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    small = {"n_init": 2, "seeds": [0, 1], "dims": [0, 8]}
+    colours = {"from": "folder", "root": "../pictures", "tree": "class"}
+    vectors = {"features": "vectors.npy"}
+    params |= {
+        "datasets": {"colours": colours},
+        "backbones": ["pixels"],
+        "import": {"mine": vectors},
+    }
+    params["kmeans"] |= {**small, "k": [3]}
+    params["overcluster"] |= {**small, "k": [5], "dims": [0]}
+    params["runtime"]["device"] = "cpu"
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    np.save(folder / "vectors.npy", np.random.default_rng(0).normal(size=(200, 16)))
+    found = Clone(folder)
+    found.run("git", "init", "--quiet")
+    found.ran = found.repro()
+    found.dvc("remote", "add", "--default", "shelf", str(tmp_path_factory.mktemp("shelf")))
+    found.dvc("push")
+    found.commit()
+    return found
+
+
+def test_one_command_runs_every_stage(clone: Clone):
+    ran = {name.split("@")[0] for name in clone.ran}
+    stages = set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
+    assert ran == stages - {"assign"}
+    assert (clone.folder / "report/index.html").stat().st_size > 10_000
+    assert "pixels" in (clone.folder / "report/table.md").read_text()
+
+
+def test_the_second_run_only_looks_whether_images_changed(clone: Clone):
+    assert {name.split("@")[0] for name in clone.repro()} == {"index", "import"}
+
+
+def test_a_second_clone_pulls_everything_and_computes_nothing(clone: Clone, tmp_path: Path):
+    """Though neither the pictures nor the imported file are there."""
+    clone.run("git", "clone", "--quiet", str(clone.folder), str(tmp_path / "second"))
+    second = Clone(tmp_path / "second")
+    (second.folder / "vectors.npy").unlink()
+    assert not (tmp_path / "pictures").exists()
+    second.dvc("pull")
+    ours = clone.folder / "data/features/colours/pixels"
+    for path in ours.iterdir():
+        assert (second.folder / path.relative_to(clone.folder)).read_bytes() == path.read_bytes()
+    assert {name.split("@")[0] for name in second.repro()} == {"index", "import"}
+    assert second.run("git", "status", "--porcelain", "dvc.lock") == ""
+
+
+def test_questions_about_results_get_answers(clone: Clone):
+    metrics = json.loads(clone.dvc("metrics", "show", "--json"))
+    assert "metrics/colours/pixels.json" in json.dumps(metrics)
+    clone.change(kmeans={"n_init": 3})
+    assert "kmeans.n_init" in clone.dvc("params", "diff")
+    assert "index.html" in clone.dvc("plots", "show")
+    clone.run("git", "checkout", "params.yaml")
+
+
+def test_an_experiment_runs_what_its_setting_reaches(clone: Clone):
+    said = clone.dvc("exp", "run", "--set-param", "kmeans.n_init=3")
+    assert "Running stage 'kmeans@colours-pixels-kmeans'" in said
+    assert "Running stage 'embed" not in said
+    assert "Running stage 'kmeans@colours-pixels-overcluster'" not in said
+    clone.run("git", "checkout", "params.yaml", "dvc.lock")
+    clone.dvc("checkout")
+
+
+def test_own_pictures_and_assign_need_a_line_each(clone: Clone):
+    draw(clone.folder.parent / "others", "red", "green")
+    params = yaml.safe_load((clone.folder / "params.yaml").read_text())
+    others = {"from": "folder", "root": "../others"}
+    clone.change(
+        datasets={**params["datasets"], "others": others},
+        assign={"from": ["colours"], "to": ["others"]},
+    )
+    ran = clone.repro()
+    assert "assign@colours-others-pixels-kmeans" in ran
+    assert "embed@others-pixels" in ran
+    assert "embed@colours-pixels" not in ran
+    assert "others" in (clone.folder / "report/index.html").read_text()
+    found = json.loads((clone.folder / "metrics/others/pixels.json").read_text())
+    assert "acc" not in json.dumps(found)  # no labels: the label-free scores only

@@ -42,15 +42,13 @@ def main(
         dataset, splits = file.attrs["dataset"], file.attrs["splits"]
     order = np.arange(len(names))
     plan = store.Plan(dataset, backbone, row.digest, row.dim, splits, digests, order, split)
-    writer = store.FeatureWriter(features, plan)
-    todo, spent = len(writer.todo), {"decode": 0.0, "forward": 0.0, "write": 0.0}
-    reasons: dict[int, str] = {}
-    if todo:
-        try:
-            reasons = _embed(writer, row, dataset, names, digests, runtime, spent)
-        finally:
-            writer.close()
-    _list_unreadable(unreadable, names, reasons)
+    spent = {"decode": 0.0, "forward": 0.0, "write": 0.0}
+    with store.FeatureWriter(features, plan) as writer:
+        todo = len(writer.todo)
+        reasons = _embed(writer, row, dataset, names, digests, runtime, spent) if todo else {}
+        _list_unreadable(unreadable, names, reasons)
+        if not reasons:
+            writer.finish()
     if reasons and (params.unreadable == "error" or len(reasons) == len(names)):
         first = min(reasons)
         raise StageError(
@@ -59,8 +57,8 @@ def main(
             "mend or remove them, or set embed.unreadable: skip"
         )
     if reasons:
-        writer = store.FeatureWriter(features, plan.keep(np.delete(order, list(reasons))))
-    writer.finish()
+        with store.FeatureWriter(features, plan.keep(np.delete(order, list(reasons)))) as writer:
+            writer.finish()
     _report(timing, len(names), todo, len(reasons), spent)
 
 

@@ -33,7 +33,7 @@ def main(name: str, index: Path, labels: Path, features: Path) -> None:
     """
     params = section(Params, f"import.{name}")
     seen, found = index.with_suffix(".seen.json"), _look(params)
-    done = index.exists() and labels.exists() and (features / "features.h5").exists()
+    done = index.exists() and labels.exists() and _whole(features)
     if done and (found is None or (seen.exists() and seen.read_text() == found)):
         print(f"import: {name} is as it was" if found else f"import: {name} stays: no files here")
         return
@@ -50,44 +50,56 @@ def main(name: str, index: Path, labels: Path, features: Path) -> None:
     splits = ["train"] if split is None else sorted(set(split.astype(str)), key=_train_first)
     if "train" not in splits:
         raise StageError(f"{params.splits}: no split 'train' among {', '.join(splits)}")
-    codes = [splits.index(s) for s in split.astype(str)] if split is not None else [0] * matrix.rows
-    digests = np.empty((matrix.rows, 16), np.uint8)
-    for start, block in _blocks(matrix, "digest"):
-        for i, vector in enumerate(block):
-            digests[start + i] = np.frombuffer(blake2b(vector, digest_size=16).digest(), np.uint8)
-    plan = store.Plan(
-        dataset=name,
-        backbone=BACKBONE,
-        encoder=f"{BACKBONE}-1",
-        dim=matrix.dim,
-        splits=splits,
-        id=digests,
-        row=np.arange(matrix.rows),
-        split=np.array(codes, np.uint8),
-    )
-    writer = store.FeatureWriter(features, plan)
-    for start, block in _blocks(matrix, f"import {name}"):
-        bad = np.flatnonzero(~np.isfinite(block).all(axis=1))
-        if len(bad):
-            raise StageError(
-                f"{params.features}: row {start + bad[0]} is NaN, infinite or beyond float16"
-            )
-        rows = np.arange(start, start + len(block))
-        missing = np.isin(rows, writer.todo)
-        writer.put(rows[missing], block[missing])
-    writer.finish()
+    of_all = ["train"] * matrix.rows if split is None else split.astype(str).tolist()
+    codes = np.array([splits.index(name) for name in of_all], np.uint8)
+    digests = _store_vectors(features, matrix, name, splits, codes, params)
     names = (
         ids.astype(str) if ids is not None else np.array([f"{i:08d}" for i in range(len(digests))])
     )
     store.save(
         index,
         "index",
-        {"name": names, "digest": digests, "split": plan.split},
+        {"name": names, "digest": digests, "split": codes},
         {"dataset": name, "splits": splits, "n_classes": len(classes)},
     )
     store.save(labels, "labels", {"label": label}, {"dataset": name, "classes": classes})
     seen.write_text(found or "")
     print(f"import: {matrix.rows} x {matrix.dim} features, {len(classes)} classes, as {name}")
+
+
+def _store_vectors(
+    folder: Path,
+    matrix: Matrix,
+    name: str,
+    splits: list[str],
+    split: np.ndarray,
+    params: Params,
+) -> np.ndarray:
+    """Fill the feature store; returns the digest of each vector, uint8 [image, 16]."""
+    digests = np.empty((matrix.rows, 16), np.uint8)
+    for start, block in _blocks(matrix, "digest"):
+        bad = np.flatnonzero(~np.isfinite(block).all(axis=1))
+        if len(bad):
+            raise StageError(
+                f"{params.features}: row {start + bad[0]} is NaN, infinite or beyond float16"
+            )
+        for i, vector in enumerate(block):
+            digests[start + i] = np.frombuffer(blake2b(vector, digest_size=16).digest(), np.uint8)
+    row = np.arange(matrix.rows)
+    plan = store.Plan(name, BACKBONE, f"{BACKBONE}-1", matrix.dim, splits, digests, row, split)
+    with store.FeatureWriter(folder, plan) as writer:
+        for start, block in _blocks(matrix, f"import {name}"):
+            writer.put(np.arange(start, start + len(block)), block)
+        writer.finish()
+    return digests
+
+
+def _whole(features: Path) -> bool:
+    try:
+        store.Features(features)
+    except store.StoreError:
+        return False
+    return True
 
 
 def _look(params: Params) -> str | None:

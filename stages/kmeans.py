@@ -46,7 +46,7 @@ def main(
         basis = read_basis(file)
     device = torch_device(runtime.device)
     train = np.flatnonzero(found.split == found.splits.index("train"))
-    all_dims = _dims(params.dims, found.dim)
+    all_dims = _dims(params.dims, found.dim, len(basis.components))
     all_k = list(dict.fromkeys(_clusters(k, n_classes, found.dataset) for k in params.k))
     out: dict[str, np.ndarray] = {
         "row": found.row,
@@ -118,11 +118,12 @@ def _clusters(k: int | str, n_classes: int, dataset: str) -> int:
     return max(1, round(float(k[:-1]) * n_classes))
 
 
-def _dims(wanted: tuple[int, ...], dim: int) -> list[int]:
-    """As many leading components as there are dims is no reduction: such settings are left out."""
-    fit = [dims for dims in dict.fromkeys(wanted) if dims < dim]
+def _dims(wanted: tuple[int, ...], dim: int, components: int) -> list[int]:
+    """The wanted numbers of leading components that there are; all dims would be no reduction."""
+    fit = [dims for dims in dict.fromkeys(wanted) if dims < dim and dims <= components]
     if len(fit) < len(set(wanted)):
-        print(f"kmeans: the features have {dim} dims; dims of {dim} or more are left out")
+        most = min(dim - 1, components)
+        print(f"kmeans: the features have {most} leading components; dims beyond are left out")
     return fit or [0]
 
 

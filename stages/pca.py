@@ -38,7 +38,7 @@ def main(features: Path, pca: Path, params: Params, runtime: Runtime) -> None:
             "images": len(rows),
         },
     )
-    share = np.cumsum(basis.variance) / basis.variance.sum()
+    share = np.cumsum(basis.variance) / max(basis.variance.sum(), np.finfo(float).tiny)
     half, most = (int(np.searchsorted(share, part)) + 1 for part in (0.5, 0.9))
     print(f"pca: {half} components hold half of the variance, {most} hold nine tenths")
 

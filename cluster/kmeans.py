@@ -12,11 +12,16 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from cluster.assign import Nearest, assign, nearest_in_tile, tile_rows, to_tile
+from cluster.assign import assign
 from cluster.errors import ClusterError
+from cluster.nearest import nearest_in_tile, targets
+from cluster.refill import refill
 from cluster.rows import Rows
 from cluster.seeding import start_centroids
 from cluster.sums import cluster_sums
+from cluster.view import View
+
+CELLS = 32_000_000  # numbers in the centroids of the runs that go together (256 MB of float64)
 
 
 class Fit(NamedTuple):
@@ -48,14 +53,25 @@ def kmeans(
     the mean variance of the dims (as scikit-learn), or after `max_iter`. `init_images`: k-means++
     looks at that many images, drawn by seed, when there are more. `starts` (float32 [run, cluster,
     dim]) replaces k-means++; runs are then seed-major. `progress` is told the number of images that
-    moved. Raises ClusterError when k is not in 1..images.
+    moved in each pass. Raises ClusterError when k is not in 1..images, or starts do not fit.
     """
     require_k(k, len(rows))
-    if starts is None:
-        starts = start_centroids(rows, k, seeds, n_init, cosine, init_images, device)
-    centroids, iterations = _lloyd(rows, starts, max_iter, tol, cosine, device, progress)
-    final = assign(rows, centroids, unit=cosine, device=device)
-    return best_starts(centroids, final, iterations, len(seeds))
+    if starts is not None:
+        n_init = _require_starts(starts, k, rows.dim, len(seeds))
+    view = View(rows, cosine, device)
+    runs = [(seed, start) for seed in range(len(seeds)) for start in range(n_init)]
+    best = no_fit(len(seeds), k, rows.dim)
+    together = max(1, CELLS // (k * rows.dim))
+    for low in range(0, len(runs), together):
+        group = runs[low : low + together]
+        if starts is None:
+            named = [(seeds[seed], start) for seed, start in group]
+            begin = start_centroids(rows, k, named, cosine, init_images, device)
+        else:
+            begin = starts[low : low + together]
+        centroids, iterations = _lloyd(view, begin, max_iter, tol, progress)
+        keep_best(best, [seed for seed, _ in group], rows, centroids, iterations, cosine, device)
+    return best
 
 
 def require_k(k: int, n: int) -> None:
@@ -64,134 +80,94 @@ def require_k(k: int, n: int) -> None:
         raise ClusterError(f"k is {k}, but there are {n} images to fit on: choose k from 1 to {n}")
 
 
-def best_starts(centroids: np.ndarray, final: Nearest, iterations: np.ndarray, n_seeds: int) -> Fit:
-    """Of each seed's runs (seed-major on axis 0) the one of lowest inertia, the first at a tie."""
-    inertia = np.square(final.distance, dtype=np.float64).sum(1).reshape(n_seeds, -1)
-    best = inertia.argmin(1)
-    at = np.arange(n_seeds) * inertia.shape[1] + best
-    return Fit(centroids[at], inertia.reshape(-1)[at], iterations[at].astype(np.int32))
+def no_fit(n_seeds: int, k: int, dim: int) -> Fit:
+    """What every run is better than."""
+    return Fit(
+        np.zeros((n_seeds, k, dim), np.float32),
+        np.full(n_seeds, np.inf),
+        np.zeros(n_seeds, np.int32),
+    )
+
+
+def keep_best(
+    best: Fit,
+    seed_of: Sequence[int],
+    rows: Rows,
+    centroids: np.ndarray,
+    iterations: np.ndarray,
+    cosine: bool,
+    device: str,
+) -> None:
+    """Write into `best` the runs of lower inertia (`seed_of`: each run's position in it); of equal
+    ones the first stays."""
+    distance = assign(rows, centroids, unit=cosine, device=device).distance
+    for run, seed in enumerate(seed_of):
+        inertia = float(np.square(distance[run], dtype=np.float64).sum())
+        if inertia < best.inertia[seed]:
+            best.centroids[seed] = centroids[run]
+            best.inertia[seed] = inertia
+            best.iterations[seed] = iterations[run]
+
+
+def _require_starts(starts: np.ndarray, k: int, dim: int, n_seeds: int) -> int:
+    if starts.shape[1:] != (k, dim) or not len(starts) or len(starts) % n_seeds:
+        raise ClusterError(
+            f"starts are {list(starts.shape)}, [run, cluster, dim] of {k} clusters, {dim} dims and "
+            f"the same number of runs for each of {n_seeds} seeds is needed"
+        )
+    return len(starts) // n_seeds
 
 
 def _lloyd(
-    rows: Rows,
+    view: View,
     starts: np.ndarray,
     max_iter: int,
     tol: float,
-    cosine: bool,
-    device: str,
     progress: Callable[[int], object],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Iterate every run to its own end; runs that are done leave the batch."""
-    mean, variance = _moments(rows, cosine, device)
-    shift = torch.zeros_like(mean) if cosine else mean
-    squares = _squares(rows, shift, cosine, device)
-    result = torch.as_tensor(starts, dtype=torch.float32, device=device) - shift
+    result = view.inside(starts)
     iterations = np.full(len(starts), max_iter, np.int64)
     active = np.arange(len(starts))
-    before = np.full((len(starts), len(rows)), -1, np.int32)
+    assignment = np.full((len(starts), len(view)), -1, np.int32)
     for iteration in range(1, max_iter + 1):
         centroids = result[active]
-        step = _step(rows, centroids, shift, squares, cosine, device)
-        moved = (step.assignment != before[active]).sum(1)
-        before[active] = step.assignment
-        fresh = _means(step, centroids, rows, shift, cosine, device)
-        travel = (fresh - centroids).square().sum((1, 2)).cpu().numpy()
+        fresh, moved = _step(view, centroids, assignment, active)
+        travel = (fresh - centroids).square().sum((1, 2), dtype=torch.float64).cpu().numpy()
         result[active] = fresh
-        done = (moved == 0) | (travel <= tol * variance)
+        done = (moved == 0) | (travel <= tol * view.variance)
         iterations[active[done]] = iteration
         progress(int(moved.sum()))
         active = active[~done]
         if not len(active):
             break
-    return (result + shift).cpu().numpy(), iterations
-
-
-class _Step(NamedTuple):
-    assignment: np.ndarray  # int32 [run, image]
-    distance: np.ndarray  # squared, float32 [run, image]
-    sums: torch.Tensor  # float64 [run, cluster, dim]
-    counts: torch.Tensor  # int64 [run, cluster]
+    return view.outside(result), iterations
 
 
 def _step(
-    rows: Rows,
-    centroids: torch.Tensor,
-    shift: torch.Tensor,
-    squares: np.ndarray,
-    cosine: bool,
-    device: str,
-) -> _Step:
-    """One read of the data: every image's nearest centroid, and each cluster's sum and size."""
+    view: View, centroids: torch.Tensor, assignment: np.ndarray, active: np.ndarray
+) -> tuple[torch.Tensor, np.ndarray]:
+    """One read of the data. Writes each image's nearest of `centroids` (float32 [run, cluster,
+    dim]) into the `active` rows of `assignment` (int32 [all runs, image]); returns the means of
+    the clusters, and how many images changed theirs, int64 [run]."""
     runs, k, dim = centroids.shape
-    norms = centroids.square().sum(2)
-    sums = torch.zeros(runs * k, dim, dtype=torch.float64, device=device)
-    counts = torch.zeros(runs * k, dtype=torch.int64, device=device)
-    assignment = np.empty((runs, len(rows)), np.int32)
-    distance = np.empty((runs, len(rows)), np.float32)
-    step = tile_rows(runs * k)
-    for start in range(0, len(rows), step):
-        stop = min(start + step, len(rows))
-        x = to_tile(rows.block(start, stop), device, cosine) - shift
-        cluster, value = nearest_in_tile(x, centroids, norms)
+    to = targets(centroids)
+    sums = torch.zeros(runs * k, dim, dtype=torch.float64, device=centroids.device)
+    counts = torch.zeros(runs * k, dtype=torch.int64, device=centroids.device)
+    moved = np.zeros(runs, np.int64)
+    for here, x in view.tiles():
+        cluster = nearest_in_tile(x, view.norms[here], to)
         part, size = cluster_sums(x, cluster, k)
         sums += part
         counts += size
-        assignment[:, start:stop] = cluster.T.cpu().numpy()
-        distance[:, start:stop] = value.T.cpu().numpy()
-    distance += squares
-    return _Step(assignment, distance, sums.view(runs, k, dim), counts.view(runs, k))
-
-
-def _means(
-    step: _Step,
-    centroids: torch.Tensor,
-    rows: Rows,
-    shift: torch.Tensor,
-    cosine: bool,
-    device: str,
-) -> torch.Tensor:
-    """The new centroids [run, cluster, dim]; an empty cluster takes the furthest image."""
-    for run in torch.nonzero((step.counts == 0).any(1)).ravel().tolist():
-        _refill(step, run, rows, shift, cosine, device)
-    counts = step.counts.clamp(min=1)[..., None]
-    means = torch.where(step.counts[..., None] > 0, (step.sums / counts).float(), centroids)
-    return torch.nn.functional.normalize(means, dim=2) if cosine else means
-
-
-def _refill(
-    step: _Step, run: int, rows: Rows, shift: torch.Tensor, cosine: bool, device: str
-) -> None:
-    empty = torch.nonzero(step.counts[run] == 0).ravel()
-    furthest = np.argsort(-step.distance[run], kind="stable")[: len(empty)]
-    x = (to_tile(rows.take(furthest), device, cosine) - shift).double()
-    for target, image, vector in zip(empty.tolist(), furthest.tolist(), x, strict=True):
-        source = int(step.assignment[run, image])
-        step.sums[run, source] -= vector
-        step.counts[run, source] -= 1
-        step.sums[run, target] = vector
-        step.counts[run, target] = 1
-
-
-def _squares(rows: Rows, shift: torch.Tensor, cosine: bool, device: str) -> np.ndarray:
-    """|x - shift|² of every row, float32 [image]: the part of a distance that never changes."""
-    out = np.empty(len(rows), np.float32)
-    step = tile_rows(1)
-    for start in range(0, len(rows), step):
-        stop = min(start + step, len(rows))
-        x = to_tile(rows.block(start, stop), device, cosine) - shift
-        out[start:stop] = x.square().sum(1).cpu().numpy()
-    return out
-
-
-def _moments(rows: Rows, cosine: bool, device: str) -> tuple[torch.Tensor, float]:
-    """Mean of the rows, float32 [dim], and the mean over dims of their variance."""
-    total = torch.zeros(rows.dim, dtype=torch.float64, device=device)
-    square = torch.zeros(rows.dim, dtype=torch.float64, device=device)
-    step = tile_rows(1)
-    for start in range(0, len(rows), step):
-        x = to_tile(rows.block(start, min(start + step, len(rows))), device, cosine).double()
-        total += x.sum(0)
-        square += x.square().sum(0)
-    mean = total / len(rows)
-    variance = (square / len(rows) - mean.square()).clamp(min=0).mean()
-    return mean.float(), float(variance)
+        found = cluster.T.cpu().numpy()
+        moved += (assignment[active, here] != found).sum(1)
+        assignment[active, here] = found
+    sums, counts = sums.view(runs, k, dim), counts.view(runs, k)
+    empty = torch.nonzero((counts == 0).any(1)).ravel()
+    if len(empty):
+        own = assignment[active[empty.cpu().numpy()]]
+        refill(view, centroids[empty], own, empty.tolist(), sums, counts)
+    means = (sums / counts.clamp(min=1)[..., None]).float()
+    means = torch.where(counts[..., None] > 0, means, centroids)
+    return view.means(means), moved

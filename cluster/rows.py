@@ -85,10 +85,14 @@ class Basis(NamedTuple):
             return x
         matrix = self.components[:dims]
         if self.whiten:
-            floor = self.variance[0] * 1e-10  # a direction without variance is noise, not signal
-            matrix = matrix / np.sqrt(np.maximum(self.variance[:dims], floor))[:, None]
-        shift = matrix @ self.mean
-        return x @ matrix.T.astype(np.float32) - shift.astype(np.float32)
+            # A direction without variance is noise, which would be blown up: it is left out.
+            real = self.variance[:dims] > self.variance[0] * 1e-10
+            scale = np.sqrt(self.variance[:dims], where=real, out=np.ones(len(real)))
+            matrix = matrix * (real / scale)[:, None]
+        # In float64, so that what else is in the block leaves no trace in the rounding.
+        centred = x.astype(np.float64)
+        centred -= self.mean
+        return (centred @ matrix.T).astype(np.float32)
 
 
 class Reduced:
@@ -113,7 +117,7 @@ TILE = 8192  # rows a kernel holds at once; fixed, so that no setting can change
 
 def cached(rows: Rows, memory_gb: float) -> Rows:
     """The rows in RAM if they fit in `memory_gb` (1e9 bytes), else as they are."""
-    if len(rows) * rows.dim * 4 > memory_gb * 1e9:
+    if isinstance(rows, ArrayRows) or len(rows) * rows.dim * 4 > memory_gb * 1e9:
         return rows
     array = np.empty((len(rows), rows.dim), np.float32)
     for start in range(0, len(rows), TILE):

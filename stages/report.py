@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stages import Section, read_params, run
+from stages import Section, StageError, read_params, run
 from stages.page import ablations, examples, figures, section, table
 from stages.page.render import page
 from stages.page.settings import headlines, read_settings
@@ -26,7 +26,9 @@ def main(
     CLUSTERS, chosen without labels; IMAGES tells which they are, and they are opened as
     `datasets` of params.yaml says. UNREADABLE lists what a backbone could not read.
     """
-    settings = read_settings(scores)
+    settings = [s for s in read_settings(scores) if (s.dataset, s.backbone) in _asked_for()]
+    if not settings:
+        raise StageError(f"{scores} has no scores of the datasets and backbones of params.yaml")
     shown = examples.Shown(params.clusters_shown, params.images_per_cluster, params.thumbnail)
     specs, parts = read_params("datasets") or {}, []
     backbones = sorted({s.backbone for s in settings})
@@ -49,6 +51,12 @@ def main(
     (report / "table.md").write_text(table.markdown(headlines(settings)), encoding="utf-8")
     ablations.write(report / "by_k.csv", ablations.by_k(settings), "k")
     ablations.write(report / "by_dims.csv", ablations.by_dims(settings), "dims")
+
+
+def _asked_for() -> set[tuple[str, str]]:
+    """Datasets and backbones of params.yaml: what was taken out of it still lies in the folders."""
+    cells = {(d, b) for d in read_params("datasets") or {} for b in read_params("backbones") or []}
+    return cells | {(name, "imported") for name in read_params("import") or {}}
 
 
 if __name__ == "__main__":

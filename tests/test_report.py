@@ -35,7 +35,14 @@ def evaluate(dataset: str, backbone: str = "pixels", silhouette_images: int = 80
     )  # fmt: skip
 
 
-def report(clusters_shown: int = 4) -> str:
+def report(clusters_shown: int = 4, asked: set[str] | None = None) -> str:
+    """The page, of all that was scored or of the backbones that are `asked` for."""
+    scored = [path.relative_to("data/scores") for path in Path("data/scores").glob("*/*.csv")]
+    path = Path("params.yaml")
+    known = yaml.safe_load(path.read_text()) if path.exists() else {}
+    datasets = {str(cell.parent): None for cell in scored} | known.get("datasets", {})
+    backbones = sorted(asked or {cell.stem for cell in scored})
+    path.write_text(yaml.safe_dump({"datasets": datasets, "backbones": backbones, "import": {}}))
     stages.report.main(
         *map(Path, ARGUMENTS),
         stages.report.Params(images_per_cluster=3, clusters_shown=clusters_shown, thumbnail=32),
@@ -99,10 +106,18 @@ def folder(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 
 def test_the_stage_runs_from_the_command_line(project: Project, folder: Path) -> None:
-    project.params["datasets"] = {"d": {"from": "digits"}}
+    project.params |= {"datasets": {"d": {"from": "digits"}}, "backbones": ["pixels", "edges"]}
     project.stage("report", *ARGUMENTS)
     written = {path.name for path in (folder / "report").iterdir()}
     assert written == {"index.html", "table.md", "by_k.csv", "by_dims.csv"}
+
+
+def test_what_was_taken_out_of_the_params_is_not_shown(folder: Path) -> None:
+    """Its files still lie there."""
+    assert "edges" in text_of(report())
+    assert "edges" not in text_of(report(asked={"pixels"}))
+    with pytest.raises(StageError, match="no scores of the datasets and backbones of params"):
+        report(asked={"other"})
 
 
 def test_the_page_is_whole_in_itself(folder: Path) -> None:

@@ -2,18 +2,37 @@
 
 import numpy as np
 import pytest
+from test_kmeans import DEVICES
 
 from cluster.assign import assign
 from cluster.rows import ArrayRows
 
 
-def test_it_is_a_plain_loop():
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("away", [0, 1000])
+def test_it_is_a_plain_loop(away: float, device: str):
     rng = np.random.default_rng(0)
-    x, c = rng.normal(size=(300, 9)).astype(np.float32), rng.normal(size=(2, 13, 9))
-    found = assign(ArrayRows(x), c.astype(np.float32))
+    x, c = ((rng.normal(size=s) + away).astype(np.float32) for s in ((300, 9), (2, 13, 9)))
+    found = assign(ArrayRows(x), c, device=device)
     distance = np.linalg.norm(x[None, :, None].astype(np.float64) - c[:, None], axis=3)
     np.testing.assert_array_equal(found.assignment, distance.argmin(axis=2))
     np.testing.assert_allclose(found.distance, distance.min(axis=2), rtol=1e-5)
+    assert found.assignment.dtype == np.int32
+    assert found.distance.dtype == np.float32
+
+
+def test_an_image_gets_the_same_alone_and_among_others():
+    rng = np.random.default_rng(0)
+    x, c = (rng.normal(size=s).astype(np.float32) for s in ((9000, 5), (2, 30, 5)))
+    every = assign(ArrayRows(x), c)
+    for some in ([0], [8999], list(range(4000, 4200))):
+        few = assign(ArrayRows(x[some]), c)
+        np.testing.assert_array_equal(few.assignment, every.assignment[:, some])
+        np.testing.assert_array_equal(few.distance, every.distance[:, some])
+
+
+def test_no_images_are_assigned_to_nothing():
+    assert assign(ArrayRows(np.zeros((0, 3))), np.ones((2, 4, 3))).assignment.shape == (2, 0)
 
 
 def test_of_equal_distances_the_lower_cluster_wins():

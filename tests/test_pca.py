@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.decomposition import PCA
+from test_kmeans import DEVICES
 
 from cluster import ClusterError
 from cluster.pca import fit_pca
@@ -16,15 +18,16 @@ def cloud(n: int, dim: int, mean: float = 0.0) -> np.ndarray:
     return ((rng.normal(size=(n, dim)) * scale) @ turn + mean).astype(np.float32)
 
 
-def fit(x: np.ndarray, normalize: bool = False, whiten: bool = False) -> Basis:
-    return fit_pca(ArrayRows(x), normalize=normalize, whiten=whiten)
+def fit(x: np.ndarray, normalize: bool = False, whiten: bool = False, device: str = "cpu") -> Basis:
+    return fit_pca(ArrayRows(x), normalize=normalize, whiten=whiten, device=device)
 
 
 @pytest.mark.parametrize(("n", "dim"), [(300, 20), (20, 20), (15, 40)])
 @pytest.mark.parametrize("mean", [0.0, 1000.0])
-def test_it_is_scikit_learns(n: int, dim: int, mean: float):
+@pytest.mark.parametrize("device", DEVICES)
+def test_it_is_scikit_learns(n: int, dim: int, mean: float, device: str):
     x = cloud(n, dim, mean)
-    ours, theirs = fit(x), PCA(svd_solver="full").fit(x.astype(np.float64))
+    ours, theirs = fit(x, device=device), PCA(svd_solver="full").fit(x.astype(np.float64))
     rank = len(ours.components)
     assert rank == min(n - 1, dim) if n <= dim else rank == dim
     np.testing.assert_allclose(ours.mean, theirs.mean_, atol=1e-9 * max(1, mean))
@@ -62,6 +65,24 @@ def test_tiles_change_nothing_that_counts(monkeypatch: pytest.MonkeyPatch):
     tiled = fit(x)
     np.testing.assert_allclose(whole.components, tiled.components, atol=1e-9)
     np.testing.assert_allclose(whole.variance, tiled.variance, rtol=1e-9)
+
+
+def test_threads_change_nothing_that_counts():
+    x, before, found = cloud(3000, 20), torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(fit(x))
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_allclose(found[0].components, found[1].components, atol=1e-9)
+
+
+def test_images_in_the_order_of_their_classes_are_no_harder():
+    """The first tile says nothing about the rest."""
+    x = np.concatenate([cloud(5000, 6), cloud(5000, 6) + 100])
+    theirs = PCA(svd_solver="full").fit(x.astype(np.float64))
+    np.testing.assert_allclose(fit(x).variance, theirs.explained_variance_, rtol=1e-6)
 
 
 def test_normalising_comes_first():

@@ -1,7 +1,9 @@
 """k-means++: rows drawn by their squared distance."""
 
 import numpy as np
+import pytest
 import torch
+from test_kmeans import DEVICES
 
 from cluster.rows import ArrayRows
 from cluster.seeding import kmeans_plus_plus, start_centroids
@@ -43,3 +45,48 @@ def test_a_sample_is_drawn_from_many_rows():
     two = start_centroids(rows, 4, [(1, 0)], False, 50, "cpu")
     assert one.shape == (2, 4, 3)
     np.testing.assert_array_equal(one[1], two[0])
+
+
+def test_copies_are_drawn_only_when_nothing_else_is_left():
+    """Two rows that are alike have no distance: 5 starts are all 5 different vectors."""
+    x = np.random.default_rng(0).normal(size=(5, 3)).repeat(20, axis=0).astype(np.float32)
+    for seed in range(20):
+        five = start_centroids(ArrayRows(x), 5, [(seed, 0)], False, 1000, "cpu")[0]
+        assert len(np.unique(five, axis=0)) == 5
+    assert start_centroids(ArrayRows(x), 9, [(0, 0)], False, 1000, "cpu").shape == (1, 9, 3)
+
+
+def test_first_rows_are_drawn_evenly():
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(4, 2)))
+    first = kmeans_plus_plus(x, 1, [(seed, 0) for seed in range(4000)])[:, 0]
+    assert (torch.bincount(first, minlength=4) - 1000).abs().max() < 120  # 4 sigma
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_starts_are_rows_and_of_length_1_for_the_cosine_metric(device: str):
+    x = np.random.default_rng(0).normal(size=(200, 6)).astype(np.float32)
+    runs = [(0, 0), (0, 1), (3, 0)]
+    starts = start_centroids(ArrayRows(x), 4, runs, False, 1000, device)
+    assert starts.dtype == np.float32
+    assert all((x == start).all(axis=1).any() for start in starts.reshape(-1, 6))
+    unit = start_centroids(ArrayRows(x), 4, runs, True, 1000, device)
+    np.testing.assert_allclose(np.linalg.norm(unit, axis=2), 1, rtol=1e-6)
+
+
+def test_far_from_the_origin_the_same_rows_are_drawn():
+    x = np.random.default_rng(0).integers(-50, 50, size=(100, 6))
+    near, far = (
+        start_centroids(ArrayRows(x + away), 9, [(0, 0)], False, 1000, "cpu") - away
+        for away in (0, 2**16)
+    )
+    np.testing.assert_array_equal(near, far)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")
+def test_a_gpu_draws_what_the_cpu_draws():
+    rows = ArrayRows(np.random.default_rng(0).normal(size=(3000, 20)))
+    cpu, gpu = (
+        start_centroids(rows, 50, [(0, 0), (1, 0)], False, 1000, device)
+        for device in ("cpu", "cuda")
+    )
+    np.testing.assert_array_equal(cpu, gpu)

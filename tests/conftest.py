@@ -61,6 +61,7 @@ class Project:
             backbone,
             f"data/images/{dataset}.h5",
             f"data/features/{dataset}/{backbone}",
+            f"data/views/{dataset}/{backbone}",
             f"data/unreadable/{dataset}/{backbone}.csv",
             f"metrics/{dataset}/{backbone}.embed.json",
         )

@@ -1,0 +1,107 @@
+"""One backbone over the images of one dataset: from their bytes to what a feature store lacks."""
+
+import time
+from collections.abc import Callable, Iterator
+from functools import cached_property
+
+import numpy as np
+from PIL.Image import Image
+from tqdm import tqdm
+
+import backbones
+import images
+import store
+from backbones.stream import Batch, stream
+from stages import Runtime, StageError, count_cores, read_params, torch_device
+
+Alter = Callable[[Image, bytes], Image]  # a picture and the digest of its bytes
+
+
+class Embedder:
+    """Images and backbone are opened once, when the first store lacks something.
+
+    `embedded`: pictures so far; `spent`: the seconds on them, by part (the parts overlap).
+    """
+
+    def __init__(
+        self, row: backbones.Backbone, dataset: str, names: np.ndarray, runtime: Runtime
+    ) -> None:
+        self.row, self._dataset, self._names, self._runtime = row, dataset, names, runtime
+        self.embedded = 0
+        self.spent = {"decode": 0.0, "forward": 0.0, "write": 0.0, "wall": 0.0}
+
+    def fill(
+        self, writer: store.FeatureWriter, what: str, alter: Alter | None = None
+    ) -> dict[int, str]:
+        """Bring the writer all that it lacks, with a progress bar called `what`.
+
+        Returns why images could not be read, by their row in the index. Raises StageError when a
+        picture is not the one that was indexed, or its features are not finite.
+        """
+        if not len(writer.todo):
+            return {}
+        began, reasons = time.perf_counter(), dict[int, str]()
+        bar = tqdm(total=len(writer.plan.id), initial=writer.reused, desc=what, disable=None)
+        with bar:
+            for batch in self._batches(writer, alter):
+                start = time.perf_counter()
+                index = writer.plan.row[batch.rows]
+                readable = ~np.isin(batch.rows, list(batch.failures))
+                self._require_finite(batch, readable, index)
+                writer.put(batch.rows, batch.vectors, readable)
+                for at, error in batch.failures.items():
+                    row = int(writer.plan.row[at])
+                    reasons[row] = str(error)
+                    bar.write(f"embed: cannot read {self._names[row]}: {error}")
+                self.embedded += len(batch.rows)
+                self.spent["decode"] += batch.decode_seconds
+                self.spent["forward"] += batch.forward_seconds
+                self.spent["write"] += time.perf_counter() - start
+                bar.update(len(batch.rows))
+        self.spent["wall"] += time.perf_counter() - began
+        return reasons
+
+    def _batches(self, writer: store.FeatureWriter, alter: Alter | None) -> Iterator[Batch]:
+        plan, row = writer.plan, self.row
+        read = self._read  # here, since threads might each open a packed set of their own
+
+        def picture(at: int) -> np.ndarray:
+            name, digest = self._names[plan.row[at]], plan.id[at].tobytes()
+            raw = read(name)
+            if images.digest(raw) != digest:
+                raise StageError(f"{name} changed after it was indexed: run `dvc repro` again")
+            seen = images.decode(raw)
+            return backbones.preprocess(row, alter(seen, digest) if alter else seen)
+
+        return stream(
+            self._encoder,
+            picture,
+            writer.todo,
+            side=row.input.size,
+            batch_size=self._runtime.batch_size,
+            workers=self._runtime.workers or count_cores(),
+            forwards=2 if self._device.startswith("cuda") else 1,
+            failure=images.ImagesError,
+        )
+
+    def _require_finite(self, batch: Batch, readable: np.ndarray, index: np.ndarray) -> None:
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(batch.vectors.astype(np.float16)).all(axis=1) | ~readable
+        if not finite.all():
+            name = self._names[index[~finite][0]]
+            raise StageError(
+                f"{name}: {self.row.name} makes features of it that are NaN, infinite or beyond "
+                "float16 (65504): look at the image and at the backbone's row in backbones/zoo.yaml"
+            )
+
+    @cached_property
+    def _device(self) -> str:
+        return "cpu" if self.row.loader == "tfhub" else torch_device(self._runtime.device)
+
+    @cached_property
+    def _encoder(self) -> backbones.Encoder:
+        return backbones.load(self.row.name, self._device)
+
+    @cached_property
+    def _read(self) -> Callable[[str], images.Raw]:
+        return images.open_images(read_params(f"datasets.{self._dataset}"))

@@ -1,0 +1,107 @@
+"""Augmented views of the images of a feature store, a store each, side by side in one folder.
+
+They are what self-labelling (SCAN, arXiv:2005.12320, section 2.3) and other methods train on.
+But: a fixed number of views, embedded once, where the originals augment anew in every epoch.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+from PIL.Image import Image, Resampling
+
+import images.augment as augmentations
+import store
+from stages import StageError
+from stages.embedding.embedder import Alter, Embedder
+
+_OURS = re.compile(rf"({'|'.join(augmentations.NAMES)})-\d+")
+
+
+def save_views(
+    folder: Path,
+    plan: store.Plan,
+    number: int,
+    augment: augmentations.Augmentation,
+    embedder: Embedder,
+) -> None:
+    """Fill FOLDER with `number` views of the images of `plan`: strong-0/, strong-1/, ...
+
+    views.json says what is there; views that are no longer asked for go once the new ones are
+    whole. Raises StageError when an image that the plan holds can no longer be read.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = _paths(folder, augment, number)
+    for view, path in enumerate(paths):
+        encoder = _encoder(plan.encoder, augment, view)
+        with store.FeatureWriter(path, plan._replace(encoder=encoder)) as writer:
+            alter = _alter(augment, view, 2 * embedder.row.input.resize)
+            reasons = embedder.fill(writer, f"embed {embedder.row.name} {path.name}", alter)
+            if reasons:
+                raise StageError(
+                    f"{path}: {len(reasons)} of {len(plan.id)} images can no longer be read "
+                    f"({reasons[min(reasons)]}): bring them back, or set embed.views: 0"
+                )
+            writer.finish()
+    _say(folder, augment, number)
+    for left in folder.iterdir():
+        if left not in paths and _OURS.fullmatch(left.name):
+            shutil.rmtree(left)
+
+
+def no_views(folder: Path) -> None:
+    """Say in FOLDER that there are none: features from elsewhere have no pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _say(folder, "strong", 0)
+
+
+def open_views(folder: Path, found: store.Features) -> list[store.Features]:
+    """The views in FOLDER, in order; their rows are those of the centre view `found`.
+
+    Raises StageError when they are of other images.
+    """
+    facts = json.loads((folder / "views.json").read_text())
+    views = [store.Features(path) for path in _paths(folder, facts["augment"], facts["number"])]
+    for view in views:
+        if not (np.array_equal(view.row, found.row) and np.array_equal(view.id, found.id)):
+            raise StageError(f"{view.path} is of other images than {found.path}: run `dvc repro`")
+    return views
+
+
+def _say(folder: Path, augment: augmentations.Augmentation, number: int) -> None:
+    facts = {"augment": augment, "number": number}
+    (folder / "views.json").write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def _paths(folder: Path, augment: str, number: int) -> list[Path]:
+    return [folder / f"{augment}-{view}" for view in range(number)]
+
+
+def _encoder(backbone: str, augment: str, view: int) -> str:
+    """Names the vectors as a backbone's digest does: equal only where equal pictures give equal
+    vectors."""
+    facts = json.dumps([backbone, augment, augmentations.REVISION, view])
+    return hashlib.blake2b(facts.encode(), digest_size=16).hexdigest()
+
+
+def _alter(augment: augmentations.Augmentation, view: int, short: int) -> Alter:
+    def alter(picture: Image, digest: bytes) -> Image:
+        return augmentations.augment(_shrunk(picture, short), augment, digest, view)
+
+    return alter
+
+
+def _shrunk(picture: Image, short: int) -> Image:
+    """The picture with a shorter side of `short` pixels at most.
+
+    A camera's 12 million pixels take longer to augment than to embed, and blurring them cannot be
+    seen afterwards. Twice what the backbone resizes to leaves the smallest crop enough.
+    """
+    scale = short / min(picture.size)
+    if scale >= 1:
+        return picture
+    width, height = (round(side * scale) for side in picture.size)
+    return picture.resize((width, height), Resampling.BICUBIC, reducing_gap=2.0)

@@ -5,13 +5,12 @@ library, the number of threads, and what else is in the product. So where the tw
 than the rounding, which is rare, float64 decides: the answer is the same on any machine.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from threadpoolctl import ThreadpoolController
+
+from cluster.cores import on_cores
 
 CELLS = 64_000_000  # distances that a GPU holds at once (256 MB of float32)
 CORE_CELLS, CORE_ROWS = 16_000_000, 1024  # and a core of a CPU; rows that it keeps in its cache
@@ -72,8 +71,7 @@ def _on_cores(x: torch.Tensor, norms: torch.Tensor, to: Targets) -> torch.Tensor
         here = slice(start, start + step)
         found[here] = _on_core(arrays[0][here], arrays[1][here], *arrays[2:])
 
-    with _libraries().limit(limits=1, user_api="blas"):
-        list(_pool(workers).map(part, range(0, len(x), step)))
+    on_cores(part, range(0, len(x), step))
     return torch.from_numpy(found)
 
 
@@ -108,13 +106,3 @@ def _settle(x: torch.Tensor, centroids: torch.Tensor) -> torch.Tensor:
     longest = squares.max().sqrt()
     tie = TIE * longest * (x.norm(dim=1, keepdim=True) + longest)
     return (scores <= scores.amin(1, keepdim=True) + tie).byte().argmax(1)
-
-
-@cache
-def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
-@cache
-def _pool(workers: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(workers, "nearest")

@@ -1,0 +1,28 @@
+"""Each core takes parts of the work through all steps by itself.
+
+When another program is busy too, that is far less waiting than with all cores at each step.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import torch
+from threadpoolctl import ThreadpoolController
+
+
+def on_cores(work: Callable[[int], None], starts: Sequence[int]) -> None:
+    """Call work(start) for each start, as many at once as torch uses threads. `work` writes its
+    results in place; products of matrices inside it keep to its core."""
+    with _libraries().limit(limits=1, user_api="blas"):
+        list(_pool(torch.get_num_threads()).map(work, starts))
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+@cache
+def _pool(workers: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers, "cores")

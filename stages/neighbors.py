@@ -1,0 +1,104 @@
+"""Find the nearest neighbours of every image of one feature store."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+from tqdm import tqdm
+
+import store
+from cluster.approximate import approximate_neighbors
+from cluster.hubness import hubness
+from cluster.neighbors import Neighbors, nearest_neighbors
+from cluster.rows import Rows, Subset, cached
+from cluster.similarity import Metric
+from stages import Runtime, Section, StageError, run, torch_device
+
+SAMPLE, SEED = 1000, 0  # images on which the approximate search is compared with the exact one
+HUBS_AT = 10  # neighbours, the number at which Radovanovic et al. count
+
+
+class Params(Section):
+    k: Annotated[int, Field(ge=1, le=256)]
+    metric: Metric
+    exact_up_to: Annotated[int, Field(ge=0)]  # images of train; of more, nearly all neighbours
+    recall: Annotated[float, Field(gt=0, le=1)]  # the share of them that is enough
+
+
+def main(features: Path, neighbors: Path, metrics: Path, params: Params, runtime: Runtime) -> None:
+    """Find the k nearest images of `train` of every image of the store FEATURES; itself left out.
+
+    Written to NEIGHBORS, nearest first; how well the search went and how uneven neighbourhoods are
+    (hubness) to METRICS (json). No label is read.
+    """
+    found = store.Features(features)
+    train = np.flatnonzero(found.split == found.splits.index("train"))
+    if len(train) < 2:
+        raise StageError(
+            f"{found.dataset} has {len(train)} images in train: neighbours need two or more"
+        )
+    k = min(params.k, len(train) - 1)
+    if k < params.k:
+        print(f"neighbors: {found.dataset} has {len(train)} images in train, so {k} neighbours")
+    table, recall = _search(cached(found, runtime.memory_gb), train, k, params, runtime)
+    store.save(
+        neighbors,
+        "neighbors",
+        {
+            "row": found.row,
+            "split": found.split,
+            "neighbor": found.row[train][table.neighbor].astype(np.int32),
+            "similarity": table.similarity,
+        },
+        {
+            "dataset": found.dataset,
+            "backbone": found.backbone,
+            "metric": params.metric,
+            "splits": found.splits,
+            "dim": found.dim,
+            "recall": recall,
+        },
+    )
+    hubs = hubness(table.neighbor[train, :HUBS_AT], len(train))
+    facts = {
+        "recall": recall,
+        "first_similarity": float(table.similarity[train, 0].mean(dtype=np.float64)),
+        "hubness": hubs.skewness,
+        "largest_hub": hubs.largest,
+        "nobodys_neighbor": hubs.nobodys,
+    }
+    metrics.parent.mkdir(parents=True, exist_ok=True)
+    metrics.write_text(json.dumps(facts, indent=1, allow_nan=False) + "\n")
+
+
+def _search(
+    rows: Rows, train: np.ndarray, k: int, params: Params, runtime: Runtime
+) -> tuple[Neighbors, float]:
+    own = np.full(len(rows), -1, np.int64)
+    own[train] = np.arange(len(train))
+    among = Subset(rows, train)
+    device = torch_device(runtime.device)
+    with tqdm(total=len(rows), desc="neighbors", disable=None, unit="img") as bar:
+        if len(train) <= params.exact_up_to:
+            table = nearest_neighbors(
+                rows, among, k, metric=params.metric, own=own, device=device, progress=bar.update
+            )
+            return table, 1.0
+        return approximate_neighbors(
+            rows,
+            among,
+            k,
+            metric=params.metric,
+            recall=params.recall,
+            sample=SAMPLE,
+            seed=SEED,
+            own=own,
+            device=device,
+            progress=bar.update,
+        )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -6,48 +6,86 @@ import numpy as np
 
 import store
 from cluster.assign import assign
-from cluster.rows import Reduced
+from cluster.heads import Linear, Mlp, predict
+from cluster.neighbors import nearest_neighbors
+from cluster.rows import Reduced, Rows, Subset
+from cluster.vote import vote
 from stages import Runtime, StageError, read_basis, run, torch_device
+from stages.files.clusters import save_clusters
+
+KEPT = {
+    "centroids": ("centroids", "iterations"),
+    "linear": Linear._fields,
+    "mlp": Mlp._fields,
+    "neighbors": ("voters",),
+}
 
 
-def main(clusters: Path, features: Path, assigned: Path, runtime: Runtime) -> None:
-    """Give each image of the store FEATURES its nearest cluster of CLUSTERS; write ASSIGNED.
+def main(
+    clusters: Path, fitted_features: Path, features: Path, assigned: Path, runtime: Runtime
+) -> None:
+    """Give each image of the store FEATURES its cluster of CLUSTERS; write ASSIGNED.
 
-    The vectors go through the PCA that the clusters were fitted in, never past it. CLUSTERS may be
-    of any dataset; its backbone has to be that of FEATURES.
+    By the nearest centroid, by the learned head, or, where the method has neither, by the nearest
+    images among those that were clustered, which FITTED_FEATURES holds. The vectors go through the
+    PCA that the clusters were fitted in, never past it. CLUSTERS may be of any dataset; its
+    backbone has to be that of FEATURES.
     """
-    found = store.Features(features)
+    found, device = store.Features(features), torch_device(runtime.device)
     with store.read(clusters, "clusters") as file:
-        attrs = dict(file.attrs)
+        attrs, basis = dict(file.attrs), read_basis(file)
         if attrs["backbone"] != found.backbone:
             raise StageError(
                 f"{clusters} clusters features of {attrs['backbone']}, {features} holds those of "
                 f"{found.backbone}: assign within one backbone"
             )
-        kept = {name: file[name] for name in ("k", "dims", "mean", "components", "variance")}
-        basis = read_basis(file)
-        fits = [
-            {name: file[f"{s}/{name}"] for name in ("centroids", "inertia", "iterations")}
-            for s in range(len(kept["k"]))
-        ]
-    if len(basis.mean) != found.dim:
-        raise StageError(f"{clusters} is {len(basis.mean)} wide, {features} {found.dim}: not alike")
-    out = {**kept, "row": found.row, "split": found.split}
-    for s, (fit, dims) in enumerate(zip(fits, kept["dims"].tolist(), strict=True)):
-        nearest = assign(
-            Reduced(found, basis, dims),
-            fit["centroids"],
-            unit=attrs["metric"] == "cosine",
-            device=torch_device(runtime.device),
-        )
-        inertia = np.square(nearest.distance, dtype=np.float64).sum(axis=1)
-        fit = {**fit, **nearest._asdict(), "inertia": inertia}
-        out |= {f"{s}/{name}": array for name, array in fit.items()}
-    for name in ("kind", "version"):
-        attrs.pop(name)
-    attrs |= {"dataset": found.dataset, "run": assigned.stem, "splits": found.splits}
-    store.save(assigned, "clusters", out, attrs)
+        if len(basis.mean) != found.dim:
+            raise StageError(
+                f"{clusters} is {len(basis.mean)} wide, {features} {found.dim}: not alike"
+            )
+        settings = list(zip(file["k"].tolist(), file["dims"].tolist(), strict=True))
+        fits = []
+        for setting, (_, dims) in enumerate(settings):
+            rows = Reduced(found, basis, dims)
+            names = [n for n in (*KEPT[attrs["how"]], "loss") if f"{setting}/{n}" in file]
+            fit = {name: file[f"{setting}/{name}"] for name in names}
+            if attrs["how"] == "neighbors":
+                fit |= _by_neighbors(rows, file, setting, fitted_features, device)
+            else:
+                fit |= _by_model(rows, attrs, fit, device)
+            fits.append(fit)
+    save_clusters(
+        assigned, found, basis, settings, fits,
+        how=attrs["how"], seeds=attrs["seeds"], metric=attrs["metric"],
+        fitted_on=attrs["fitted_on"],
+    )  # fmt: skip
     print(f"assign: {len(found)} images of {found.dataset} to clusters of {attrs['fitted_on']}")
+
+
+def _by_model(
+    rows: Rows, attrs: dict, fit: dict[str, np.ndarray], device: str
+) -> dict[str, np.ndarray]:
+    """By centroids or a head; the loss is that of these images where it is an inertia."""
+    if attrs["how"] == "centroids":
+        found = assign(rows, fit["centroids"], unit=attrs["metric"] == "cosine", device=device)
+        inertia = np.square(found.distance, dtype=np.float64).sum(axis=1)
+        return {**found._asdict(), "loss": inertia}
+    kind = Linear if attrs["how"] == "linear" else Mlp
+    head = kind(*(fit[name] for name in kind._fields))
+    return predict(rows, head, device=device)._asdict()
+
+
+def _by_neighbors(
+    rows: Rows, file: store.File, setting: int, fitted_features: Path, device: str
+) -> dict[str, np.ndarray]:
+    """By a vote of the nearest images of `train` among those that were clustered."""
+    fitted, dims = store.Features(fitted_features), int(file["dims"][setting])
+    train = np.flatnonzero(file["split"] == file.attrs["splits"].index("train"))
+    among = Subset(Reduced(fitted, read_basis(file), dims), fitted.places(file["row"][train]))
+    voters = int(file[f"{setting}/voters"][0])
+    near = nearest_neighbors(rows, among, voters, metric=file.attrs["metric"], device=device)
+    clusters, k = file[f"{setting}/assignment"][:, train], int(file["k"][setting])
+    return vote(near.neighbor, near.similarity, clusters, k)._asdict()
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def _score_run(
         attrs, basis = file.attrs, read_basis(file)
         row, split, all_k, all_dims = (file[name] for name in ("row", "split", "k", "dims"))
         _require_fit(path, attrs, row, found, known)
-        at, label = _places(path, found, row), known.label[row]
+        at, label = found.places(row), known.label[row]
         rows = []
         for setting, (k, dims) in enumerate(zip(all_k.tolist(), all_dims.tolist(), strict=True)):
             assignment = file[f"{setting}/assignment"]
@@ -130,16 +130,6 @@ def _require_fit(
             f"{path} holds image {row.max()} of the index, {known.path} has labels for "
             f"{len(known.label)} images only: they are not of one index, run `dvc repro`"
         )
-
-
-def _places(path: Path, found: store.Features, row: np.ndarray) -> np.ndarray:
-    """Where the images `row` lie in the feature store, int64 [image]."""
-    order = np.argsort(found.row, kind="stable")
-    at = np.searchsorted(found.row, row, sorter=order)
-    at = order[np.minimum(at, len(order) - 1)]
-    if not np.array_equal(found.row[at], row):
-        raise StageError(f"{path} holds images that {found.path} has not: run `dvc repro`")
-    return at
 
 
 def _draw(here: np.ndarray, params: Params) -> np.ndarray:

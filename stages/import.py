@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 import store
 from stages import Section, StageError, run, section
+from stages.embedding.views import no_views
 from store.foreign import Matrix, open_matrix, read_column, source_path
 
 BACKBONE = "imported"
@@ -24,15 +25,16 @@ class Params(Section):
     splits: str | None = None  # text such as train and test; all images are train if there are none
 
 
-def main(name: str, index: Path, labels: Path, features: Path) -> None:
+def main(name: str, index: Path, labels: Path, features: Path, views: Path) -> None:
     """Import the features that `import: {NAME: {features: FILE, labels: FILE}}` names.
 
     They become the dataset NAME of the backbone `imported`: INDEX, LABELS and FEATURES are what the
     stages index and embed write for images, and every later stage runs on them. The files are read
-    again only when their size or time has changed.
+    again only when their size or time has changed. The folder VIEWS says that there are none.
     """
     params = section(Params, f"import.{name}")
     seen, found = index.with_suffix(".seen.json"), _look(params)
+    no_views(views)
     done = index.exists() and labels.exists() and _whole(features)
     if done and (found is None or (seen.exists() and seen.read_text() == found)):
         print(f"import: {name} is as it was" if found else f"import: {name} stays: no files here")

@@ -1,26 +1,25 @@
 """Cluster one feature store by k-means; overclustering is the same stage with other settings."""
 
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
-from pydantic import Field, StringConstraints
+from pydantic import Field
 from tqdm import tqdm
 
-import store
 from cluster.assign import assign
 from cluster.kmeans import Fit, kmeans
 from cluster.minibatch import minibatch_kmeans
-from cluster.rows import Reduced, Rows, Subset, cached
-from stages import Runtime, Section, StageError, read_basis, run, torch_device
-
-Count = Annotated[int, Field(ge=1)]
-Multiple = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?x$")]  # of the number of classes
+from cluster.rows import Rows
+from stages import Runtime, Section, run, torch_device
+from stages.files.clusters import save_clusters
+from stages.files.space import Count, Dims, K, Seeds, open_space, settings
 
 
 class Params(Section):
-    k: tuple[Count | Multiple, ...] = Field(min_length=1)
-    dims: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)  # 0: no projection
+    k: K
+    dims: Dims
     metric: Literal["euclidean", "cosine"]
     algorithm: Literal["lloyd", "minibatch"]
     n_init: Count
@@ -28,7 +27,7 @@ class Params(Section):
     tol: Annotated[float, Field(ge=0)]
     batch: Count  # images a mini-batch
     init_images: Count  # images that k-means++ looks at
-    seeds: tuple[int, ...] = Field(min_length=1)
+    seeds: Seeds
 
 
 def main(
@@ -39,46 +38,20 @@ def main(
     Fitted on the split `train`, applied to every split. INDEX says only how many classes are
     expected, for a k such as 1.5x; no label is read. PCA (of stage pca) gives the projections.
     """
-    found = store.Features(features)
-    with store.read(index, "index") as file:
-        n_classes = file.attrs["n_classes"]
-    with store.read(pca, "pca") as file:
-        basis = read_basis(file)
-    device = torch_device(runtime.device)
-    train = np.flatnonzero(found.split == found.splits.index("train"))
-    all_dims = _dims(params.dims, found.dim, len(basis.components))
-    all_k = list(dict.fromkeys(_clusters(k, n_classes, found.dataset) for k in params.k))
-    out: dict[str, np.ndarray] = {
-        "row": found.row,
-        "split": found.split,
-        "k": np.array(all_k * len(all_dims), np.int32),
-        "dims": np.repeat(np.array(all_dims, np.int32), len(all_k)),
-        "mean": basis.mean,
-        "components": basis.components[: max(all_dims)],
-        "variance": basis.variance[: max(all_dims)],
-    }
-    setting = 0
-    for dims in all_dims:
-        rows = Reduced(found, basis, dims)
-        fitted = cached(Subset(rows, train), runtime.memory_gb)
-        for k in all_k:
+    space, device, fits = open_space(features, pca), torch_device(runtime.device), []
+    wanted = settings(params.k, params.dims, index, space)
+    for dims, group in groupby(wanted, itemgetter(1)):
+        rows, fitted = space.rows(dims), space.fitted(dims, runtime.memory_gb)
+        for k, _ in group:
             fit = _fit(fitted, k, dims, params, device)
             nearest = assign(rows, fit.centroids, unit=params.metric == "cosine", device=device)
-            found_by = {**fit._asdict(), **nearest._asdict()}
-            out |= {f"{setting}/{name}": array for name, array in found_by.items()}
-            setting += 1
-    attrs: dict[str, Any] = {
-        "dataset": found.dataset,
-        "backbone": found.backbone,
-        "run": clusters.stem,
-        "fitted_on": found.dataset,
-        "metric": params.metric,
-        "normalize": basis.normalize,
-        "whiten": basis.whiten,
-        "seeds": list(params.seeds),
-        "splits": found.splits,
-    }
-    store.save(clusters, "clusters", out, attrs)
+            found_by = {**fit._asdict(), **nearest._asdict(), "loss": fit.inertia}
+            found_by.pop("inertia")
+            fits.append(found_by)
+    save_clusters(
+        clusters, space.found, space.basis, wanted, fits,
+        how="centroids", seeds=params.seeds, metric=params.metric,
+    )  # fmt: skip
 
 
 def _fit(rows: Rows, k: int, dims: int, params: Params, device: str) -> Fit:
@@ -105,26 +78,6 @@ def _fit(rows: Rows, k: int, dims: int, params: Params, device: str) -> Fit:
         return kmeans(
             rows, k, max_iter=params.max_iter, tol=params.tol, progress=progress, **common
         )
-
-
-def _clusters(k: int | str, n_classes: int, dataset: str) -> int:
-    if isinstance(k, int):
-        return k
-    if not n_classes:
-        raise StageError(
-            f"k '{k}' is a multiple of the number of classes, and {dataset} has no known number: "
-            f"write numbers, such as k: [20], or what you expect: datasets.{dataset}.classes: 20"
-        )
-    return max(1, round(float(k[:-1]) * n_classes))
-
-
-def _dims(wanted: tuple[int, ...], dim: int, components: int) -> list[int]:
-    """The wanted numbers of leading components that there are; all dims would be no reduction."""
-    fit = [dims for dims in dict.fromkeys(wanted) if dims < dim and dims <= components]
-    if len(fit) < len(set(wanted)):
-        most = min(dim - 1, components)
-        print(f"kmeans: the features have {most} leading components; dims beyond are left out")
-    return fit or [0]
 
 
 if __name__ == "__main__":

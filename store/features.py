@@ -26,6 +26,7 @@ class Features:
         self.path = path
         self.dataset: str = attrs["dataset"]
         self.backbone: str = attrs["backbone"]
+        self.encoder: str = attrs["encoder"]
         self.splits: list[str] = attrs["splits"]
         self.dim: int = attrs["dim"]
         self._start = np.concatenate([[0], np.cumsum(rows)])
@@ -65,3 +66,15 @@ class Features:
             self._shards[number].check(local)
             out[here] = self._shards[number].features[local]
         return out
+
+    def places(self, row: np.ndarray) -> np.ndarray:
+        """Where the images with these rows of the index lie in the store, int32 of the shape of
+        `row`. Raises StoreError when one of them is not here."""
+        if np.array_equal(self.row, np.arange(len(self))) and row.max(initial=-1) < len(self):
+            return row.astype(np.int32)
+        order = np.argsort(self.row, kind="stable")
+        at = np.searchsorted(self.row, row, sorter=order)
+        at = order[np.minimum(at, len(order) - 1)]
+        if not np.array_equal(self.row[at], row):
+            raise StoreError(f"{self.path}: has not all of the images asked for: run `dvc repro`")
+        return at.astype(np.int32)

@@ -78,8 +78,38 @@ KINDS: dict[str, Kind] = {
         },
         ("dataset", "backbone", "normalize", "whiten", "images"),
     ),
-    "clusters": Kind(
+    "neighbors": Kind(
         1,
+        "data/neighbors/<dataset>/<backbone>.h5",
+        {
+            "row": Array("int64", "image", "row of the image in the index"),
+            "split": Array("uint8", "image", "which of `splits` the image is in"),
+            "neighbor": Array("int32", "image neighbor", "rows in the index, nearest first"),
+            "similarity": Array("float32", "image neighbor", "of each; minus a distance"),
+        },
+        ("dataset", "backbone", "metric", "splits", "dim", "recall"),
+    ),
+    "duplicates": Kind(
+        1,
+        "data/similar/<dataset>/<backbone>.duplicates.h5",
+        {
+            "row": Array("int64", "image", "row of the image in the index"),
+            "leader": Array("int64", "image", "row of the image that stands for its group"),
+        },
+        ("dataset", "backbone", "threshold"),
+    ),
+    "similar": Kind(
+        1,
+        "data/similar/<target>/<among>/<backbone>/found.h5",
+        {
+            "target": Array("int64", "target", "row of each image that asked in the index"),
+            "found": Array("int64", "target neighbor", "rows in the other index, nearest first"),
+            "similarity": Array("float32", "target neighbor", "cosine of the two images"),
+        },
+        ("target", "among", "backbone", "k", "minimum"),
+    ),
+    "clusters": Kind(
+        2,
         "data/clusters/<dataset>/<backbone>/<run>.h5",
         {
             "row": Array("int64", "image", "row of the image in the index"),
@@ -90,15 +120,28 @@ KINDS: dict[str, Kind] = {
             "components": Array("float64", "component dim", "the leading ones that are needed"),
             "variance": Array("float64", "component", "variance along each"),
             "*/assignment": Array("int32", "seed image", "cluster of each image"),
+            "*/loss": Array("float64", "seed", "what was minimised; of k-means the inertia"),
             "*/distance": Array("float32", "seed image", "distance to the own cluster's centroid"),
-            "*/centroids": Array("float32", "seed cluster dim", "the centroids"),
-            "*/inertia": Array(
-                "float64", "seed", "sum of squared distances over the fitted images"
-            ),
+            "*/probability": Array("float32", "seed image", "of the own cluster"),
             "*/iterations": Array("int32", "seed", "Lloyd iterations of the kept start"),
+            # How other images are assigned: by the nearest centroid,
+            "*/centroids": Array("float32", "seed cluster dim", "the centroids"),
+            # by the largest output of a linear head,
+            "*/weight": Array("float32", "seed cluster dim", "of a linear head"),
+            "*/bias": Array("float32", "seed cluster", "of a linear head"),
+            # or of Linear, GELU, Linear, L2-normalise, Linear without bias.
+            "*/hidden_weight": Array("float32", "seed hidden dim", "first layer"),
+            "*/hidden_bias": Array("float32", "seed hidden", "first layer"),
+            "*/bottleneck_weight": Array("float32", "seed bottleneck hidden", "second layer"),
+            "*/bottleneck_bias": Array("float32", "seed bottleneck", "second layer"),
+            "*/prototypes": Array("float32", "seed cluster bottleneck", "last layer"),
+            # or by this many nearest of the fitted images.
+            "*/voters": Array("int32", "seed", "neighbours that vote on another image"),
+            "*/watched": Array("int64", "watched", "rows of the images whose clusters are kept"),
+            "*/watched_assignment": Array("int32", "seed epoch watched", "after each epoch"),
         },
         (
-            *("dataset", "backbone", "run", "fitted_on"),
+            *("dataset", "backbone", "run", "fitted_on", "how"),
             *("metric", "normalize", "whiten", "seeds", "splits"),
         ),
     ),

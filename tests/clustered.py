@@ -80,13 +80,13 @@ def write_clusters(
             ("assignment", np.int32),
             ("distance", np.float32),
             ("centroids", np.float32),
-            ("inertia", np.float64),
+            ("loss", np.float64),
         ):
             out[f"{s}/{name}"] = np.array([fit[name] for fit in fits], dtype)
         out[f"{s}/iterations"] = np.full(len(seeds), 5, np.int32)
     attrs = {
         "dataset": dataset, "backbone": backbone, "run": run, "fitted_on": fitted_on or dataset,
-        "metric": "euclidean", "normalize": False, "whiten": False,
+        "how": "centroids", "metric": "euclidean", "normalize": False, "whiten": False,
         "seeds": list(seeds), "splits": SPLITS,
     }  # fmt: skip
     path = folder / "data/clusters" / dataset / backbone / f"{run}.h5"
@@ -112,5 +112,5 @@ def _fit(x: np.ndarray, train: np.ndarray, k: int, seed: int) -> dict[str, np.nd
     inertia = float(np.square(nearest[train]).sum())
     return {
         "assignment": distance.argmin(axis=1), "distance": nearest,
-        "centroids": centroids, "inertia": inertia,
+        "centroids": centroids, "loss": inertia,
     }  # fmt: skip

@@ -88,9 +88,13 @@ def index_of(count: int) -> dict[str, np.ndarray]:
 INDEX = {"dataset": "birds", "splits": ["train", "test"], "n_classes": 3}
 
 
+SAVED = ("index", "labels", "pca", "neighbors", "duplicates", "similar", "clusters")
+OF_SETTINGS = ("assignment", "distance", "centroids", "loss", "iterations")  # those written below
+
+
 def save_each_kind(folder: Path) -> dict[str, Path]:
     """One file of each kind that `store.save` writes, by kind."""
-    paths = {kind: folder / f"{kind}.h5" for kind in ("index", "labels", "pca", "clusters")}
+    paths = {kind: folder / f"{kind}.h5" for kind in SAVED}
     store.save(paths["index"], "index", index_of(12), INDEX)
     label = {"label": np.arange(12, dtype=np.int32) % 3}
     store.save(paths["labels"], "labels", label, {"dataset": "birds", "classes": ["a", "b", "ü"]})
@@ -99,6 +103,17 @@ def save_each_kind(folder: Path) -> dict[str, Path]:
     scales = {"normalize": True, "whiten": False}
     of = {"dataset": "birds", "backbone": "pixels"}
     store.save(paths["pca"], "pca", basis, {**of, **scales, "images": 12})
+    row, table = {"row": np.arange(12)}, rng.integers(0, 12, (12, 2)).astype(np.int32)
+    near = {"neighbor": table, "similarity": rng.random((12, 2)).astype(np.float32)}
+    said = {**of, "metric": "cosine", "splits": ["train"], "dim": 4, "recall": 1.0}
+    split = {"split": np.zeros(12, np.uint8)}
+    store.save(paths["neighbors"], "neighbors", {**row, **split, **near}, said)
+    leader = {"leader": np.arange(12) // 2 * 2}
+    store.save(paths["duplicates"], "duplicates", {**row, **leader}, {**of, "threshold": 0.98})
+    found = {"target": np.arange(3), "found": rng.integers(0, 12, (3, 2))}
+    found["similarity"] = rng.random((3, 2)).astype(np.float32)
+    said = {"target": "birds", "among": "pets", "backbone": "pixels", "k": [1, 2], "minimum": 0.5}
+    store.save(paths["similar"], "similar", found, said)
     arrays = {
         **basis,
         "row": np.arange(12),
@@ -108,10 +123,11 @@ def save_each_kind(folder: Path) -> dict[str, Path]:
         "0/assignment": rng.integers(0, 3, (2, 12)).astype(np.int32),
         "0/distance": rng.random((2, 12)).astype(np.float32),
         "0/centroids": rng.random((2, 3, 4)).astype(np.float32),
-        "0/inertia": rng.random(2),
+        "0/loss": rng.random(2),
         "0/iterations": np.array([3, 4], np.int32),
     }
-    said = {**of, **scales, "run": "kmeans", "fitted_on": "birds", "metric": "cosine"}
+    said = {**of, **scales, "run": "kmeans", "fitted_on": "birds"}
+    said |= {"how": "centroids", "metric": "cosine"}
     said |= {"seeds": [0, 1], "splits": ["train"]}
     store.save(paths["clusters"], "clusters", arrays, said)
     return paths
@@ -121,7 +137,7 @@ def read_all(path: Path, kind: str) -> dict[str, object]:
     """All that a file says, checked: attributes, and arrays as (dtype, shape, values)."""
     with store.read(path, kind) as file:
         names = [name for name in store.KINDS[kind].arrays if "*" not in name]
-        names += [name.replace("*", "0") for name in store.KINDS[kind].arrays if "*" in name]
+        names += [f"0/{name}" for name in OF_SETTINGS if kind == "clusters"]
         arrays = {name: file[name] for name in names}
         return {
             "attrs": dict(file.attrs),

@@ -24,7 +24,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(project.folder / "digits.npz", vectors=vectors, labels=labels, split=split)
     columns = {"features": "", "labels": ":labels", "splits": ":split"}
     project.params["import"] = {"digits": {k: f"digits.npz{v}" for k, v in columns.items()}}
-    project.stage("import", "digits", INDEX, "data/labels/digits.h5", FEATURES)
+    views = "data/views/digits/imported"
+    project.stage("import", "digits", INDEX, "data/labels/digits.h5", FEATURES, views)
     project.stage("pca", FEATURES, "data/pca/digits.h5")
     return project.folder
 
@@ -60,9 +61,9 @@ def test_inertia_is_scikit_learns_and_only_train_is_fitted(digits: Project):
     train /= np.linalg.norm(train, axis=1, keepdims=True)
     with store.read(digits.folder / CLUSTERS, "clusters") as file:
         ours = KMeans(10, init=file["0/centroids"][0], n_init=1, tol=1e-4).fit(train)
-        assert ours.inertia_ == pytest.approx(file["0/inertia"][0], rel=1e-3)
+        assert ours.inertia_ == pytest.approx(file["0/loss"][0], rel=1e-3)
         fitted = np.square(file["0/distance"][0, :1437], dtype=np.float64).sum()
-        assert fitted == pytest.approx(file["0/inertia"][0], rel=1e-6)
+        assert fitted == pytest.approx(file["0/loss"][0], rel=1e-6)
 
 
 def test_equal_settings_give_equal_bytes(digits: Project):
@@ -93,7 +94,7 @@ def test_each_metric_and_algorithm_clusters_digits(digits: Project, change: dict
         store.read(digits.folder / CLUSTERS, "clusters") as file,
     ):
         # Unit centroids are no means, and mini-batches stop short: a little more, never less.
-        ratio = file["0/inertia"].min() / lloyd["0/inertia"].min()
+        ratio = file["0/loss"].min() / lloyd["0/loss"].min()
         assert 1 <= ratio < 1.1
 
 
@@ -127,7 +128,7 @@ def test_finished_clusters_are_given_to_other_images(digits: Project):
     """Through the PCA that they were fitted in: past it, transfer is meaningless."""
     digits.stage("kmeans", *kmeans_arguments())
     assigned = Path("data/clusters/digits/imported/kmeans_from_digits.h5")
-    digits.stage("assign", str(CLUSTERS), FEATURES, str(assigned))
+    digits.stage("assign", str(CLUSTERS), FEATURES, FEATURES, str(assigned))
     with (
         store.read(digits.folder / CLUSTERS, "clusters") as before,
         store.read(digits.folder / assigned, "clusters") as after,
@@ -148,7 +149,7 @@ def test_clusters_of_another_backbone_are_refused(digits: Project):
     writer = store.FeatureWriter(digits.folder / "other", plan)
     writer.put(np.arange(1), np.ones((1, 4)))
     writer.finish()
-    line = digits.refusal("assign", str(CLUSTERS), "other", "out.h5")
+    line = digits.refusal("assign", str(CLUSTERS), FEATURES, "other", "out.h5")
     assert "clusters features of imported, other holds those of other" in line
 
 

@@ -8,7 +8,12 @@ from conftest import Project
 
 import store
 
-OUT = ("data/images/mine.h5", "data/labels/mine.h5", "data/features/mine/imported")
+OUT = (
+    "data/images/mine.h5",
+    "data/labels/mine.h5",
+    "data/features/mine/imported",
+    "data/views/mine/imported",
+)
 
 
 @pytest.fixture

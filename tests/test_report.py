@@ -22,7 +22,14 @@ from stages.page.best import best
 from stages.page.settings import read_settings
 from stages.page.sheet import pick
 
-ARGUMENTS = ("data/scores", "data/clusters", "data/images", "data/unreadable", "report")
+ARGUMENTS = (
+    "data/scores",
+    "data/clusters",
+    "data/images",
+    "data/unreadable",
+    "data/similar",
+    "report",
+)
 ABLATIONS = ((10, 0), (10, 4), (10, 16))
 
 
@@ -35,14 +42,16 @@ def evaluate(dataset: str, backbone: str = "pixels", silhouette_images: int = 80
     )  # fmt: skip
 
 
-def report(clusters_shown: int = 4, asked: set[str] | None = None) -> str:
+def report(clusters_shown: int = 4, asked: set[str] | None = None, similar: str = "d d2 x") -> str:
     """The page, of all that was scored or of the backbones that are `asked` for."""
     scored = [path.relative_to("data/scores") for path in Path("data/scores").glob("*/*.csv")]
     path = Path("params.yaml")
     known = yaml.safe_load(path.read_text()) if path.exists() else {}
     datasets = {str(cell.parent): None for cell in scored} | known.get("datasets", {})
     backbones = sorted(asked or {cell.stem for cell in scored})
-    path.write_text(yaml.safe_dump({"datasets": datasets, "backbones": backbones, "import": {}}))
+    wanted = {"target": similar.split(), "among": similar.split()}
+    known = {"datasets": datasets, "backbones": backbones, "import": {}, "similar": wanted}
+    path.write_text(yaml.safe_dump(known))
     stages.report.main(
         *map(Path, ARGUMENTS),
         stages.report.Params(images_per_cluster=3, clusters_shown=clusters_shown, thumbnail=32),
@@ -211,10 +220,10 @@ def test_what_is_shown_is_chosen_by_silhouette_and_never_by_labels(folder: Path)
         s.mean.update(dict.fromkeys(("acc", "ari", "nmi", "ami"), 0.0))
     assert best(settings) is chosen
     with store.read(Path(f"data/clusters/d/edges/{chosen.run}.h5"), "clusters") as file:
-        seed = file["0/inertia"].argmin()
+        seed = file["0/loss"].argmin()
     page = report()
     sheet = page[page.index(f"edges · {chosen.run}, k = 10, all dimensions") :]
-    assert f"the one of lowest inertia, {seed}." in sheet[: sheet.index("</details>")]
+    assert f"the one of lowest loss, {seed}." in sheet[: sheet.index("</details>")]
 
 
 def test_each_backbone_has_a_sheet_and_the_first_is_open(folder: Path) -> None:
@@ -227,7 +236,7 @@ def test_each_backbone_has_a_sheet_and_the_first_is_open(folder: Path) -> None:
 def test_names_are_escaped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names, digests, _, _ = digits()
     bad = """<b onload="x">'&"""
-    monkeypatch.setattr("stages.page.examples.open_images", lambda spec: read)
+    monkeypatch.setattr("stages.page.album.open_images", lambda spec: read)
     raw = dict(zip(names, _raw(names), strict=True))
     odd = [f"{bad} {i}" for i in range(N)]
 
@@ -353,3 +362,100 @@ def test_a_table_of_another_program_is_refused(folder: Path) -> None:
     Path("data/scores/d/pixels.csv").write_text("a,b\n1,2\n")
     with pytest.raises(StageError, match=r"pixels.csv: has no column dataset"):
         report()
+
+
+def write_similar(
+    target: str = "d", among: str = "d", backbone: str = "pixels", minimum: float = -1.0
+) -> np.ndarray:
+    """Each third image of the target asked; what it found is drawn at random. The similarities."""
+    rng = np.random.default_rng(0)
+    similarity = -np.sort(-rng.random((N // 3, 5)).astype(np.float32), axis=1)
+    arrays = {
+        "target": np.arange(0, N - 1, 3),
+        "found": rng.integers(0, N, similarity.shape),
+        "similarity": similarity,
+    }
+    attrs = {"target": target, "among": among, "backbone": backbone, "k": [2, 5]}
+    path = Path("data/similar", target, among, backbone, "found.h5")
+    store.save(path, "similar", arrays, {**attrs, "minimum": minimum})
+    return similarity
+
+
+def similar_part(page: str) -> str:
+    start = page.index('<section class="dataset" id="s0">')
+    return page[start : page.index("How this was measured")]
+
+
+def test_what_looks_like_a_target_is_shown_from_the_best_matched_to_the_worst(
+    folder: Path,
+) -> None:
+    similarity = write_similar()
+    page = report(asked={"pixels"})
+    assert not Tags(page).open
+    part = similar_part(page)
+    order = np.argsort(-similarity[:, 0], kind="stable")
+    at = order[[0, 17, 35, 52]]  # 4 of 53, evenly
+    cards = re.findall(r'<h4 class="line" title="([^"]+)">([\d.]+) to ([\d.]+) ', part)
+    names = digits()[0]
+    assert cards == [
+        (names[3 * t], f"{similarity[t, 0]:.3f}", f"{similarity[t, -1]:.3f}") for t in at.tolist()
+    ]
+    shown = [a["title"] for tag, a in Tags(part).found if tag == "img"]
+    assert len(shown) == 4 * (1 + 5)
+    assert str(shown[1]).endswith(f" · {similarity[at[0], 0]:.3f}")
+    medians = f"{np.median(similarity[:, 0]):.3f}, of all 5 {np.median(similarity):.3f}."
+    assert f"Median of the nearest {medians}" in text_of(part)
+    assert "53 images of d asked" in part
+    assert "<svg" in part
+
+
+def test_pairs_below_the_minimum_are_not_in_the_sheet(folder: Path) -> None:
+    similarity = write_similar(minimum=0.5)
+    part = similar_part(report(asked={"pixels"}))
+    titles = [
+        str(a["title"]) for tag, a in Tags(part).found if tag == "img" and " · " in a["title"]
+    ]
+    assert titles
+    assert min(float(title.rpartition(" ")[2]) for title in titles) >= 0.5
+    share = (similarity < 0.5).mean()
+    assert f"{share:.1%} of the pairs are below the minimum of 0.5." in part
+
+
+def test_only_pairs_that_are_asked_for_are_shown(folder: Path) -> None:
+    write_similar()
+    write_similar(backbone="edges")
+    write_similar(backbone="other")
+    page = report()
+    assert re.findall(r"<summary>(\w+) · k = 2, 5<", page) == ["edges", "pixels"]
+    assert '<a href="#s0">What looks like d in d</a>' in page
+    ids = [a["id"] for _, a in Tags(page).found if "id" in a]
+    assert len(ids) == len(set(ids))
+    assert "What looks like" not in report(0, {"pixels"}, similar="x")
+    shutil.rmtree("data/similar")
+    assert "What looks like" not in report(0, {"pixels"})
+
+
+def test_similar_images_of_which_no_picture_is_here_have_their_histogram(folder: Path) -> None:
+    write_similar()
+    specs(d={"from": "folder", "root": "gone", "tree": "class"})
+    part = similar_part(report(asked={"pixels"}))
+    assert "the pictures are not on the machine that wrote this page" in part
+    assert "<svg" in part
+    assert "<img" not in part
+
+
+def test_a_target_that_found_nothing_is_shown_so(folder: Path) -> None:
+    write_similar(minimum=1.0)
+    part = similar_part(report(2, {"pixels"}))
+    assert part.count(">nothing found <") == 2
+    assert "0 for k = 2, 0 for k = 5." in part
+
+
+def test_a_single_similarity_makes_a_histogram(folder: Path) -> None:
+    arrays = {"target": np.zeros(1, int), "found": np.zeros((1, 1), int)}
+    arrays["similarity"] = np.ones((1, 1), np.float32)
+    attrs = {"target": "d", "among": "d", "backbone": "pixels", "k": [1], "minimum": 0.0}
+    store.save(Path("data/similar/d/d/pixels/found.h5"), "similar", arrays, attrs)
+    part = similar_part(report(asked={"pixels"}))
+    assert "Median of the nearest 1.000." in part
+    assert "All targets from the best" in part

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 import store
 from stages.page.settings import Setting, headlines
 
@@ -22,9 +24,17 @@ def best(settings: Sequence[Setting]) -> Setting | None:
     return max(candidates, key=lambda s: _or_lowest(s.mean["silhouette"]))
 
 
-def seed_of_lowest_inertia(file: store.File, setting: int) -> int:
+def seed_of_lowest_loss(file: store.File, setting: int) -> int:
     """The position of that seed in a file of kind clusters."""
-    return int(file[f"{setting}/inertia"].argmin())
+    return int(file[f"{setting}/loss"].argmin())
+
+
+def away(file: store.File, setting: int) -> np.ndarray:
+    """How untypical each image is of its cluster, float32 [seed, image]: its distance from the
+    centre, or how improbable the cluster is."""
+    if f"{setting}/distance" in file:
+        return file[f"{setting}/distance"]
+    return 1 - file[f"{setting}/probability"]
 
 
 def place(folder: Path, s: Setting) -> Path:

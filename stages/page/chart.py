@@ -6,7 +6,7 @@ Drawn by matplotlib in stand-in colours, which then become the page's CSS variab
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ MARKERS = "osD^vPX*"
 WIDTH = 10.8  # inches; the page scales it
 LEGEND = 4  # columns
 TICKS_APART = 0.045  # of the axis
+BINS = 60  # of a histogram
 
 
 class Curve(NamedTuple):
@@ -90,6 +91,30 @@ def sizes(counts: np.ndarray, colour: int, name: str) -> str:
     axis.set_xlabel("clusters, largest first", fontsize=9)
     axis.set_title("Images a cluster", loc="left", fontsize=10, color=INK, pad=10, weight="bold")
     axis.xaxis.get_major_locator().set_params(integer=True)
+    return _svg(figure, name)
+
+
+def histogram(series: Mapping[str, np.ndarray], x_label: str, colour: int, name: str) -> str:
+    """Shares of each series (float [value]) over bins that all have in common; medians dashed."""
+    figure, (axis,) = _figure(1, height=2.4)
+    every = np.concatenate(list(series.values())).astype(np.float64)
+    low, high = float(every.min()), float(every.max())
+    if high - low < 1e-3:  # a step where all is one value
+        low, high = low - 5e-4, high + 5e-4
+    for number, (label, values) in enumerate(series.items()):
+        counts, edges = np.histogram(values.astype(np.float64), BINS, (low, high))
+        tone, shares = _colour(colour + number), counts / len(values) * 100
+        axis.stairs(shares, edges, fill=True, color=tone, alpha=0.25)
+        axis.stairs(shares, edges, color=tone, linewidth=1.5, label=label)
+        median = float(np.median(values))
+        axis.axvline(median, color=tone, linewidth=1.2, linestyle=(0, (4, 3)))
+    axis.set_xlim(low, high)
+    axis.set_xlabel(x_label, fontsize=9)
+    title = "Pairs in %; dashed: the median" if len(series) > 1 else "Targets in %; dashed: median"
+    axis.set_title(title, loc="left", fontsize=10, color=INK, pad=10, weight="bold")
+    figure.legend(
+        loc="outside upper right", ncols=LEGEND, frameon=False, labelcolor=INK, fontsize=9
+    )
     return _svg(figure, name)
 
 

@@ -1,14 +1,14 @@
 """Sheets of example images: what the clusters of each backbone look like."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 import store
-from images import ImagesError, Raw, open_images
-from stages.page.best import best, place, seed_of_lowest_inertia
+from stages.page.album import AWAY, Album
+from stages.page.best import away, best, place, seed_of_lowest_loss
 from stages.page.chart import sizes
 from stages.page.settings import Setting
 from stages.page.sheet import Card, draw, is_empty, pick
@@ -35,17 +35,15 @@ class Sheet(NamedTuple):
 def sheets(
     settings: Sequence[Setting],
     clusters: Path,
-    index: Path,
-    spec: Mapping[str, Any] | None,
+    album: Album | str,
     shown: Shown,
     backbones: Sequence[str],
     name: str,
 ) -> list[Sheet]:
     """The clusters of each backbone's best clustering; none where nothing is of the split `train`.
 
-    `spec`: how to open the dataset's images, None where there are none.
+    `album`: the dataset's images, or why there are none.
     """
-    album = _album(index, spec)
     chosen = [best([s for s in settings if s.backbone == backbone]) for backbone in backbones]
     return [
         _sheet(s, clusters, album, shown, number, f"{name}-b{number}")
@@ -55,13 +53,13 @@ def sheets(
 
 
 def _sheet(
-    s: Setting, clusters: Path, album: "Album | str", shown: Shown, number: int, name: str
+    s: Setting, clusters: Path, album: Album | str, shown: Shown, number: int, name: str
 ) -> Sheet:
     with store.read(place(clusters, s), "clusters") as file:
-        row, attrs, at = file["row"], file.attrs, seed_of_lowest_inertia(file, s.setting)
+        row, attrs, at = file["row"], file.attrs, seed_of_lowest_loss(file, s.setting)
         here = np.flatnonzero(file["split"] == attrs["splits"].index("train"))
         assignment = file[f"{s.setting}/assignment"][at, here]
-        distance = file[f"{s.setting}/distance"][at, here]
+        distance = away(file, s.setting)[at, here]
     picks = [
         p._replace(nearest=row[here[p.nearest]], furthest=row[here[p.furthest]])
         for p in pick(assignment, distance, shown.clusters, shown.per_cluster)
@@ -70,11 +68,11 @@ def _sheet(
     title, choice = _choice(s, attrs["seeds"][at])
     if isinstance(album, str):
         return Sheet(title, choice, svg, album, [])
-    cards = draw(picks, album.names, album.digests, album.read, shown.side)
+    cards = draw(picks, album, shown.side)
     live = len(np.unique(assignment))
     which = "All clusters" if len(picks) == live else (
         f"{len(picks)} of {live} clusters, evenly from the largest to the smallest")  # fmt: skip
-    note = f"{which}: the images of train nearest to the centre, and those furthest from it."
+    note = f"{which}: the images of train most typical of each, and those least so."
     if not picks:
         return Sheet(title, choice, svg, "", [])
     return Sheet(title, choice, svg, *((AWAY, []) if is_empty(cards) else (note, cards)))
@@ -86,30 +84,6 @@ def _choice(s: Setting, seed: int) -> tuple[str, str]:
     why = "the first run, as no silhouette is known" if np.isnan(value) else (
         f"highest mean silhouette on train ({value:.3f}) among the first settings of "
         "this backbone's runs")  # fmt: skip
-    of = f"; of its {len(s.seeds)} seeds the one of lowest inertia, {seed}" * (len(s.seeds) > 1)
+    of = f"; of its {len(s.seeds)} seeds the one of lowest loss, {seed}" * (len(s.seeds) > 1)
     dims = f"{s.dims} dimensions" if s.dims else "all dimensions"
     return f"{s.backbone} · {s.run}, k = {s.k}, {dims}", f"Chosen without labels: {why}{of}."
-
-
-class Album(NamedTuple):
-    """The images of one dataset: names and digests by row of the index, and how one is read."""
-
-    names: np.ndarray
-    digests: np.ndarray
-    read: Callable[[str], Raw]
-
-
-AWAY = "No images: the pictures are not on the machine that wrote this page."
-
-
-def _album(index: Path, spec: Mapping[str, Any] | None) -> Album | str:
-    """The dataset's images, or why there are none."""
-    if spec is None:
-        return "No images: these features were imported without any."
-    try:
-        read = open_images(spec)
-    except (ImagesError, OSError) as error:
-        print(f"report: no images of {index.stem}: {error}")
-        return AWAY
-    with store.read(index, "index") as file:
-        return Album(file["name"], file["digest"], read)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from stages.page.examples import Shown
 from stages.page.section import Section
+from stages.page.similar import Pair
 
 
-def page(parts: Sequence[Section], shown: Shown) -> str:
-    """The HTML of all datasets."""
+def page(parts: Sequence[Section], similar: Sequence[Pair], shown: Shown) -> str:
+    """The HTML of all datasets, and of what looks like one in another."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -20,6 +21,7 @@ def page(parts: Sequence[Section], shown: Shown) -> str:
     )
     return environment.get_template("page.html.j2").render(
         datasets=parts,
+        similar=similar,
         lede=_lede(parts),
         per_cluster=shown.per_cluster,
         side=shown.side,

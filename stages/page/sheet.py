@@ -2,13 +2,13 @@
 
 import base64
 import io
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from images import ImagesError, Raw, decode, digest
+from images import ImagesError, decode, digest
+from stages.page.album import Album
 
 SMALL = 32  # pixels; smaller pictures keep every pixel, and the page enlarges them
 
@@ -60,35 +60,26 @@ def pick(assignment: np.ndarray, distance: np.ndarray, shown: int, per_cluster: 
     return out
 
 
-def draw(
-    picks: list[Pick],
-    names: np.ndarray,
-    digests: np.ndarray,
-    read: Callable[[str], Raw],
-    side: int,
-) -> list[Card]:
-    """The picked images (rows of `names` and `digests`, those of the index) as small pictures."""
+def draw(picks: list[Pick], album: Album, side: int) -> list[Card]:
+    """The picked images (rows of the index) as small pictures."""
 
-    def tile(row: int) -> Tile:
-        name = str(names[row])
-        try:
-            raw = read(name)
-            if digest(raw) != digests[row].tobytes():
-                return Tile(name, "", "changed since it was indexed", False)
-            picture = decode(raw)
-            return Tile(name, thumbnail(picture, side), "", min(picture.size) < side)
-        except (ImagesError, OSError):
-            return Tile(name, "", "not on this machine, or not readable", False)
+    def tiles(rows: np.ndarray) -> list[Tile]:
+        return [tile(row, album, side) for row in rows.tolist()]
 
-    return [
-        Card(
-            chosen.cluster,
-            chosen.size,
-            [tile(row) for row in chosen.nearest.tolist()],
-            [tile(row) for row in chosen.furthest.tolist()],
-        )
-        for chosen in picks
-    ]
+    return [Card(p.cluster, p.size, tiles(p.nearest), tiles(p.furthest)) for p in picks]
+
+
+def tile(row: int, album: Album, side: int) -> Tile:
+    """One image (a row of the index) as a small picture."""
+    name = str(album.names[row])
+    try:
+        raw = album.read(name)
+        if digest(raw) != album.digests[row].tobytes():
+            return Tile(name, "", "changed since it was indexed", False)
+        picture = decode(raw)
+        return Tile(name, thumbnail(picture, side), "", min(picture.size) < side)
+    except (ImagesError, OSError):
+        return Tile(name, "", "not on this machine, or not readable", False)
 
 
 def is_empty(cards: list[Card]) -> bool:

@@ -1,0 +1,77 @@
+"""The graph that a table of neighbours is: weighed by the neighbours that two images share.
+
+After Jarvis and Patrick (1973). The list of an image is its k nearest and itself, k + 1 images. Two
+images are joined when either is in the list of the other, and the weight is the number of images
+that lie in both lists, over k + 1: in 1/(k + 1)..1, and 1 for equal lists. Example, k = 2: the
+lists {0 1 2} and {1 0 3} hold 0 and 1 both, so the edge 0-1 weighs 2/3.
+But: a weight, where they join only what is in both lists and shares more than a threshold; and an
+image counts as its own neighbour, so that no edge weighs nothing.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cluster.errors import ClusterError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+COST = 30_000_000  # pairs of list entries that are counted at once (a few hundred MB)
+
+
+def shared_neighbor_graph(neighbor: np.ndarray) -> "csr_array":
+    """The weights as float64 csr [image, image], symmetric, without a diagonal.
+
+    neighbor: int [image, neighbor], positions among these images. Raises ClusterError when a list
+    holds an image that is not there, its own image, or an image twice.
+    """
+    from scipy.sparse import csr_array, vstack
+
+    _require_lists(neighbor)
+    images, k = neighbor.shape
+    if not neighbor.size:
+        return csr_array((images, images))
+    member = np.column_stack([np.arange(images, dtype=np.int32), neighbor.astype(np.int32)])
+    member.sort(axis=1)
+    begin = np.arange(0, member.size + 1, k + 1)
+    lists = csr_array((np.ones(member.size, np.float32), member.ravel(), begin), (images, images))
+    listed = lists.T.tocsr()
+    joined = (lists + listed).astype(bool)
+    parts = [
+        (lists[low:high] @ listed).multiply(joined[low:high]).tocsr()
+        for low, high in _steps(member, np.diff(listed.indptr))
+    ]
+    graph = vstack(parts, format="csr", dtype=np.float64)
+    graph.setdiag(0)
+    graph.eliminate_zeros()
+    graph.sort_indices()
+    graph.data /= k + 1
+    return graph
+
+
+def _steps(member: np.ndarray, lists_with: np.ndarray) -> list[tuple[int, int]]:
+    """Blocks of rows (low, high) of about one cost: an image that many lists hold costs much."""
+    cost = np.cumsum(lists_with[member].sum(axis=1, dtype=np.int64))
+    cuts = np.searchsorted(cost, np.arange(COST, cost[-1], COST), side="right")
+    edges = np.unique(np.concatenate([[0], cuts, [len(member)]]))
+    return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+
+
+def _require_lists(neighbor: np.ndarray) -> None:
+    images = len(neighbor)
+    if not neighbor.size:
+        return
+    if not 0 <= neighbor.min() <= neighbor.max() < images:
+        raise ClusterError(
+            f"neighbours are {neighbor.min()} to {neighbor.max()}, expected positions among the "
+            f"{images} images: 0 to {images - 1}"
+        )
+    ordered = np.sort(neighbor, axis=1)
+    wrong = (neighbor == np.arange(images)[:, None]).any(axis=1)
+    wrong |= (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
+    if wrong.any():
+        raise ClusterError(
+            f"the neighbours of image {int(wrong.argmax())} hold itself, or an image twice: make "
+            "the table of neighbours anew"
+        )

@@ -1,0 +1,86 @@
+"""Learned heads: what turns a vector into a probability for each cluster, seeds stacked.
+
+The temperature lies in the last layer, and so does a standardisation in the first: a head takes the
+vectors as they are, and a reader in another language needs nothing but these arrays.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from cluster.rows import Rows
+from cluster.tiles import tiles
+
+CELLS = 64_000_000  # outputs held at once (256 MB)
+
+
+class Linear(NamedTuple):
+    """x → weight x + bias: float32 [seed, cluster, dim] and [seed, cluster]."""
+
+    weight: np.ndarray
+    bias: np.ndarray
+
+
+class Mlp(NamedTuple):
+    """x → Linear, GELU, Linear, divided by its L2 norm, Linear without bias; all float32.
+
+    hidden_weight [seed, hidden, dim], hidden_bias [seed, hidden], bottleneck_weight [seed,
+    bottleneck, hidden], bottleneck_bias [seed, bottleneck], prototypes [seed, cluster, bottleneck].
+    """
+
+    hidden_weight: np.ndarray
+    hidden_bias: np.ndarray
+    bottleneck_weight: np.ndarray
+    bottleneck_bias: np.ndarray
+    prototypes: np.ndarray
+
+
+class Predicted(NamedTuple):
+    """assignment: int32 [seed, image], ties: the lower cluster; probability: float32 [seed, image],
+    that of the own cluster."""
+
+    assignment: np.ndarray
+    probability: np.ndarray
+
+
+def predict(rows: Rows, head: Linear | Mlp, *, device: str = "cpu") -> Predicted:
+    """The most probable cluster of all rows by each seed's head."""
+    layers = [torch.as_tensor(array, device=device) for array in head]
+    seeds, k = layers[-1].shape[:2] if isinstance(head, Mlp) else layers[0].shape[:2]
+    out = Predicted(
+        np.empty((seeds, len(rows)), np.int32), np.empty((seeds, len(rows)), np.float32)
+    )
+    outputs = mlp if isinstance(head, Mlp) else linear
+    for here, x in tiles(rows, device):
+        at = here.start
+        for part in x.split(max(1, CELLS // (seeds * k))):
+            probability = outputs(part, *layers).softmax(2)
+            best, cluster = probability.max(2)
+            out.assignment[:, at : at + len(part)] = cluster.cpu().numpy()
+            out.probability[:, at : at + len(part)] = best.cpu().numpy()
+            at += len(part)
+    return out
+
+
+def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """x float32 [image, dim], or [head, image, dim] → logits [head, image, cluster]."""
+    return torch.baddbmm(bias[:, None], _each(x, len(weight)), weight.mT)
+
+
+def mlp(
+    x: torch.Tensor,
+    hidden_weight: torch.Tensor,
+    hidden_bias: torch.Tensor,
+    bottleneck_weight: torch.Tensor,
+    bottleneck_bias: torch.Tensor,
+    prototypes: torch.Tensor,
+) -> torch.Tensor:
+    """x float32 [image, dim] → logits [head, image, cluster]."""
+    z = torch.nn.functional.gelu(linear(x, hidden_weight, hidden_bias))
+    z = torch.nn.functional.normalize(linear(z, bottleneck_weight, bottleneck_bias), dim=2)
+    return torch.bmm(z, prototypes.mT)
+
+
+def _each(x: torch.Tensor, heads: int) -> torch.Tensor:
+    return x.expand(heads, *x.shape) if x.ndim == 2 else x

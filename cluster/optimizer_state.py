@@ -1,0 +1,22 @@
+"""The state of an optimiser as named tensors, for a checkpoint without pickles."""
+
+from collections.abc import Mapping
+
+import torch
+
+
+def named_state(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """`adam/<number of the parameter>/<name>`; nothing before the first step."""
+    state = optimizer.state_dict()["state"]
+    return {f"adam/{n}/{name}": tensor for n, of in state.items() for name, tensor in of.items()}
+
+
+def restore(optimizer: torch.optim.Optimizer, named: Mapping[str, torch.Tensor]) -> None:
+    """Put back what `named_state` gave; other names are passed over."""
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, tensor in named.items():
+        what, *place = key.split("/")
+        if what == "adam":
+            state.setdefault(int(place[0]), {})[place[1]] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})

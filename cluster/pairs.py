@@ -1,0 +1,60 @@
+"""What a head is trained on: an image and one of its neighbours, drawn anew in each pass."""
+
+import numpy as np
+
+from cluster.errors import ClusterError
+
+
+class Pairs:
+    """An endless stream of pairs; the pairs of a step follow from the seed and its number alone, so
+    a run can go on anywhere."""
+
+    def __init__(
+        self, neighbor: np.ndarray, batch: int, seed: int, held_out: np.ndarray | None = None
+    ) -> None:
+        """neighbor: int32 [image, neighbor], rows of the same images; held_out: bool [image], those
+        that no pair may hold. Raises ClusterError when an image is its own neighbour, which would
+        teach a head nothing, or no pair is left."""
+        _require_table(neighbor)
+        out = np.zeros(len(neighbor), bool) if held_out is None else held_out
+        # Those that may be drawn come first; an image that has none of them is not drawn either.
+        order = np.argsort(out[neighbor], axis=1, kind="stable")
+        self._neighbor = np.take_along_axis(neighbor, order, axis=1)
+        self._choice = (~out[neighbor]).sum(axis=1)
+        self._images = np.flatnonzero(~out & (self._choice > 0))
+        if not len(self._images):
+            raise ClusterError("no image has a neighbour that is not held out: hold out fewer")
+        self.batch = min(batch, len(self._images))
+        self._seed, self._drawn = seed, dict[int, tuple[np.ndarray, np.ndarray]]()
+
+    def __len__(self) -> int:
+        """Images that are drawn in a pass."""
+        return len(self._images)
+
+    def at(self, step: int) -> np.ndarray:
+        """The images of a step and their partners, int64 [2, batch]."""
+        n, start = len(self._images), step * self.batch
+        first, last = start // n, (start + self.batch - 1) // n
+        self._drawn = {p: self._drawn.get(p) or self._draw(p) for p in range(first, last + 1)}
+        here = slice(start - first * n, start - first * n + self.batch)
+        passes = self._drawn.values()
+        return np.stack([np.concatenate(side)[here] for side in zip(*passes, strict=True)])
+
+    def _draw(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """All images in the order of this pass, each with one of its neighbours."""
+        generator = np.random.default_rng([self._seed, number])
+        image = generator.permutation(self._images)
+        which = (generator.random(len(image)) * self._choice[image]).astype(np.int64)
+        return image, self._neighbor[image, which].astype(np.int64)
+
+
+def _require_table(neighbor: np.ndarray) -> None:
+    n = len(neighbor)
+    if neighbor.min(initial=0) < 0 or neighbor.max(initial=-1) >= n or not neighbor.size:
+        raise ClusterError(f"the table of neighbours does not fit {n} images: make it anew")
+    own = np.flatnonzero((neighbor == np.arange(n)[:, None]).any(axis=1))
+    if len(own):
+        raise ClusterError(
+            f"{len(own)} images are their own neighbour, the first is {own[0]}: make the table of "
+            "neighbours anew"
+        )

@@ -1,0 +1,53 @@
+"""Rows at hand for training: on the device if they fit there, else gathered step by step."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from cluster.rows import ArrayRows, Rows
+from cluster.tiles import tiles
+
+Gather = Callable[[np.ndarray], torch.Tensor]
+
+
+def resident(rows: Rows, device: str) -> Gather:
+    """A function from rows (int64 [...]) to their vectors on the device, float32 [..., dim]."""
+    kept = _kept(rows, device)
+
+    def gather(index: np.ndarray) -> torch.Tensor:
+        flat = index.reshape(-1)
+        if kept is None:
+            x = torch.from_numpy(rows.take(flat)).to(device)
+        else:
+            x = kept[torch.from_numpy(flat).to(device)]
+        return x.view(*index.shape, rows.dim)
+
+    return gather
+
+
+def _kept(rows: Rows, device: str) -> torch.Tensor | None:
+    if device.startswith("cuda"):
+        free, _ = torch.cuda.mem_get_info(device)
+        if len(rows) * rows.dim * 4 < free // 2:
+            return torch.cat([x for _, x in tiles(rows, device)])
+    elif isinstance(rows, ArrayRows) and rows.array.flags.writeable:
+        return torch.from_numpy(rows.array)
+    return None
+
+
+def of_any_view(views: Sequence[Gather], seed: int) -> Callable[[int, np.ndarray], torch.Tensor]:
+    """A function from a step and rows (int64 [...]) to their vectors, each in a view drawn by the
+    seed and the step."""
+
+    def gather(step: int, index: np.ndarray) -> torch.Tensor:
+        if len(views) == 1:
+            return views[0](index)
+        drawn = np.random.default_rng([seed, step, 1]).integers(len(views), size=index.shape)
+        first = views[0](index)
+        for number, view in enumerate(views[1:], 1):
+            here = drawn == number
+            first[torch.from_numpy(here).to(first.device)] = view(index[here])
+        return first
+
+    return gather

@@ -1,0 +1,127 @@
+"""Self-labelling: what a head is sure of in one view, it is taught in another.
+
+After SCAN's third step (Van Gansbeke et al., arXiv:2005.12320, section 2.3; FixMatch,
+arXiv:2001.07685): images whose cluster is more probable than a threshold in the plain view are
+labels for the other view; classes weigh alike. But: only a linear head learns, on fixed features;
+a batch in which nothing is sure teaches nothing and is counted, where the original crashes.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from cluster.heads import Linear, linear
+from cluster.optimizer_state import named_state, restore
+from cluster.standardize import Scale, absorbed
+from cluster.training import Step
+
+
+class Settings(NamedTuple):
+    """threshold: least probability of a cluster that is taken for a label."""
+
+    threshold: float
+    balance: bool
+    weight_decay: float
+
+
+class SelfLabel:
+    """One head of one seed (a cluster.training.Learner). Its criterion, told of each epoch, is the
+    share of the images that were no label; `idle`: steps in which none was."""
+
+    n_heads = 1
+
+    def __init__(
+        self,
+        head: Linear,
+        settings: Settings,
+        *,
+        scale: Scale,
+        watched: torch.Tensor,
+        device: str = "cpu",
+    ) -> None:
+        """Go on from `head` (first axis of length 1), in dims that are standardised by `scale`."""
+        self.k, self.device, self._settings = head.weight.shape[1], device, settings
+        self._scale = scale
+        self._mean, self._deviation = (torch.from_numpy(each).to(device) for each in scale)
+        self._watched = watched
+        weight, bias = (torch.from_numpy(each).to(device) for each in head)
+        # Of standardised vectors, so that the step size does not hinge on the features' scale
+        self._weight = (weight * self._deviation).requires_grad_()
+        self._bias = (bias + weight @ self._mean).requires_grad_()
+        groups = [
+            {"params": [self._weight], "weight_decay": settings.weight_decay},
+            {"params": [self._bias], "weight_decay": 0.0},
+        ]
+        self._adam = torch.optim.AdamW(groups, lr=1.0, fused=True)
+        self._sure, self._seen, self._idle = (
+            torch.zeros((), dtype=torch.int64, device=device) for _ in range(3)
+        )
+
+    @property
+    def idle(self) -> int:
+        """Steps so far in which nothing was sure."""
+        return int(self._idle)
+
+    def step(self, x: torch.Tensor, rate: float) -> Step:
+        """Learn from x, float32 [2, batch, dim]: plain views and others; see cluster.training."""
+        plain, other = self._outputs(x.flatten(0, 1))[0].chunk(2)
+        probability, label = plain.detach().softmax(1).max(1)
+        sure = probability >= self._settings.threshold
+        weight = sure.float()
+        sizes = torch.bincount(label, minlength=self.k)
+        if self._settings.balance:
+            of_class = torch.bincount(label, weights=weight, minlength=self.k)
+            weight = weight / of_class.clamp(min=1)[label]
+        each = torch.nn.functional.cross_entropy(other, label, reduction="none")
+        loss = (weight * each).sum() / weight.sum().clamp(min=1e-12)
+        loss.backward()
+        self._sure += sure.sum()
+        self._seen += len(sure)
+        self._idle += ~sure.any()
+        # With nothing to learn Adam's momentum would still move the head.
+        for group in self._adam.param_groups:
+            group["lr"] = rate * bool(sure.any())
+        self._adam.step()
+        self._adam.zero_grad()
+        return Step(loss.detach()[None], sizes[None])
+
+    def judge(self, mean_loss: np.ndarray) -> np.ndarray:
+        """The share of the images of the epoch that were no label."""
+        share = 1 - int(self._sure) / max(1, int(self._seen))
+        self._sure.zero_()
+        self._seen.zero_()
+        return np.array([share])
+
+    @torch.no_grad()
+    def watch(self, head: int) -> np.ndarray:
+        """The clusters of the watched images, int32 [image]."""
+        return self._outputs(self._watched)[0].argmax(1).int().cpu().numpy()
+
+    def head(self, number: int) -> Linear:
+        """The head, for cluster.heads.predict."""
+        layer = absorbed(self._weight.detach(), self._bias.detach(), self._scale)
+        return Linear(*(each.cpu().numpy() for each in layer))
+
+    def state(self) -> Mapping[str, torch.Tensor]:
+        """See cluster.training."""
+        return {
+            "head/weight": self._weight,
+            "head/bias": self._bias,
+            "count/sure": self._sure,
+            "count/seen": self._seen,
+            "count/idle": self._idle,
+            **named_state(self._adam),
+        }
+
+    @torch.no_grad()
+    def restore(self, state: Mapping[str, torch.Tensor]) -> None:
+        """See cluster.training."""
+        now = self.state()
+        for name in ("head/weight", "head/bias", "count/sure", "count/seen", "count/idle"):
+            now[name].copy_(state[name])
+        restore(self._adam, state)
+
+    def _outputs(self, x: torch.Tensor) -> torch.Tensor:
+        return linear((x - self._mean) / self._deviation, self._weight, self._bias)

@@ -1,0 +1,212 @@
+"""TEMI: heads that give an image and its neighbours the same cluster, each with a teacher.
+
+After Adaloglou et al. (BMVC 2023, arXiv:2303.17896) and their code: DINO's heads (Linear, GELU,
+Linear, L2-normalise, weight-normed Linear), a teacher that follows its student, a class prior that
+follows the teacher; the head is chosen by its training loss and the teacher predicts. But: all
+heads at once, in stacked matrices; the work is split by heads where many clusters would fill the
+memory.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from cluster.heads import Mlp, mlp
+from cluster.optimizer_state import named_state, restore
+from cluster.standardize import Scale, absorbed
+from cluster.temi_loss import Loss, head_losses, pair_weights
+from cluster.training import Step
+
+CELLS = 50_000_000  # numbers in one array of outputs of the heads that go together (200 MB)
+
+
+class Settings(NamedTuple):
+    """temperature: of student and teacher; momentum: of the teacher; prior_momentum: of the class
+    prior; frozen: first steps in which the last layer of the student stays as it is."""
+
+    heads: int
+    hidden: int
+    bottleneck: int
+    loss: Loss
+    beta: float
+    temperature: float
+    momentum: float
+    prior_momentum: float
+    weight_decay: float
+    frozen: int
+
+
+class Weights(NamedTuple):
+    """Of all heads: [head, hidden, dim], [head, hidden], [head, bottleneck, hidden], [head,
+    bottleneck]; direction [head, cluster, bottleneck] and length [head, cluster] of the last."""
+
+    hidden_weight: torch.Tensor
+    hidden_bias: torch.Tensor
+    bottleneck_weight: torch.Tensor
+    bottleneck_bias: torch.Tensor
+    direction: torch.Tensor
+    length: torch.Tensor
+
+    def at(self, heads: slice) -> "Weights":
+        return Weights(*(each[heads] for each in self))
+
+
+class Temi:
+    """The heads of one seed (a cluster.training.Learner)."""
+
+    def __init__(
+        self,
+        dim: int,
+        k: int,
+        settings: Settings,
+        *,
+        scale: Scale,
+        watched: torch.Tensor,
+        seed: int,
+        device: str = "cpu",
+    ) -> None:
+        """Heads for vectors of `dim`, which are standardised by `scale`; `watched`: float32
+        [image, dim], images whose clusters are told after each epoch."""
+        self.k, self.n_heads, self.device, self._settings = k, settings.heads, device, settings
+        self._scale = scale
+        self._mean, self._deviation = (torch.from_numpy(each).to(device) for each in scale)
+        self._watched = watched
+        begin = (w.to(device) for w in _begin(dim, k, settings, seed))
+        self._student = Weights(*(w.requires_grad_() for w in begin))
+        self._teacher = Weights(*(w.detach().clone() for w in self._student))
+        self._prior = torch.full((settings.heads, k), 1 / k, device=device)
+        decayed = [w for w in self._student if w.ndim == 3]
+        plain = [w for w in self._student if w.ndim < 3]
+        groups = [{"params": decayed, "weight_decay": settings.weight_decay}]
+        self._adam = torch.optim.AdamW(
+            [*groups, {"params": plain, "weight_decay": 0.0}], lr=1.0, fused=True
+        )
+
+    def step(self, x: torch.Tensor, rate: float) -> Step:
+        """Learn from x, float32 [2, batch, dim]; see cluster.training."""
+        settings, x = self._settings, self._scaled(x).flatten(0, 1)  # all x, then all partners
+        groups = self._groups(len(x))
+        shared, sizes, kept = self._teach(x, groups)
+        losses = []
+        for heads in groups:
+            log_t = self._log_teacher(x, heads) if kept is None else kept
+            log_s = _log_probabilities(x, self._student.at(heads), settings.temperature)
+            weight = shared if settings.loss == "temi" else pair_weights(log_t)
+            prior = self._prior[heads].log()
+            loss = head_losses(log_s, log_t, prior, weight, beta=settings.beta, loss=settings.loss)
+            (loss.sum() / self.n_heads).backward()
+            losses.append(loss.detach())
+        self._learn(rate)
+        return Step(torch.cat(losses), sizes)
+
+    def judge(self, mean_loss: np.ndarray) -> np.ndarray:
+        """By the training loss: no labels, no other images."""
+        return mean_loss
+
+    def watch(self, head: int) -> np.ndarray:
+        """The teacher's clusters of the watched images, int32 [image]."""
+        one = slice(head, head + 1)
+        return self._log_teacher(self._scaled(self._watched), one)[0].argmax(1).int().cpu().numpy()
+
+    def head(self, number: int) -> Mlp:
+        """One teacher, for cluster.heads.predict."""
+        w = self._teacher.at(slice(number, number + 1))
+        hidden = absorbed(w.hidden_weight, w.hidden_bias, self._scale)
+        last = _prototypes(w) / self._settings.temperature
+        layers = (*hidden, w.bottleneck_weight, w.bottleneck_bias, last)
+        return Mlp(*(layer.cpu().numpy() for layer in layers))
+
+    def state(self) -> Mapping[str, torch.Tensor]:
+        """See cluster.training."""
+        return {
+            **{f"student/{name}": w for name, w in self._student._asdict().items()},
+            **{f"teacher/{name}": w for name, w in self._teacher._asdict().items()},
+            "prior/prior": self._prior,
+            **named_state(self._adam),
+        }
+
+    def restore(self, state: Mapping[str, torch.Tensor]) -> None:
+        """See cluster.training."""
+        with torch.no_grad():
+            for name in Weights._fields:
+                getattr(self._student, name).copy_(state[f"student/{name}"])
+                getattr(self._teacher, name).copy_(state[f"teacher/{name}"])
+            self._prior.copy_(state["prior/prior"])
+        restore(self._adam, state)
+
+    def _scaled(self, x: torch.Tensor) -> torch.Tensor:
+        return (x - self._mean) / self._deviation
+
+    def _groups(self, images: int) -> list[slice]:
+        """The heads that go together: as many as the memory has room for."""
+        together = max(1, CELLS // (images * max(self.k, self._settings.hidden)))
+        return [slice(low, low + together) for low in range(0, self.n_heads, together)]
+
+    @torch.no_grad()
+    def _log_teacher(self, x: torch.Tensor, heads: slice) -> torch.Tensor:
+        return _log_probabilities(x, self._teacher.at(heads), self._settings.temperature)
+
+    @torch.no_grad()
+    def _teach(
+        self, x: torch.Tensor, groups: list[slice]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """What all teachers say of the batch: how probable it is that the two of a pair belong
+        together (equation 9), the sizes of the clusters, and, of a single group, log q_t. The prior
+        takes in the batch before the loss does."""
+        pairs, momentum = len(x) // 2, self._settings.prior_momentum
+        shared, sizes, log_t = torch.zeros(pairs, device=x.device), [], None
+        for heads in groups:
+            log_t = self._log_teacher(x, heads)
+            shared += pair_weights(log_t).sum(0)
+            self._prior[heads].lerp_(log_t.exp().mean(1), 1 - momentum)
+            best = log_t[:, :pairs].argmax(2)
+            best += torch.arange(len(best), device=x.device)[:, None] * self.k
+            sizes.append(torch.bincount(best.ravel(), minlength=len(best) * self.k))
+        size = torch.cat(sizes).view(self.n_heads, self.k)
+        return shared / self.n_heads, size, log_t if len(groups) == 1 else None
+
+    def _learn(self, rate: float) -> None:
+        """A step of the students; the teachers follow."""
+        if self._steps_made() < self._settings.frozen:
+            self._student.direction.grad = self._student.length.grad = None
+        for group in self._adam.param_groups:
+            group["lr"] = rate
+        self._adam.step()
+        self._adam.zero_grad()
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                list(self._teacher), list(self._student), 1 - self._settings.momentum
+            )
+
+    def _steps_made(self) -> int:
+        made = self._adam.state.get(self._student.hidden_weight, {}).get("step", 0)
+        return int(made)
+
+
+def _begin(dim: int, k: int, settings: Settings, seed: int) -> Weights:
+    """As DINO's heads begin: normal, cut at two deviations of .02; the last layer as torch's."""
+    generator = torch.Generator().manual_seed(seed)
+    h, hidden, bottleneck = settings.heads, settings.hidden, settings.bottleneck
+
+    def normal(*shape: int) -> torch.Tensor:
+        empty = torch.empty(shape)
+        return torch.nn.init.trunc_normal_(empty, std=0.02, a=-0.04, b=0.04, generator=generator)
+
+    first, second = normal(h, hidden, dim), normal(h, bottleneck, hidden)
+    reach = bottleneck**-0.5
+    last = torch.empty(h, k, bottleneck).uniform_(-reach, reach, generator=generator)
+    zeros = torch.zeros(h, hidden), torch.zeros(h, bottleneck)
+    return Weights(first, zeros[0], second, zeros[1], last, torch.ones(h, k))
+
+
+def _prototypes(w: Weights) -> torch.Tensor:
+    """The weight-normed last layer, [head, cluster, bottleneck] (Salimans and Kingma 2016)."""
+    return torch.nn.functional.normalize(w.direction, dim=2) * w.length[..., None]
+
+
+def _log_probabilities(x: torch.Tensor, w: Weights, temperature: float) -> torch.Tensor:
+    """x float32 [image, dim] → log q, float32 [head, image, cluster]."""
+    layers = (w.hidden_weight, w.hidden_bias, w.bottleneck_weight, w.bottleneck_bias)
+    return torch.log_softmax(mlp(x, *layers, _prototypes(w)) / temperature, 2)

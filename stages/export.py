@@ -1,0 +1,128 @@
+"""The clusters of a run as one table, for people and other programs.
+
+One row an image, in the order of the index:
+
+- `path`: name of the image below the dataset's root
+- `split`
+- `cluster`: of the run's first setting, seed of lowest loss; from 0
+- `confidence`: 0 to 1, the share of the image's neighbours that lie in its own cluster, each
+  weighed by its similarity. It takes no label and means the same for every method
+- `distance`: to the centre of the own cluster, of methods that have centres
+- `probability`: of the own cluster, of methods that say one
+- `group`: path of the image that stands for its near-duplicates, its own where it has none
+
+csv: UTF-8, a header, lines end in a line feed; a name with a comma, a quote or a line break stands
+in quotes. parquet: cluster is int32, confidence, distance and probability float32, the rest text.
+"""
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+import store
+from cluster.vote import support
+from stages import Section, StageError, run
+from stages.files.duplicates import read_leaders
+from stages.files.table import in_parts, write_csv
+from store.disk import replacing
+
+
+class Params(Section):
+    format: Literal["csv", "parquet"]
+    runs: list[str]  # whose clusters; the matrix of dvc.yaml
+
+
+class Clusters(NamedTuple):
+    """split: object [image], the name of it; the rest [image], of the one seed."""
+
+    row: np.ndarray
+    split: np.ndarray
+    assignment: np.ndarray
+    of_method: dict[str, np.ndarray]  # distance or probability
+    dataset: str
+    backbone: str
+
+
+def main(
+    clusters: Path, index: Path, neighbors: Path, duplicates: Path, table: Path, params: Params
+) -> None:
+    """Write the clusters of the file CLUSTERS as TABLE (csv or parquet), a row an image.
+
+    Columns: path, split, cluster, confidence (share of the NEIGHBORS in the own cluster, weighed by
+    similarity), distance to the own centre or probability, and group: the path of the image that
+    stands for its near-duplicates (DUPLICATES). Of the first setting, seed of lowest loss. An image
+    that the backbone could not read is in no cluster and has no row.
+    """
+    found = _read_clusters(clusters)
+    with store.read(index, "index") as file:
+        name, dataset = file["name"], file.attrs["dataset"]
+    if dataset != found.dataset or found.row.max(initial=-1) >= len(name):
+        raise StageError(f"{index} is not the index of the images in {clusters}: run `dvc repro`")
+    leader = read_leaders(duplicates, found.dataset, found.backbone, found.row)
+    columns = {
+        "path": name[found.row],
+        "split": found.split,
+        "cluster": found.assignment,
+        "confidence": _confidence(neighbors, found),
+        **found.of_method,
+        "group": name[leader],
+    }
+    (_write_csv if params.format == "csv" else _write_parquet)(table, columns)
+    left_out = len(name) - len(found.row)
+    note = f"; {left_out} that {found.backbone} could not read left out" * bool(left_out)
+    print(f"export: {len(found.row)} images to {table}{note}")
+
+
+def _read_clusters(path: Path) -> Clusters:
+    with store.read(path, "clusters") as file:
+        attrs, seed = file.attrs, file["0/loss"].argmin()
+        of_method = {
+            name: file[f"0/{name}"][seed]
+            for name in ("distance", "probability")
+            if f"0/{name}" in file
+        }
+        split = np.array(attrs["splits"], object)[file["split"]]
+        assignment = file["0/assignment"][seed]
+        return Clusters(
+            file["row"], split, assignment, of_method, attrs["dataset"], attrs["backbone"]
+        )
+
+
+def _confidence(path: Path, found: Clusters) -> np.ndarray:
+    with store.read(path, "neighbors") as file:
+        of = (file.attrs["dataset"], file.attrs["backbone"])
+        row, neighbor, similarity = file["row"], file["neighbor"], file["similarity"]
+    if of != (found.dataset, found.backbone) or not np.array_equal(row, found.row):
+        raise StageError(f"{path} is not of the images that were clustered: run `dvc repro`")
+    at = np.searchsorted(row, neighbor)  # rows of the index rise
+    own = found.assignment[None]
+    return support(at, similarity, own, own)[0]
+
+
+def _write_csv(path: Path, columns: dict[str, np.ndarray]) -> None:
+    with (
+        replacing(path) as part,
+        open(part, "w", newline="", encoding="utf-8", closefd=False) as file,
+    ):
+        file.truncate()
+        write_csv(file, list(columns), in_parts(list(columns.values())))
+
+
+def _write_parquet(path: Path, columns: dict[str, np.ndarray]) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    table = pyarrow.table(
+        {
+            name: pyarrow.array(column, pyarrow.string() if column.dtype == object else None)
+            for name, column in columns.items()
+        }
+    )
+    with replacing(path) as part, open(part, "wb", closefd=False) as file:
+        file.truncate()
+        pyarrow.parquet.write_table(table, file)
+
+
+if __name__ == "__main__":
+    run(main)

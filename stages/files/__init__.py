@@ -1,0 +1,1 @@
+"""The files that several stages read or write, each in a module of its own."""

@@ -1,0 +1,79 @@
+"""An unfinished training on the disk: never taken up by a run of other settings or inputs.
+
+It lies beside the file that the run will write, under the digest of all that the run follows from:
+other settings find another name, and what was begun with these stays for when they come back.
+"""
+
+import hashlib
+import json
+import os
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stages import StageError
+
+SECONDS_BETWEEN = 60.0  # what a kill loses at most
+State = dict[str, np.ndarray]
+
+
+class Checkpoint:
+    """One training's place. `resume`: the state that a killed run left, or None."""
+
+    def __init__(self, out: Path, what: str, follows_from: Mapping[str, Any]) -> None:
+        """out: the file that the run will write; what: which of its trainings this is, for file
+        names; follows_from: settings (plain) and inputs (arrays)."""
+        self.path = out.with_name(f"{out.stem}.{what}.{_digest(follows_from)}.part")
+        others = [p.name for p in out.parent.glob(f"{out.stem}.{what}.*.part") if p != self.path]
+        if others and not self.path.exists():
+            print(f"{out}: {others[0]} is of other settings or inputs and stays; beginning anew")
+        self.resume = self._load()
+        self._saved = time.monotonic()
+
+    def offer(self, state: Callable[[], State]) -> None:
+        """Save the state if the last save is long ago."""
+        if time.monotonic() - self._saved > SECONDS_BETWEEN:
+            self.save(state())
+
+    def save(self, state: State) -> None:
+        """Write it whole or not at all."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self.path.with_name(f"{self.path.name}.new.part")
+        with fresh.open("wb") as file:
+            named = {name.replace("/", "|"): array for name, array in state.items()}
+            np.savez(file, allow_pickle=False, **named)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self.path)
+        self._saved = time.monotonic()
+
+    def remove(self) -> None:
+        """The run's file is written: this is needed no more."""
+        self.path.unlink(missing_ok=True)
+
+    def _load(self) -> State | None:
+        try:
+            with np.load(self.path) as file:  # a zip: each array has a crc32
+                return {name.replace("|", "/"): file[name] for name in file.files}
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            raise StageError(
+                f"{self.path}: a damaged checkpoint ({error}): remove it to begin anew"
+            ) from None
+
+
+def _digest(follows_from: Mapping[str, Any]) -> str:
+    digest = hashlib.blake2b(digest_size=6)
+    for name, value in sorted(follows_from.items()):
+        digest.update(name.encode() + b"=")
+        if isinstance(value, np.ndarray):
+            digest.update(f"{value.dtype}{value.shape}".encode())
+            digest.update(np.ascontiguousarray(value).data)
+        else:
+            digest.update(json.dumps(value, sort_keys=True).encode())
+    return digest.hexdigest()

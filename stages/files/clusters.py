@@ -1,0 +1,55 @@
+"""Write the kind `clusters`: one form for every method, so that every later stage reads it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+import store
+from cluster.rows import Basis
+
+How = Literal["centroids", "linear", "mlp", "neighbors"]  # how other images are assigned
+
+
+def save_clusters(
+    path: Path,
+    found: store.Features,
+    basis: Basis,
+    settings: Sequence[tuple[int, int]],
+    fits: Sequence[Mapping[str, np.ndarray]],
+    *,
+    how: How,
+    seeds: Sequence[int],
+    metric: str = "euclidean",
+    fitted_on: str = "",
+) -> None:
+    """Clusters of all images of the store `found`: of each setting (k, dims) what was fitted.
+
+    `fits`: arrays by their names in store.kinds, without the number of the setting.
+    """
+    components = max((dims for _, dims in settings), default=0)
+    out: dict[str, np.ndarray] = {
+        "row": found.row,
+        "split": found.split,
+        "k": np.array([k for k, _ in settings], np.int32),
+        "dims": np.array([dims for _, dims in settings], np.int32),
+        "mean": basis.mean,
+        "components": basis.components[:components],
+        "variance": basis.variance[:components],
+    }
+    for setting, fit in enumerate(fits):
+        out |= {f"{setting}/{name}": array for name, array in fit.items()}
+    attrs: dict[str, str | bool | list[int] | list[str]] = {
+        "dataset": found.dataset,
+        "backbone": found.backbone,
+        "run": path.stem,
+        "fitted_on": fitted_on or found.dataset,
+        "how": how,
+        "metric": metric,
+        "normalize": basis.normalize,
+        "whiten": basis.whiten,
+        "seeds": list(seeds),
+        "splits": found.splits,
+    }
+    store.save(path, "clusters", out, attrs)

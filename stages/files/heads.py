@@ -1,0 +1,159 @@
+"""Train the heads of every setting and seed, one after the other; a killed run goes on."""
+
+import csv
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from cluster.heads import Linear, Mlp, predict
+from cluster.rows import Rows
+from cluster.training import History, Learner, Schedule, State, train
+from stages.files.checkpoint import Checkpoint
+from stages.files.clusters import How, save_clusters
+from stages.files.space import Space
+
+WATCHED = 2000  # images whose clusters are kept of every epoch
+
+Draw = Callable[[int], torch.Tensor]
+# From the fitted rows, their dims, those of them to watch, k and a seed: the heads, and what a step
+# learns from
+Begin = Callable[[Rows, int, np.ndarray, int, int], tuple[Learner, Draw]]
+
+
+class Fitted(NamedTuple):
+    """Of one seed: the chosen head, its last criterion, and what was told of each epoch."""
+
+    seed: int
+    head: Linear | Mlp
+    loss: float
+    history: History
+
+
+def learn(
+    space: Space,
+    settings: Sequence[tuple[int, int]],
+    begin: Begin,
+    schedule: Schedule,
+    n_epochs: int,
+    *,
+    seeds: Sequence[int],
+    follows_from: dict[str, Any],
+    clusters: Path,
+    epochs: Path,
+    how: How,
+    memory_gb: float,
+    device: str,
+) -> None:
+    """Train on `train` for every setting (k, dims) and seed; write CLUSTERS of all images, and
+    EPOCHS (csv). `follows_from`: all that the result follows from, save setting and seed."""
+    shown = np.linspace(0, len(space.train) - 1, min(len(space.train), WATCHED)).astype(np.int64)
+    inputs = {"encoder": space.found.encoder, "id": space.found.id, "split": space.found.split}
+    fits, told, places = [], [], []
+    for dims, group in groupby(settings, itemgetter(1)):
+        fitted, rows = space.fitted(dims, memory_gb), space.rows(dims)
+        for k, _ in group:
+            of: list[Fitted] = []
+            for seed in seeds:
+                all_of_it = {**follows_from, **inputs, "k": k, "dims": dims, "seed": seed}
+                places.append(Checkpoint(clusters, f"k{k}-d{dims}-s{seed}", all_of_it))
+                learner, draw = begin(fitted, dims, shown, k, seed)
+                what = f"{clusters.stem} k={k}" + f" dims={dims}" * bool(dims) + f" seed={seed}"
+                of.append(_train(learner, draw, schedule, n_epochs, seed, places[-1], what))
+            told.append(of)
+            watched = space.found.row[space.train[shown]]
+            fits.append(_arrays(of, rows, watched, device))
+    _write_epochs(epochs, settings, told)
+    save_clusters(clusters, space.found, space.basis, settings, fits, how=how, seeds=seeds)
+    for place in places:
+        place.remove()
+
+
+def _train(
+    learner: Learner,
+    draw: Draw,
+    schedule: Schedule,
+    n_epochs: int,
+    seed: int,
+    checkpoint: Checkpoint,
+    what: str,
+) -> Fitted:
+    """From the start, or from where a killed run left it; a head is chosen by its criterion."""
+    begun = int(checkpoint.resume["at"]) if checkpoint.resume else 0
+    newest: list[Callable[[], State]] = []
+    with tqdm(total=schedule.steps, initial=begun, desc=what, disable=None, unit="step") as bar:
+
+        def progress(steps: int, told: History) -> None:
+            if len(told.loss) and steps == told.step[-1]:
+                best = told.criterion[-1].argmin()
+                loss, live = told.loss[-1, best], told.live[-1, best]
+                bar.set_postfix(loss=f"{loss:.3f}", live=live, refresh=False)
+            bar.update(steps - bar.n)
+
+        def offer(state: Callable[[], State]) -> None:
+            newest[:] = [state]
+            checkpoint.offer(state)
+
+        told = train(
+            learner, draw, schedule, n_epochs,
+            resume=checkpoint.resume, checkpoint=offer, progress=progress,
+        )  # fmt: skip
+    if newest:
+        checkpoint.save(newest[0]())
+    best = int(told.criterion[-1].argmin())
+    _say_if_collapsed(what, told.live[:, best], learner.k)
+    return Fitted(seed, learner.head(best), float(told.criterion[-1, best]), told)
+
+
+def _say_if_collapsed(what: str, live: np.ndarray, k: int) -> None:
+    """A line when the chosen head has given up clusters."""
+    if live[-1] < min(k, live.max()):
+        print(
+            f"{what}: {live[-1]} of {k} clusters are in use, {live.max()} were: the head is "
+            "collapsing; train for fewer steps, or with a lower rate"
+        )
+    elif live[-1] < k / 2:
+        print(f"{what}: only {live[-1]} of {k} clusters were ever in use")
+
+
+def _arrays(
+    fitted: Sequence[Fitted], rows: Rows, watched: np.ndarray, device: str
+) -> dict[str, np.ndarray]:
+    """The arrays of one setting for the kind clusters."""
+    layers = zip(*(f.head for f in fitted), strict=True)
+    head = type(fitted[0].head)(*(np.concatenate(layer) for layer in layers))
+    return {
+        **head._asdict(),
+        **predict(rows, head, device=device)._asdict(),
+        "loss": np.array([f.loss for f in fitted]),
+        "watched": watched,
+        "watched_assignment": np.stack([f.history.watched for f in fitted]),
+    }
+
+
+COLUMNS = ("k", "dims", "seed", "epoch", "step", "head", "loss", "criterion", "entropy", "live")
+
+
+def _write_epochs(
+    path: Path, settings: Sequence[tuple[int, int]], fits: Sequence[Sequence[Fitted]]
+) -> None:
+    """A table of all epochs for `dvc plots`: loss, criterion, entropy of the cluster sizes (nats)
+    and live clusters of the head that was best then, and the loss of each head."""
+    heads = fits[0][0].history.loss.shape[1]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*COLUMNS, *(f"loss_head_{head}" for head in range(heads))])
+        for (k, dims), of in zip(settings, fits, strict=True):
+            for f in of:
+                for epoch, told in enumerate(zip(*f.history[:5], strict=True), 1):
+                    loss, criterion, entropy, live, step = told
+                    h = int(criterion.argmin())
+                    best = [f"{each[h]:.6g}" for each in (loss, criterion, entropy)]
+                    every = [f"{each:.6g}" for each in loss]
+                    writer.writerow([k, dims, f.seed, epoch, step, h, *best, live[h], *every])

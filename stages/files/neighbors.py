@@ -1,0 +1,41 @@
+"""Read the table of neighbours as places in a feature store."""
+
+from pathlib import Path
+
+import numpy as np
+
+import store
+from cluster.neighbors import Neighbors
+from stages import StageError
+from stages.files.space import Space
+
+
+def read_neighbors(path: Path, found: store.Features, k: int) -> Neighbors:
+    """The first `k` neighbours of each image of `found`, as positions in it.
+
+    Raises StageError when the table is of other images, or has fewer columns.
+    """
+    with store.read(path, "neighbors") as file:
+        attrs, row = file.attrs, file["row"]
+        neighbor, similarity = file["neighbor"], file["similarity"]
+    for what, wanted in (("dataset", found.dataset), ("backbone", found.backbone)):
+        if attrs[what] != wanted:
+            raise StageError(f"{path} is of {what} {attrs[what]}, {found.path} of {wanted}")
+    if len(row) != len(found) or (row != found.row).any():
+        raise StageError(
+            f"{path} is of {len(row)} images, {found.path} holds others: run `dvc repro neighbors`"
+        )
+    if k > neighbor.shape[1]:
+        raise StageError(
+            f"{k} neighbours are asked for, {path} has {neighbor.shape[1]}: set neighbors.k to {k}"
+        )
+    return Neighbors(found.places(neighbor[:, :k]), similarity[:, :k])
+
+
+def neighbors_in_train(path: Path, space: Space, k: int) -> np.ndarray:
+    """The first `k` neighbours of each image of `train`, int32 [image, neighbor]: positions among
+    these images."""
+    neighbor = read_neighbors(path, space.found, k).neighbor[space.train]
+    place = np.full(len(space.found), -1, np.int32)
+    place[space.train] = np.arange(len(space.train), dtype=np.int32)
+    return place[neighbor]

@@ -1,0 +1,106 @@
+"""Learn clusters by SCAN: linear heads that agree on neighbours and use all clusters alike."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from cluster.pairs import Pairs
+from cluster.resident import of_any_view, resident
+from cluster.rows import Rows
+from cluster.scan import Scan, Settings
+from cluster.standardize import scale_of, unscaled
+from cluster.training import Schedule
+from stages import Runtime, Section, run, torch_device
+from stages.embedding.views import open_views
+from stages.files.heads import Draw, learn
+from stages.files.neighbors import neighbors_in_train
+from stages.files.space import Count, Dims, K, Seeds, open_space, settings
+
+JUDGED = 2000  # images held out that the heads are judged by, with JUDGED_NEIGHBORS each
+JUDGED_NEIGHBORS = 5  # as SCAN
+
+
+class Params(Section):
+    k: K
+    dims: Dims
+    neighbors: Count  # of an image, that may be its partner
+    views: bool  # learn from augmented views too (embed.views)
+    standardize: bool  # each dim to mean 0 and deviation 1
+    heads: Count
+    entropy_weight: Annotated[float, Field(ge=0)]
+    held_out: Annotated[float, Field(ge=0, lt=1)]  # share of train that only judges heads
+    steps: Count
+    batch: Count
+    rate: Annotated[float, Field(gt=0)]
+    least_rate: Annotated[float, Field(ge=0)]
+    warmup: Annotated[int, Field(ge=0)]  # steps
+    weight_decay: Annotated[float, Field(ge=0)]
+    seeds: Seeds
+
+
+def main(
+    features: Path,
+    views: Path,
+    index: Path,
+    pca: Path,
+    neighbors: Path,
+    clusters: Path,
+    epochs: Path,
+    params: Params,
+    runtime: Runtime,
+) -> None:
+    """Train heads on the store FEATURES and its NEIGHBORS for every k, dims and seed.
+
+    Fitted on the split `train`, applied to every split; the head is chosen by its loss on a part of
+    train that is held out, and no label is read (INDEX says how many classes are expected). Writes
+    CLUSTERS, and EPOCHS (csv) with what was told of each epoch. A killed run goes on.
+    """
+    space, device = open_space(features, pca), torch_device(runtime.device)
+    table = neighbors_in_train(neighbors, space, params.neighbors)
+    others = open_views(views, space.found) if params.views else []
+    batch = min(params.batch, len(table))
+
+    def begin(rows: Rows, dims: int, watched: np.ndarray, k: int, seed: int) -> tuple[Scan, Draw]:
+        held = np.random.default_rng([seed, 0, 2]).random(len(table)) < params.held_out
+        pairs, gather = Pairs(table, batch, seed, held), resident(rows, device)
+        learner = Scan(
+            rows.dim, k, Settings(**params.model_dump(include=set(Settings._fields))),
+            scale=scale_of(rows) if params.standardize else unscaled(rows.dim),
+            watched=gather(watched), held_out=gather(_judged(table, held)),
+            seed=seed, device=device,
+        )  # fmt: skip
+        seen = [gather, *(resident(space.fitted_view(v, dims), device) for v in others)]
+        mixed = of_any_view(seen, seed)
+        return learner, lambda step: mixed(step, pairs.at(step))
+
+    learn(
+        space,
+        settings(params.k, params.dims, index, space),
+        begin,
+        Schedule(params.steps, params.rate, params.least_rate, params.warmup),
+        max(1, round(params.steps * batch / len(table))),
+        seeds=params.seeds,
+        follows_from={
+            **params.model_dump(mode="json", exclude={"k", "dims", "seeds"}),
+            "table": table,
+            "views": [view.encoder for view in others],
+        },
+        clusters=clusters,
+        epochs=epochs,
+        how="linear",
+        memory_gb=runtime.memory_gb,
+        device=device,
+    )
+
+
+def _judged(table: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """Held-out images and their first neighbours, int64 [2, pair]."""
+    few = np.flatnonzero(held)[:JUDGED]
+    near = table[few, :JUDGED_NEIGHBORS]
+    return np.stack([np.repeat(few, near.shape[1]), near.ravel()])
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,129 @@
+"""Go on from SCAN's heads: what a head is sure of in one view, it is taught in another."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+
+import store
+from cluster.heads import Linear
+from cluster.pairs import Pairs
+from cluster.resident import of_any_view, resident
+from cluster.rows import Rows
+from cluster.selflabel import SelfLabel, Settings
+from cluster.standardize import scale_of, unscaled
+from cluster.training import Schedule
+from stages import Runtime, Section, StageError, run, torch_device
+from stages.embedding.views import open_views
+from stages.files.heads import Draw, learn
+from stages.files.neighbors import neighbors_in_train
+from stages.files.space import Count, open_space
+
+
+class Params(Section):
+    other: Literal["views", "neighbors"]  # what a sure image teaches the head: its other views
+    neighbors: Count  # (embed.views), or its neighbours, that many
+    standardize: bool
+    threshold: Annotated[float, Field(gt=0, lt=1)]  # least probability of a label
+    balance: bool  # clusters weigh alike in the loss
+    steps: Count
+    batch: Count
+    rate: Annotated[float, Field(gt=0)]
+    least_rate: Annotated[float, Field(ge=0)]
+    warmup: Annotated[int, Field(ge=0)]  # steps
+    weight_decay: Annotated[float, Field(ge=0)]
+
+
+def main(
+    features: Path,
+    views: Path,
+    pca: Path,
+    neighbors: Path,
+    scan: Path,
+    clusters: Path,
+    epochs: Path,
+    params: Params,
+    runtime: Runtime,
+) -> None:
+    """Train the heads of SCAN (a file of kind clusters) further, for all its settings and seeds.
+
+    The store FEATURES holds the plain view, in which a head has to be sure. No label of a person is
+    read. Writes CLUSTERS, and EPOCHS (csv), whose criterion is the share of images that were not
+    sure. A killed run goes on.
+    """
+    space, device = open_space(features, pca), torch_device(runtime.device)
+    with store.read(scan, "clusters") as file:
+        if file.attrs["how"] != "linear":
+            raise StageError(f"{scan} holds no linear heads: give the clusters of stage scan")
+        if (file.attrs["dataset"], file.attrs["backbone"]) != (
+            space.found.dataset,
+            space.found.backbone,
+        ):
+            raise StageError(f"{scan} is of other images than {features}: run `dvc repro`")
+        wanted = list(zip(file["k"].tolist(), file["dims"].tolist(), strict=True))
+        seeds: list[int] = file.attrs["seeds"]
+        heads = {
+            wanted[s]: Linear(file[f"{s}/weight"], file[f"{s}/bias"]) for s in range(len(wanted))
+        }
+    table = neighbors_in_train(neighbors, space, params.neighbors)
+    others = open_views(views, space.found) if params.other == "views" else []
+    if params.other == "views" and not others:
+        raise StageError(
+            "selflabel.other is views, and there are none: set embed.views to 4, say, or "
+            "selflabel.other to neighbors"
+        )
+    batch = min(params.batch, len(table))
+    learners: list[SelfLabel] = []
+
+    def begin(
+        rows: Rows, dims: int, watched: np.ndarray, k: int, seed: int
+    ) -> tuple[SelfLabel, Draw]:
+        pairs, plain = Pairs(table, batch, seed), resident(rows, device)
+        seen = [resident(space.fitted_view(view, dims), device) for view in others] or [plain]
+        mixed = of_any_view(seen, seed)
+        of_seed = slice(seeds.index(seed), seeds.index(seed) + 1)
+        learner = SelfLabel(
+            Linear(*(each[of_seed] for each in heads[k, dims])),
+            Settings(**params.model_dump(include=set(Settings._fields))),
+            scale=scale_of(rows) if params.standardize else unscaled(rows.dim),
+            watched=plain(watched), device=device,
+        )  # fmt: skip
+        learners.append(learner)
+
+        def draw(step: int) -> torch.Tensor:
+            image, partner = pairs.at(step)
+            return torch.stack([plain(image), mixed(step, image if others else partner)])
+
+        return learner, draw
+
+    learn(
+        space,
+        wanted,
+        begin,
+        Schedule(params.steps, params.rate, params.least_rate, params.warmup),
+        max(1, round(params.steps * batch / len(table))),
+        seeds=seeds,
+        follows_from={
+            **params.model_dump(mode="json"),
+            "table": table,
+            "views": [view.encoder for view in others],
+            "heads": np.concatenate([each.ravel() for of in heads.values() for each in of]),
+        },
+        clusters=clusters,
+        epochs=epochs,
+        how="linear",
+        memory_gb=runtime.memory_gb,
+        device=device,
+    )
+    idle = sum(learner.idle for learner in learners)
+    if idle:
+        print(
+            f"selflabel: in {idle} of {params.steps * len(learners)} steps no image was sure and "
+            "nothing was learned: lower selflabel.threshold, or train scan for longer"
+        )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,174 @@
+"""From a large collection, the part that looks like a target collection."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+from tqdm import tqdm
+
+import store
+from cluster.neighbors import Neighbors, nearest_neighbors
+from cluster.quota import balanced
+from cluster.rows import Rows, Subset, cached
+from cluster.union import union
+from stages import Runtime, Section, StageError, run, torch_device
+from stages.files.collection import is_in, open_collection, require_one_backbone
+from stages.files.duplicates import read_leaders
+from stages.files.groups import read_groups
+from stages.files.links import link, pictures
+from stages.files.similar import write_found, write_names, write_union
+
+
+class Params(Section):
+    target: list[str]  # datasets; which pairs there are is the matrix of dvc.yaml
+    among: list[str]
+    k: Annotated[tuple[Annotated[int, Field(ge=1, le=256)], ...], Field(min_length=1)]
+    same: Literal["keep", "drop"]  # images that are in both collections, by their bytes
+    minimum: Annotated[float, Field(ge=-1, le=1)]  # least cosine
+    total: Annotated[int, Field(ge=0)]  # images of a sample of what was found; 0: no sample
+    balance: Literal["none", "clusters", "labels"]  # labels: reads the labels of the large one
+    run: str  # whose clusters; dvc.yaml makes the path of it
+    links: bool  # to the pictures, in a folder
+
+
+def main(
+    target: Path,
+    among: Path,
+    target_index: Path,
+    among_index: Path,
+    duplicates: Path,
+    groups: Path,
+    found: Path,
+    links: Path,
+    params: Params,
+    runtime: Runtime,
+) -> None:
+    """Find in the store AMONG the K images most like each image of the store TARGET.
+
+    By cosine, exactly, in all splits. Of near-duplicates in TARGET only the one asks that stands
+    for its group (DUPLICATES, of stage duplicates). Written to the folder FOUND: found.csv, a row
+    a pair, of the largest K; for each K names_K.txt, what was found by any, and union_K.csv, how
+    similar it is at most, to which target, and how many targets asked; with `total` sample_K.txt,
+    so many of them, balanced over the clusters or classes that GROUPS holds (of kind clusters or
+    labels; not opened with `balance: none`). With `links: true` LINKS/K/ has links to the pictures
+    of the sample, or else of all.
+    """
+    wanted, large = open_collection(target, target_index), open_collection(among, among_index)
+    require_one_backbone(wanted.features, large.features)
+    root = pictures(large.features.dataset) if params.links else Path()
+    group = read_groups(groups, large.features, params.balance)
+    asking = _asking(duplicates, wanted.features)
+    open_to = _open_to(large.features, target_index, params.same)
+    near = _search(
+        Subset(wanted.features, asking), Subset(large.features, open_to), max(params.k), runtime
+    )
+    near = Neighbors(open_to[near.neighbor], near.similarity)
+    found.mkdir(parents=True, exist_ok=True)
+    _clear(found)
+    _save(found / "found.h5", wanted.features, asking, large.features, near, params)
+    names = (wanted.name[asking], large.name)
+    write_found(found / "found.csv", names, *near, params.minimum)
+    linked: dict[str, Path] = {}
+    for k in sorted(set(params.k)):
+        taken = _write_k(found, k, near, names, group, params)
+        linked |= {f"{k}/{name}": root / name for name in taken}
+    link(links, linked if params.links else {})
+
+
+def _asking(duplicates: Path, target: store.Features) -> np.ndarray:
+    leader = read_leaders(duplicates, target.dataset, target.backbone, target.row)
+    asking = np.flatnonzero(leader == target.row)
+    alike = len(leader) - len(asking)
+    print(f"similar: {len(asking)} images of {target.dataset} ask, {alike} near-duplicates do not")
+    return asking
+
+
+def _open_to(among: store.Features, target_index: Path, same: str) -> np.ndarray:
+    """Positions of the images that may be found, int64 [image]."""
+    if same == "keep":
+        return np.arange(len(among))
+    with store.read(target_index, "index") as file:
+        digest = file["digest"]
+    out = np.flatnonzero(~is_in(among.id, digest))
+    if not len(out):
+        raise StageError(
+            f"all images of {among.dataset} are in the target too, none is left to be found: "
+            "set similar.same: keep"
+        )
+    if len(out) < len(among):
+        print(f"similar: {len(among) - len(out)} images are in both collections and left out")
+    return out
+
+
+def _search(target: Rows, among: Rows, k: int, runtime: Runtime) -> Neighbors:
+    with tqdm(total=len(target), desc=f"similar k={k}", disable=None, unit="img") as bar:
+        return nearest_neighbors(
+            target,
+            cached(among, runtime.memory_gb),
+            k,
+            metric="cosine",
+            device=torch_device(runtime.device),
+            progress=bar.update,
+        )
+
+
+def _clear(found: Path) -> None:
+    for name in ("names", "union", "sample"):  # of an earlier run with another K
+        for path in found.glob(f"{name}_*"):
+            path.unlink()
+
+
+def _save(
+    path: Path,
+    target: store.Features,
+    asking: np.ndarray,
+    among: store.Features,
+    near: Neighbors,
+    params: Params,
+) -> None:
+    arrays = {
+        "target": target.row[asking],
+        "found": among.row[near.neighbor],
+        "similarity": near.similarity,
+    }
+    attrs: dict[str, str | float | list[int]] = {
+        "target": target.dataset, "among": among.dataset, "backbone": target.backbone,
+        "k": sorted(set(params.k)), "minimum": params.minimum,
+    }  # fmt: skip
+    store.save(path, "similar", arrays, attrs)
+
+
+def _write_k(
+    folder: Path,
+    k: int,
+    near: Neighbors,
+    names: tuple[np.ndarray, np.ndarray],
+    group: np.ndarray,
+    params: Params,
+) -> np.ndarray:
+    """The files of one K; the names to link to: of the sample, or of all."""
+    every = union(near.neighbor[:, :k], near.similarity[:, :k], params.minimum)
+    name, total = names[1][every.found], min(params.total or len(every.found), len(every.found))
+    taken = balanced(group[every.found], every.similarity, total)
+    columns = {
+        "name": name,
+        "similarity": every.similarity,
+        "target": names[0][every.target],
+        "targets": every.asked,
+    }
+    if params.balance != "none":
+        columns[params.balance.removesuffix("s")] = group[every.found]
+    if params.total:
+        columns["sampled"] = taken.astype(np.int8)
+        write_names(folder / f"sample_{k}.txt", name[taken])
+    write_union(folder / f"union_{k}.csv", columns)
+    unwritten = write_names(folder / f"names_{k}.txt", name)
+    print(f"similar: k={k}: {len(name)} images found" + f", {total} sampled" * bool(params.total))
+    if unwritten:
+        print(f"similar: {unwritten} names hold a line break, names_{k}.txt goes without them")
+    return name[taken]
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,126 @@
+"""Cluster the graph that the table of neighbours is, by its eigenvectors."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+import store
+from cluster.graph import shared_neighbor_graph
+from cluster.kmeans import require_k
+from cluster.neighbors import Neighbors
+from cluster.rows import Basis
+from cluster.spectral import Leading, eigengap_k, leading_eigenvectors, spectral
+from cluster.vote import support, vote
+from stages import Runtime, Section, StageError, run, torch_device
+from stages.files.clusters import save_clusters
+from stages.files.neighbors import read_neighbors
+from stages.files.space import Count, K, Seeds, numbers_of_clusters, train_rows
+
+
+class Params(Section):
+    k: K
+    neighbors: Count  # of each image, in the graph
+    eigenvalues: Count  # how many are looked at for the number of clusters
+    voters: Count  # neighbours that give an image outside `train` its cluster
+    n_init: Count
+    max_iter: Count
+    tol: Annotated[float, Field(ge=0)]
+    seeds: Seeds
+
+
+def main(
+    features: Path,
+    index: Path,
+    neighbors: Path,
+    clusters: Path,
+    metrics: Path,
+    params: Params,
+    runtime: Runtime,
+) -> None:
+    """Cluster the images of the store FEATURES by their table NEIGHBORS, for every k and seed.
+
+    Fitted on the split `train`; the other images go where their nearest of it are. The probability
+    of an image is the share of its neighbours' weight in its own cluster. INDEX says only how many
+    classes are expected; no label is read. METRICS (json): how many clusters the eigenvalues hint
+    at (the first largest gap), the eigenvalues, and how many parts the graph falls into.
+    """
+    found, device = store.Features(features), torch_device(runtime.device)
+    train, all_k = train_rows(found), numbers_of_clusters(params.k, index)
+    for k in all_k:
+        require_k(k, len(train))
+    most = max(params.neighbors, params.voters)
+    table = _within(train, read_neighbors(neighbors, found, most), neighbors)
+    with store.read(neighbors, "neighbors") as file:
+        metric = file.attrs["metric"]
+    graph = shared_neighbor_graph(table.neighbor[train, : params.neighbors])
+    leading = leading_eigenvectors(graph, max(params.eigenvalues, *all_k) + 1)
+    fits = []
+    for k in all_k:
+        fit = spectral(
+            leading, k, seeds=params.seeds, n_init=params.n_init, max_iter=params.max_iter,
+            tol=params.tol, device=device,
+        )  # fmt: skip
+        everyone = _everyone(fit.assignment, k, train, table, params.voters)
+        fits.append({**everyone, "loss": fit.loss})
+    # Neither centroids nor projection: the neighbours are those of whole vectors.
+    plain = Basis(
+        np.zeros(found.dim), np.zeros((0, found.dim)), np.zeros(0), metric == "cosine", False
+    )
+    save_clusters(
+        clusters, found, plain, [(k, 0) for k in all_k], fits,
+        how="neighbors", seeds=params.seeds, metric=metric,
+    )  # fmt: skip
+    said = _evidence(leading, params.eigenvalues)
+    metrics.parent.mkdir(parents=True, exist_ok=True)
+    metrics.write_text(json.dumps(said, indent=1, allow_nan=False) + "\n")
+    if said["components"] > 1:
+        print(
+            f"spectral: the graph of {params.neighbors} neighbours falls into "
+            f"{said['components']} parts; raise spectral.neighbors if that is too many"
+        )
+
+
+def _within(train: np.ndarray, table: Neighbors, path: Path) -> Neighbors:
+    """The neighbours of all images as positions among those of `train`."""
+    place = np.full(len(table.neighbor), -1, np.int32)
+    place[train] = np.arange(len(train), dtype=np.int32)
+    neighbor = place[table.neighbor]
+    if (neighbor < 0).any():
+        raise StageError(f"{path} has neighbours outside of train: run `dvc repro neighbors`")
+    return Neighbors(neighbor, table.similarity)
+
+
+def _everyone(
+    fitted: np.ndarray, k: int, train: np.ndarray, table: Neighbors, voters: int
+) -> dict[str, np.ndarray]:
+    """The clusters of `train` (int32 [seed, image of train]) and of all others by their vote."""
+    seeds, images = len(fitted), len(table.neighbor)
+    near, similar = table.neighbor[:, :voters], table.similarity[:, :voters]
+    assignment = np.empty((seeds, images), np.int32)
+    probability = np.empty((seeds, images), np.float32)
+    others = np.setdiff1d(np.arange(images), train)
+    voted = vote(near[others], similar[others], fitted, k)
+    assignment[:, train], assignment[:, others] = fitted, voted.assignment
+    probability[:, others] = voted.probability
+    probability[:, train] = support(near[train], similar[train], fitted, fitted)
+    number = np.full(seeds, voters, np.int32)
+    return {"assignment": assignment, "probability": probability, "voters": number}
+
+
+def _evidence(leading: Leading, looked_at: int) -> dict[str, Any]:
+    """What the graph says by itself; no eigengap where there is none to be seen."""
+    eigenvalues = leading.eigenvalues[: looked_at + 1]
+    gap = eigengap_k(eigenvalues)
+    return {
+        **({"eigengap_k": gap} if gap else {}),
+        "components": int(leading.component.max(initial=-1)) + 1,
+        "isolated": int((leading.component < 0).sum()),
+        "eigenvalues": [round(float(value), 6) for value in eigenvalues],
+    }
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,97 @@
+"""Learn clusters by TEMI: heads that give an image and its neighbours the same cluster."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from cluster.pairs import Pairs
+from cluster.resident import resident
+from cluster.rows import Rows
+from cluster.standardize import scale_of, unscaled
+from cluster.temi import Settings, Temi
+from cluster.temi_loss import Loss
+from cluster.training import Schedule
+from stages import Runtime, Section, run, torch_device
+from stages.files.heads import Draw, learn
+from stages.files.neighbors import neighbors_in_train
+from stages.files.space import Count, Dims, K, Seeds, open_space, settings
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Params(Section):
+    k: K
+    dims: Dims
+    neighbors: Count  # of an image, that may be its partner
+    standardize: bool  # each dim to mean 0 and deviation 1
+    heads: Count
+    hidden: Count
+    bottleneck: Count
+    loss: Loss
+    beta: Annotated[float, Field(gt=0.5, le=1)]
+    temperature: Positive
+    momentum: Share  # of the teacher
+    prior_momentum: Share
+    steps: Count
+    batch: Count
+    rate: Positive
+    least_rate: Annotated[float, Field(ge=0)]
+    warmup: Annotated[int, Field(ge=0)]  # steps
+    frozen: Annotated[int, Field(ge=0)]  # first steps without the last layer
+    weight_decay: Annotated[float, Field(ge=0)]
+    seeds: Seeds
+
+
+def main(
+    features: Path,
+    index: Path,
+    pca: Path,
+    neighbors: Path,
+    clusters: Path,
+    epochs: Path,
+    params: Params,
+    runtime: Runtime,
+) -> None:
+    """Train heads on the store FEATURES and its NEIGHBORS for every k, dims and seed.
+
+    Fitted on the split `train`, applied to every split; the head is chosen by its training loss,
+    and no label is read (INDEX says how many classes are expected). Writes CLUSTERS, and EPOCHS
+    (csv) with what was told of each epoch. Checkpoints lie beside CLUSTERS; a killed run goes on.
+    """
+    space, device = open_space(features, pca), torch_device(runtime.device)
+    table = neighbors_in_train(neighbors, space, params.neighbors)
+    batch = min(params.batch, len(table))
+
+    def begin(rows: Rows, dims: int, watched: np.ndarray, k: int, seed: int) -> tuple[Temi, Draw]:
+        pairs, gather = Pairs(table, batch, seed), resident(rows, device)
+        scale = scale_of(rows) if params.standardize else unscaled(rows.dim)
+        learner = Temi(
+            rows.dim, k, Settings(**params.model_dump(include=set(Settings._fields))),
+            scale=scale, watched=gather(watched), seed=seed, device=device,
+        )  # fmt: skip
+        return learner, lambda step: gather(pairs.at(step))
+
+    learn(
+        space,
+        settings(params.k, params.dims, index, space),
+        begin,
+        Schedule(params.steps, params.rate, params.least_rate, params.warmup),
+        max(1, round(params.steps * batch / len(table))),
+        seeds=params.seeds,
+        follows_from={
+            **params.model_dump(mode="json", exclude={"k", "dims", "seeds"}),
+            "table": table,
+        },
+        clusters=clusters,
+        epochs=epochs,
+        how="mlp",
+        memory_gb=runtime.memory_gb,
+        device=device,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -17,10 +17,12 @@ class Pairs:
         teach a head nothing, or no pair is left."""
         _require_table(neighbor)
         out = np.zeros(len(neighbor), bool) if held_out is None else held_out
-        # Those that may be drawn come first; an image that has none of them is not drawn either.
-        order = np.argsort(out[neighbor], axis=1, kind="stable")
-        self._neighbor = np.take_along_axis(neighbor, order, axis=1)
-        self._choice = (~out[neighbor]).sum(axis=1)
+        self._neighbor, self._choice = neighbor, np.full(len(neighbor), neighbor.shape[1])
+        if out.any():
+            # Those that may be drawn come first; an image that has none of them is not drawn.
+            order = np.argsort(out[neighbor], axis=1, kind="stable")
+            self._neighbor = np.take_along_axis(neighbor, order, axis=1)
+            self._choice = (~out[neighbor]).sum(axis=1)
         self._images = np.flatnonzero(~out & (self._choice > 0))
         if not len(self._images):
             raise ClusterError("no image has a neighbour that is not held out: hold out fewer")

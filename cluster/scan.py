@@ -60,7 +60,7 @@ class Scan:
 
     def step(self, x: torch.Tensor, rate: float) -> Step:
         """Learn from x, float32 [2, batch, dim]; see cluster.training."""
-        log_p, log_q = self._log_probabilities(x.flatten(0, 1)).chunk(2, 1)
+        log_p, log_q = self._log_probabilities(x.flatten(0, 1), slice(None)).chunk(2, 1)
         loss = scan_loss(log_p, log_q, self._settings.entropy_weight)
         loss.sum().backward()
         for group in self._adam.param_groups:
@@ -77,17 +77,18 @@ class Scan:
         """By the loss on the images held out, or in training where there are none."""
         if not self._held_out.shape[1]:
             return mean_loss
-        log_p, log_q = self._log_probabilities(self._held_out.flatten(0, 1)).chunk(2, 1)
-        return scan_loss(log_p, log_q, self._settings.entropy_weight).double().cpu().numpy()
+        found = []
+        for head in range(self.n_heads):  # 20,000 images and 1,000 clusters: one head fits
+            one, x = slice(head, head + 1), self._held_out.flatten(0, 1)
+            log_p, log_q = self._log_probabilities(x, one).chunk(2, 1)
+            found.append(scan_loss(log_p, log_q, self._settings.entropy_weight))
+        return torch.cat(found).double().cpu().numpy()
 
     @torch.no_grad()
     def watch(self, head: int) -> np.ndarray:
         """The clusters of the watched images by one head, int32 [image]."""
-        one = slice(head, head + 1)
-        z = linear(
-            (self._watched - self._mean) / self._deviation, self._weight[one], self._bias[one]
-        )
-        return z[0].argmax(1).int().cpu().numpy()
+        log_p = self._log_probabilities(self._watched, slice(head, head + 1))
+        return log_p[0].argmax(1).int().cpu().numpy()
 
     def head(self, number: int) -> Linear:
         """One head, for cluster.heads.predict."""
@@ -110,16 +111,16 @@ class Scan:
         self._bias.copy_(state["head/bias"])
         restore(self._adam, state)
 
-    def _log_probabilities(self, x: torch.Tensor) -> torch.Tensor:
+    def _log_probabilities(self, x: torch.Tensor, heads: slice) -> torch.Tensor:
         scaled = (x - self._mean) / self._deviation
-        return torch.log_softmax(linear(scaled, self._weight, self._bias), 2)
+        return torch.log_softmax(linear(scaled, self._weight[heads], self._bias[heads]), 2)
 
 
 def scan_loss(log_p: torch.Tensor, log_q: torch.Tensor, entropy_weight: float) -> torch.Tensor:
     """-mean log <p, q> - entropy_weight x H(mean p), of each head: [head].
 
-    log_p of images and log_q of their neighbours: [head, pair, cluster]. In 0 - entropy_weight x
-    log k (neighbours agree, clusters are even) and up.
+    log_p of images and log_q of their neighbours: [head, pair, cluster]. Least, -entropy_weight x
+    log k, where neighbours agree and clusters are even.
     """
     together = torch.logsumexp(log_p + log_q, 2).mean(1)
     share = log_p.exp().mean(1)

@@ -8,7 +8,7 @@ definition; papers report them under either name.
 import numpy as np
 
 from cluster.chance import adjusted_mutual_information, entropy
-from cluster.matching import Meaning, accuracy, learn
+from cluster.matching import Meaning, accuracy, count, learn, one_to_one
 
 NAN = float("nan")
 LABEL_SCORES = (
@@ -39,6 +39,22 @@ def label_scores(counts: np.ndarray, train: Meaning | None) -> dict[str, float]:
         "v_measure": shared["nmi"],
         "purity": most,
     }
+
+
+def accuracies(assignments: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """The one-to-one accuracy of each of many assignments of the same images: float64 [...].
+
+    assignments: int [..., image]; label: int [image], one at least. Each is matched by itself. As
+    fast for any number of clusters: those without images take no part.
+    """
+    classes, label = np.unique(label, return_inverse=True)
+    each = assignments.reshape(-1, len(label))
+    out = np.empty(len(each))
+    for number, assignment in enumerate(each):
+        clusters, own = np.unique(assignment, return_inverse=True)
+        counts = count(own, label, len(clusters), len(classes))
+        out[number] = accuracy(counts, one_to_one(counts))
+    return out.reshape(assignments.shape[:-1])
 
 
 def _pairs(counts: np.ndarray) -> dict[str, float]:

@@ -3,7 +3,7 @@
 After Adaloglou et al. (BMVC 2023, arXiv:2303.17896) and their code: DINO's heads (Linear, GELU,
 Linear, L2-normalise, weight-normed Linear), a teacher that follows its student, a class prior that
 follows the teacher; the head is chosen by its training loss and the teacher predicts. But: all
-heads at once, in stacked matrices; the work is split by heads where many clusters would fill the
+heads at once, in stacked matrices; the work is split into groups of heads where all would fill the
 memory.
 """
 
@@ -19,7 +19,11 @@ from cluster.standardize import Scale, absorbed
 from cluster.temi_loss import Loss, head_losses, pair_weights
 from cluster.training import Step
 
-CELLS = 50_000_000  # numbers in one array of outputs of the heads that go together (200 MB)
+# Numbers in one array of outputs of the heads that go together. On a CPU arrays of 32 MB are used
+# again by the allocator; larger ones are new pages each time, which cost 40 % more.
+CELLS = {"cpu": 8_000_000, "cuda": 50_000_000}
+KEPT = 50_000_000  # outputs of the teachers that are not worked out twice (200 MB)
+TINY = 1e-38  # least prior of a cluster, which has a logarithm
 
 
 class Settings(NamedTuple):
@@ -90,13 +94,18 @@ class Temi:
         groups = self._groups(len(x))
         shared, sizes, kept = self._teach(x, groups)
         losses = []
-        for heads in groups:
-            log_t = self._log_teacher(x, heads) if kept is None else kept
-            log_s = _log_probabilities(x, self._student.at(heads), settings.temperature)
+        for number, heads in enumerate(groups):
+            log_t = kept[number] if kept else self._log_teacher(x, heads)
+            student = Weights(*(w.detach()[heads].requires_grad_() for w in self._student))
+            log_s = _log_probabilities(x, student, settings.temperature)
             weight = shared if settings.loss == "temi" else pair_weights(log_t)
-            prior = self._prior[heads].log()
+            prior = self._prior[heads].clamp(min=TINY).log()
             loss = head_losses(log_s, log_t, prior, weight, beta=settings.beta, loss=settings.loss)
-            (loss.sum() / self.n_heads).backward()
+            gradients = torch.autograd.grad(loss.sum() / self.n_heads, student)
+            for weight, gradient in zip(self._student, gradients, strict=True):
+                if weight.grad is None:
+                    weight.grad = torch.empty_like(weight)
+                weight.grad[heads] = gradient
             losses.append(loss.detach())
         self._learn(rate)
         return Step(torch.cat(losses), sizes)
@@ -114,7 +123,7 @@ class Temi:
         """One teacher, for cluster.heads.predict."""
         w = self._teacher.at(slice(number, number + 1))
         hidden = absorbed(w.hidden_weight, w.hidden_bias, self._scale)
-        last = _prototypes(w) / self._settings.temperature
+        last = _prototypes(w, self._settings.temperature)
         layers = (*hidden, w.bottleneck_weight, w.bottleneck_bias, last)
         return Mlp(*(layer.cpu().numpy() for layer in layers))
 
@@ -141,7 +150,8 @@ class Temi:
 
     def _groups(self, images: int) -> list[slice]:
         """The heads that go together: as many as the memory has room for."""
-        together = max(1, CELLS // (images * max(self.k, self._settings.hidden)))
+        widest = max(self.k, self._settings.hidden, self._settings.bottleneck)
+        together = max(1, CELLS[self.device.partition(":")[0]] // (images * widest))
         return [slice(low, low + together) for low in range(0, self.n_heads, together)]
 
     @torch.no_grad()
@@ -151,21 +161,23 @@ class Temi:
     @torch.no_grad()
     def _teach(
         self, x: torch.Tensor, groups: list[slice]
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    ) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
         """What all teachers say of the batch: how probable it is that the two of a pair belong
-        together (equation 9), the sizes of the clusters, and, of a single group, log q_t. The prior
-        takes in the batch before the loss does."""
+        together (equation 9), the sizes of the clusters, and log q_t of each group, or nothing
+        where that would fill the memory. The prior takes in the batch before the loss does."""
         pairs, momentum = len(x) // 2, self._settings.prior_momentum
-        shared, sizes, log_t = torch.zeros(pairs, device=x.device), [], None
+        keep = len(x) * self.n_heads * self.k <= KEPT
+        shared, sizes, kept = torch.zeros(pairs, device=x.device), [], []
         for heads in groups:
             log_t = self._log_teacher(x, heads)
+            if keep:
+                kept.append(log_t)
             shared += pair_weights(log_t).sum(0)
             self._prior[heads].lerp_(log_t.exp().mean(1), 1 - momentum)
             best = log_t[:, :pairs].argmax(2)
             best += torch.arange(len(best), device=x.device)[:, None] * self.k
             sizes.append(torch.bincount(best.ravel(), minlength=len(best) * self.k))
-        size = torch.cat(sizes).view(self.n_heads, self.k)
-        return shared / self.n_heads, size, log_t if len(groups) == 1 else None
+        return shared / self.n_heads, torch.cat(sizes).view(self.n_heads, self.k), kept
 
     def _learn(self, rate: float) -> None:
         """A step of the students; the teachers follow."""
@@ -174,7 +186,6 @@ class Temi:
         for group in self._adam.param_groups:
             group["lr"] = rate
         self._adam.step()
-        self._adam.zero_grad()
         with torch.no_grad():
             torch._foreach_lerp_(
                 list(self._teacher), list(self._student), 1 - self._settings.momentum
@@ -201,12 +212,14 @@ def _begin(dim: int, k: int, settings: Settings, seed: int) -> Weights:
     return Weights(first, zeros[0], second, zeros[1], last, torch.ones(h, k))
 
 
-def _prototypes(w: Weights) -> torch.Tensor:
-    """The weight-normed last layer, [head, cluster, bottleneck] (Salimans and Kingma 2016)."""
-    return torch.nn.functional.normalize(w.direction, dim=2) * w.length[..., None]
+def _prototypes(w: Weights, temperature: float) -> torch.Tensor:
+    """The weight-normed last layer (Salimans and Kingma 2016) by the temperature, [head, cluster,
+    bottleneck]."""
+    norm = w.direction.norm(dim=2).clamp(min=1e-12)
+    return w.direction * (w.length / (norm * temperature))[..., None]
 
 
 def _log_probabilities(x: torch.Tensor, w: Weights, temperature: float) -> torch.Tensor:
     """x float32 [image, dim] → log q, float32 [head, image, cluster]."""
     layers = (w.hidden_weight, w.hidden_bias, w.bottleneck_weight, w.bottleneck_bias)
-    return torch.log_softmax(mlp(x, *layers, _prototypes(w)) / temperature, 2)
+    return torch.log_softmax(mlp(x, *layers, _prototypes(w, temperature)), 2)

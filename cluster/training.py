@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 
+from cluster.errors import ClusterError
 from cluster.heads import Linear, Mlp
 
 State = dict[str, np.ndarray]
@@ -97,7 +98,8 @@ def train(
 
     The steps are divided into `epochs` parts of equal length, and each is told of. `checkpoint` is
     offered the state after every step (as a function, so that it costs nothing if it is declined);
-    `resume` is such a state: a resumed run ends as one that was never stopped.
+    `resume` is such a state: a resumed run ends as one that was never stopped. Arrays of a state
+    may change in the next step. Raises ClusterError when a loss is no number any more.
     """
     ends = np.linspace(0, schedule.steps, epochs + 1).round().astype(int)[1:].tolist()
     at, total, sizes, told = _begin(learner, resume)
@@ -134,6 +136,11 @@ def _tell(
     learner: Learner, told: History, total: torch.Tensor, sizes: torch.Tensor, step: int, made: int
 ) -> History:
     loss = total.cpu().numpy() / made
+    if not np.isfinite(loss).all():
+        raise ClusterError(
+            f"after {step} steps the loss is not finite (nan or infinity): lower the rate, and see "
+            "that the features are finite"
+        )
     criterion = learner.judge(loss)
     share = sizes.cpu().numpy() / max(1, int(sizes[0].sum()))
     entropy = -(share * np.log(np.maximum(share, 1e-300))).sum(axis=1)

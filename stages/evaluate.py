@@ -2,6 +2,8 @@
 
 One row of the table a run, setting, split and seed, raw; mean and standard deviation over seeds are
 taken by whoever reads it (cluster.spread). What each score is: cluster.scores.
+Silhouettes are taken in the whole features at length 1, whatever space a run clustered: so those of
+one backbone's runs can be compared.
 """
 
 import csv
@@ -14,15 +16,22 @@ from pydantic import Field
 
 import store
 from cluster.matching import Meaning, count, learn
-from cluster.rows import Basis
-from cluster.scores import LABEL_SCORES, label_scores, silhouettes, size_scores, stability
+from cluster.scores import (
+    LABEL_SCORES,
+    accuracies,
+    label_scores,
+    silhouettes,
+    size_scores,
+    stability,
+)
 from cluster.spread import mean_sd
-from stages import Section, StageError, read_basis, run
+from stages import Section, StageError, run
 
 WHAT = ("dataset", "backbone", "run", "fitted_on", "setting", "k", "dims", "dim", "split", "seed")
 IMAGES = ("images", "labelled")
 LABEL_FREE = ("silhouette", "stability", "live", "entropy", "balance", "largest", "smallest")
 COLUMNS = WHAT + IMAGES + LABEL_SCORES + LABEL_FREE
+EPOCHS = ("dataset", "backbone", "run", "setting", "k", "dims", "seed", "epoch", "labelled", "acc")
 HEADLINE = ("acc", "nmi", "ari", "silhouette", "stability")
 
 
@@ -41,23 +50,27 @@ class Labels(NamedTuple):
 
 
 def main(
-    clusters: Path, features: Path, labels: Path, metrics: Path, scores: Path, params: Params
+    clusters: Path,
+    features: Path,
+    labels: Path,
+    metrics: Path,
+    scores: Path,
+    epochs: Path,
+    params: Params,
 ) -> None:
     """Score each file of the folder CLUSTERS; a table to SCORES (csv), headlines to METRICS (json).
 
     Label scores leave out images without a label; a dataset without labels gets the label-free
-    scores. FEATURES are what was clustered, for the silhouette.
+    scores. FEATURES are for the silhouette. EPOCHS (csv): the accuracy after each epoch of methods
+    that train, on the images of train that they watched; nothing but the report looks at it.
     """
     paths = sorted(clusters.glob("*.h5"))
     if not paths:
         raise StageError(f"{clusters}: no clusterings (*.h5); a stage such as kmeans has not run")
     found, known = store.Features(features), _read_labels(labels)
     rows = [row for path in paths for row in _score_run(path, found, known, params)]
-    scores.parent.mkdir(parents=True, exist_ok=True)
-    with scores.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows([_text(row[column]) for column in COLUMNS] for row in rows)
+    _write(scores, COLUMNS, rows)
+    _write(epochs, EPOCHS, [row for path in paths for row in _score_epochs(path, known)])
     metrics.parent.mkdir(parents=True, exist_ok=True)
     metrics.write_text(json.dumps(_headlines(rows), indent=1, allow_nan=False) + "\n")
 
@@ -73,22 +86,22 @@ def _score_run(
     path: Path, found: store.Features, known: Labels, params: Params
 ) -> list[dict[str, Any]]:
     with store.read(path, "clusters") as file:
-        attrs, basis = file.attrs, read_basis(file)
-        row, split, all_k, all_dims = (file[name] for name in ("row", "split", "k", "dims"))
+        attrs, row, split = file.attrs, file["row"], file["split"]
+        all_k, all_dims = file["k"].tolist(), file["dims"].tolist()
         _require_fit(path, attrs, row, found, known)
         at, label = found.places(row), known.label[row]
+        parts = {
+            name: here
+            for name in sorted(attrs["splits"], key=lambda name: name != "train")
+            if len(here := np.flatnonzero(split == attrs["splits"].index(name)))
+        }
+        widths = {name: _silhouettes(file, found, at, here, params) for name, here in parts.items()}
         rows = []
-        for setting, (k, dims) in enumerate(zip(all_k.tolist(), all_dims.tolist(), strict=True)):
+        for setting, (k, dims) in enumerate(zip(all_k, all_dims, strict=True)):
             assignment = file[f"{setting}/assignment"]
             train: list[Meaning] = []
-            for name in sorted(attrs["splits"], key=lambda name: name != "train"):
-                here = np.flatnonzero(split == attrs["splits"].index(name))
-                if not len(here):
-                    continue
+            for name, here in parts.items():
                 labelled = here[label[here] >= 0]
-                drawn = _draw(here, params)
-                vectors = _space(found.take(at[drawn]), basis, dims, attrs["metric"])
-                widths = silhouettes(vectors, assignment[:, drawn])
                 agreement = stability(assignment[:, here])
                 for s, seed in enumerate(attrs["seeds"]):
                     own = assignment[s]
@@ -111,10 +124,31 @@ def _score_run(
                             "labelled": len(labelled),
                             **label_scores(counts, train[s] if train else None),
                             **size_scores(np.bincount(own[here], minlength=k)),
-                            "silhouette": float(widths[s]),
+                            "silhouette": float(widths[name][setting, s]),
                             "stability": float(agreement[s]),
                         }
                     )
+    return rows
+
+
+def _score_epochs(path: Path, known: Labels) -> list[dict[str, Any]]:
+    """One row a setting, seed and epoch; none without labels, or of a method without epochs."""
+    rows = []
+    with store.read(path, "clusters") as file:
+        attrs = file.attrs
+        for setting, (k, dims) in enumerate(zip(file["k"], file["dims"], strict=True)):
+            if f"{setting}/watched" not in file:
+                continue
+            label = known.label[file[f"{setting}/watched"]]
+            labelled = label >= 0
+            if not labelled.any():
+                continue
+            each = accuracies(file[f"{setting}/watched_assignment"][..., labelled], label[labelled])
+            for seed, of_seed in zip(attrs["seeds"], each, strict=True):
+                for epoch, acc in enumerate(of_seed, 1):
+                    what = (attrs["dataset"], attrs["backbone"], path.stem, setting, k, dims)
+                    values = (*what, seed, epoch, labelled.sum(), float(acc))
+                    rows.append(dict(zip(EPOCHS, values, strict=True)))
     return rows
 
 
@@ -132,20 +166,21 @@ def _require_fit(
         )
 
 
-def _draw(here: np.ndarray, params: Params) -> np.ndarray:
-    """The images that the silhouette looks at: the same for every clustering of these images."""
-    if len(here) <= params.silhouette_images:
-        return here
-    generator = np.random.default_rng(params.seed)
-    return np.sort(generator.choice(here, params.silhouette_images, replace=False))
+def _silhouettes(
+    file: store.File, found: store.Features, at: np.ndarray, here: np.ndarray, params: Params
+) -> np.ndarray:
+    """Of every setting and seed, on images drawn from `here`: float64 [setting, seed].
 
-
-def _space(vectors: np.ndarray, basis: Basis, dims: int, metric: str) -> np.ndarray:
-    """The vectors as the clustering saw them: float32 [image, dim]."""
-    x = basis.project(vectors, dims)
-    if metric == "cosine":
-        x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-    return x
+    The same images in the same space for every clustering, so distances are taken once a file.
+    """
+    drawn = here
+    if len(here) > params.silhouette_images:
+        generator = np.random.default_rng(params.seed)
+        drawn = np.sort(generator.choice(here, params.silhouette_images, replace=False))
+    own = np.array([file[f"{s}/assignment"][:, drawn] for s in range(len(file["k"]))])
+    x = found.take(at[drawn])
+    x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    return silhouettes(x, np.concatenate(own)).reshape(own.shape[:2])
 
 
 def _headlines(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -162,6 +197,14 @@ def _headlines(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
                           ((score, mean), (f"{score}_sd", sd)) if np.isfinite(value)}  # fmt: skip
         out[name].pop("stability_sd", None)  # each value is a mean over the other seeds already
     return out
+
+
+def _write(path: Path, columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([_text(row[column]) for column in columns] for row in rows)
 
 
 def _text(value: Any) -> Any:

@@ -139,17 +139,19 @@ def _nearest(
 ) -> Iterator[Score]:
     """The scores by neighbours; the purities go to `said`, by split."""
     near = read_neighbors(neighbors, found, max(*params.knn, *params.purity))
+    there = near.neighbor.shape[1]  # fewer than that in a small collection
+    knn, firsts = ([n for n in of if n <= there] for of in (params.knn, params.purity))
     for name, here in _labelled(found, label).items():
         table, own = near.neighbor[here], label[here]
         classes = knn_probe(
-            table, near.similarity[here], label, k=params.knn, temperature=params.temperature
+            table, near.similarity[here], label, k=knn, temperature=params.temperature
         )
-        for k, of_k in zip(params.knn, classes, strict=True):
+        for k, of_k in zip(knn, classes, strict=True):
             yield Score(f"knn_{k}", name, None, float((of_k == own).mean()))
-        shares = purity(table, own, label, params.purity)
+        shares = purity(table, own, label, firsts)
         said[name] = {
             f"label_purity_{first}": round(float(share), 4)
-            for first, share in zip(params.purity, shares, strict=True)
+            for first, share in zip(firsts, shares, strict=True)
             if np.isfinite(share)
         }
 

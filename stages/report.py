@@ -6,21 +6,26 @@ from typing import Annotated
 from pydantic import Field
 
 from stages import Section, StageError, read_params, run
-from stages.page import ablations, examples, figures, section, table
+from stages.page import ablations, examples, figures, probes, section, training
 from stages.page.album import Albums
+from stages.page.how_many import how_many
+from stages.page.markdown import markdown
 from stages.page.render import page
 from stages.page.settings import headlines, read_settings
 from stages.page.similar import pairs
 
 
 class Params(Section):
-    images_per_cluster: Annotated[int, Field(ge=1)]  # nearest to the centre, and as many furthest
+    images_per_cluster: Annotated[int, Field(ge=1)]  # the most typical, and as many least so
     clusters_shown: Annotated[int, Field(ge=0)]  # a dataset; 0: no sheet of images
     thumbnail: Annotated[int, Field(ge=16)]  # pixels
 
 
 def main(
     scores: Path,
+    ceilings: Path,
+    epochs: Path,
+    metrics: Path,
     clusters: Path,
     images: Path,
     unreadable: Path,
@@ -30,19 +35,25 @@ def main(
 ) -> None:
     """Compare all tables in SCORES; write index.html, table.md, by_k.csv and by_dims.csv to REPORT.
 
+    CEILINGS are the tables of stage probes, which stand apart. EPOCHS (accuracies) and METRICS
+    (losses, eigenvalues) say how the heads were trained and what the graphs look like.
     The page needs nothing but itself. It shows images of each backbone's best clustering in
     CLUSTERS, chosen without labels; IMAGES tells which they are, and they are opened as
     `datasets` of params.yaml says. UNREADABLE lists what a backbone could not read. What one
     dataset found in another lies in SIMILAR, which may be missing.
     """
-    settings = [s for s in read_settings(scores) if (s.dataset, s.backbone) in _asked_for()]
+    asked_for = _asked_for()
+    settings = [s for s in read_settings(scores) if (s.dataset, s.backbone) in asked_for]
     if not settings:
         raise StageError(f"{scores} has no scores of the datasets and backbones of params.yaml")
     shown = examples.Shown(params.clusters_shown, params.images_per_cluster, params.thumbnail)
     albums, parts = Albums(images, read_params("datasets") or {}), []
-    backbones = sorted({s.backbone for s in settings})
+    backbones, known = sorted({s.backbone for s in settings}), {}
     for number, name in enumerate(dict.fromkeys(s.dataset for s in settings)):
         here, id = [s for s in settings if s.dataset == name], f"d{number}"
+        own = [backbone for backbone in backbones if (name, backbone) in asked_for]
+        known[name] = probes.read_probes(ceilings, metrics, name, own)
+        trained = training.read_trainings(metrics, epochs, here)
         parts.append(
             section.Section(
                 id,
@@ -50,7 +61,12 @@ def main(
                 section.facts(here),
                 section.unreadable(unreadable, name),
                 section.tables(here),
-                figures.ablation_figures(here, backbones, id),
+                probes.tables(known[name]),
+                how_many(metrics, name, own),
+                [
+                    *figures.ablation_figures(here, backbones, id),
+                    *training.training_figure(trained, backbones, f"{id}-t"),
+                ],
                 examples.sheets(here, clusters, albums.of(name), shown, backbones, id),
             )
         )
@@ -59,7 +75,7 @@ def main(
         found = pairs(similar, read_params("similar"), backbones, albums, shown)
     report.mkdir(parents=True, exist_ok=True)
     (report / "index.html").write_text(page(parts, found, shown), encoding="utf-8")
-    (report / "table.md").write_text(table.markdown(headlines(settings)), encoding="utf-8")
+    (report / "table.md").write_text(markdown(headlines(settings), known), encoding="utf-8")
     ablations.write(report / "by_k.csv", ablations.by_k(settings), "k")
     ablations.write(report / "by_dims.csv", ablations.by_dims(settings), "dims")
 

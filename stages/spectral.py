@@ -106,7 +106,7 @@ def _everyone(
     assignment[:, train], assignment[:, others] = fitted, voted.assignment
     probability[:, others] = voted.probability
     probability[:, train] = support(near[train], similar[train], fitted, fitted)
-    number = np.full(seeds, voters, np.int32)
+    number = np.full(seeds, near.shape[1], np.int32)
     return {"assignment": assignment, "probability": probability, "voters": number}
 
 

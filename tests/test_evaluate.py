@@ -10,6 +10,7 @@ import pytest
 from clustered import N, write_clusters, write_dataset
 from conftest import Project
 from sklearn import metrics
+from trained import watch
 
 import store
 from stages import StageError
@@ -21,6 +22,7 @@ ARGUMENTS = (
     "data/labels/d.h5",
     "metrics/d/pixels.json",
     "data/scores/d/pixels.csv",
+    "data/epochs/d/pixels.csv",
 )
 Rows = list[dict[str, str]]
 
@@ -28,6 +30,12 @@ Rows = list[dict[str, str]]
 def evaluate(folder: Path, images: int = 100, seed: int = 0) -> Rows:
     main(*(folder / path for path in ARGUMENTS), Params(silhouette_images=images, seed=seed))
     with (folder / ARGUMENTS[4]).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def epochs(folder: Path) -> Rows:
+    evaluate(folder, images=0)
+    with (folder / ARGUMENTS[5]).open(newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -82,13 +90,20 @@ def test_scores_are_those_of_the_files(folder: Path) -> None:
     assert float(row["majority_acc_train_map"]) == pytest.approx(right.mean(), abs=1e-6)
 
 
-def test_the_silhouette_is_taken_in_the_space_that_was_clustered(folder: Path) -> None:
+@pytest.mark.parametrize("setting", [0, 1])
+def test_the_silhouette_is_taken_in_one_space_whatever_was_clustered(
+    folder: Path, setting: int
+) -> None:
     rows = evaluate(folder, images=1000)
-    row = next(r for r in rows if r["dims"] == "8" and r["split"] == "train" and r["seed"] == "0")
+    row = next(
+        r for r in rows
+        if (r["run"], r["setting"]) == ("kmeans", str(setting)) and r["split"] == "train"
+    )  # fmt: skip
     with store.read(folder / "data/clusters/d/pixels/kmeans.h5", "clusters") as file:
-        own = file["1/assignment"][0, : N * 3 // 4]
+        own = file[f"{setting}/assignment"][0, : N * 3 // 4]
     found = store.Features(folder / ARGUMENTS[1])
-    x = found.block(0, len(own))[:, :8]
+    x = found.block(0, len(own))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
     assert float(row["silhouette"]) == pytest.approx(metrics.silhouette_score(x, own), abs=1e-5)
 
 
@@ -198,3 +213,47 @@ def test_a_folder_without_clusterings_is_refused(folder: Path) -> None:
         path.unlink()
     with pytest.raises(StageError, match=r"no clusterings \(\*.h5\)"):
         evaluate(folder)
+
+
+def test_the_accuracy_after_each_epoch_is_that_of_the_watched_images(folder: Path) -> None:
+    row = np.arange(0, 120, 3)
+    with store.read(folder / ARGUMENTS[2], "labels") as file:
+        label = file["label"]
+    right = label[row]
+    turned = (right + 3) % 10  # the same clusters under other numbers
+    half = np.where(np.arange(len(row)) < len(row) // 2, right, 9)
+    one = np.zeros_like(right)
+    each = np.array([[one, half, turned], [right, one, one]])
+    watch(write_clusters(folder, "d", run="scan", seeds=(3, 5)), row, each)
+    found = epochs(folder)
+    assert {row["run"] for row in found} == {"scan"}
+    assert [(r["seed"], r["epoch"]) for r in found] == [
+        (seed, str(epoch)) for seed in "35" for epoch in (1, 2, 3)
+    ]
+    acc = np.array([float(row["acc"]) for row in found]).reshape(2, 3)
+    most = np.bincount(right).max() / len(right)  # of one cluster for all
+    np.testing.assert_allclose(acc[0, [0, 2]], [most, 1], rtol=1e-5)
+    np.testing.assert_allclose(acc[1], [1, most, most], rtol=1e-5)
+    assert most < acc[0, 1] < 1
+    assert {row["labelled"] for row in found} == {"40"}
+
+
+def test_epochs_leave_out_images_without_a_label_and_datasets_without_labels(folder: Path) -> None:
+    row = np.arange(0, 120, 3)
+    with store.read(folder / ARGUMENTS[2], "labels") as file:
+        label = file["label"]
+    wrong = label[row].copy()
+    wrong[::2] = 0
+    watch(write_clusters(folder, "d", run="scan", seeds=(0,)), row, wrong[None, None])
+    assert float(epochs(folder)[0]["acc"]) < 1
+    label[row[::2]] = -1
+    relabel(folder, label)
+    (found,) = epochs(folder)
+    assert (found["acc"], found["labelled"]) == ("1", "20")
+    relabel(folder, np.full(N, -1))
+    assert epochs(folder) == []
+    assert (folder / ARGUMENTS[5]).read_text().startswith("dataset,backbone,run,setting,k,dims,")
+
+
+def test_methods_without_epochs_leave_a_table_with_a_head_only(folder: Path) -> None:
+    assert epochs(folder) == []

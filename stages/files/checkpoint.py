@@ -28,7 +28,8 @@ class Checkpoint:
         """out: the file that the run will write; what: which of its trainings this is, for file
         names; follows_from: settings (plain) and inputs (arrays)."""
         self.path = out.with_name(f"{out.stem}.{what}.{_digest(follows_from)}.part")
-        others = [p.name for p in out.parent.glob(f"{out.stem}.{what}.*.part") if p != self.path]
+        there = sorted(p.name for p in out.parent.glob(f"{out.stem}.{what}.*.part"))
+        others = [name for name in there if not name.startswith(self.path.name)]
         if others and not self.path.exists():
             print(f"{out}: {others[0]} is of other settings or inputs and stays; beginning anew")
         self.resume = self._load()
@@ -57,7 +58,8 @@ class Checkpoint:
 
     def _load(self) -> State | None:
         try:
-            with np.load(self.path) as file:  # a zip: each array has a crc32
+            # A zip: each array has a crc32
+            with self.path.open("rb") as raw, np.load(raw) as file:
                 return {name.replace("|", "/"): file[name] for name in file.files}
         except FileNotFoundError:
             return None

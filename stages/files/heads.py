@@ -19,6 +19,7 @@ from stages.files.clusters import How, save_clusters
 from stages.files.space import Space
 
 WATCHED = 2000  # images whose clusters are kept of every epoch
+STAY = 0.98  # share of the clusters once in use that has to be in use at the end
 
 Draw = Callable[[int], torch.Tensor]
 # From the fitted rows, their dims, those of them to watch, k and a seed: the heads, and what a step
@@ -53,14 +54,15 @@ def learn(
     """Train on `train` for every setting (k, dims) and seed; write CLUSTERS of all images, and
     EPOCHS (csv). `follows_from`: all that the result follows from, save setting and seed."""
     shown = np.linspace(0, len(space.train) - 1, min(len(space.train), WATCHED)).astype(np.int64)
-    inputs = {"encoder": space.found.encoder, "id": space.found.id, "split": space.found.split}
+    of_store = {"encoder": space.found.encoder, "id": space.found.id, "split": space.found.split}
+    inputs = {**follows_from, **of_store, **space.basis._asdict()}
     fits, told, places = [], [], []
     for dims, group in groupby(settings, itemgetter(1)):
         fitted, rows = space.fitted(dims, memory_gb), space.rows(dims)
         for k, _ in group:
             of: list[Fitted] = []
             for seed in seeds:
-                all_of_it = {**follows_from, **inputs, "k": k, "dims": dims, "seed": seed}
+                all_of_it = {**inputs, "k": k, "dims": dims, "seed": seed}
                 places.append(Checkpoint(clusters, f"k{k}-d{dims}-s{seed}", all_of_it))
                 learner, draw = begin(fitted, dims, shown, k, seed)
                 what = f"{clusters.stem} k={k}" + f" dims={dims}" * bool(dims) + f" seed={seed}"
@@ -111,14 +113,14 @@ def _train(
 
 
 def _say_if_collapsed(what: str, live: np.ndarray, k: int) -> None:
-    """A line when the chosen head has given up clusters."""
-    if live[-1] < min(k, live.max()):
+    """A line when the chosen head has given up clusters, more than come and go by chance."""
+    if live[-1] < STAY * live.max():
         print(
             f"{what}: {live[-1]} of {k} clusters are in use, {live.max()} were: the head is "
             "collapsing; train for fewer steps, or with a lower rate"
         )
-    elif live[-1] < k / 2:
-        print(f"{what}: only {live[-1]} of {k} clusters were ever in use")
+    elif live.max() < k / 2:
+        print(f"{what}: only {live.max()} of {k} clusters were ever in use")
 
 
 def _arrays(

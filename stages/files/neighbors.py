@@ -11,7 +11,8 @@ from stages.files.space import Space
 
 
 def read_neighbors(path: Path, found: store.Features, k: int) -> Neighbors:
-    """The first `k` neighbours of each image of `found`, as positions in it.
+    """The first `k` neighbours of each image of `found`, as positions in it; all that there are
+    where `train` has no more images.
 
     Raises StageError when the table is of other images, or has fewer columns.
     """
@@ -25,7 +26,8 @@ def read_neighbors(path: Path, found: store.Features, k: int) -> Neighbors:
         raise StageError(
             f"{path} is of {len(row)} images, {found.path} holds others: run `dvc repro neighbors`"
         )
-    if k > neighbor.shape[1]:
+    others = int((found.split == found.splits.index("train")).sum()) - 1
+    if neighbor.shape[1] < min(k, others):
         raise StageError(
             f"{k} neighbours are asked for, {path} has {neighbor.shape[1]}: set neighbors.k to {k}"
         )

@@ -14,8 +14,8 @@ def best(settings: Sequence[Setting]) -> Setting | None:
     """The highest mean silhouette on `train` among the first settings of one backbone's runs.
 
     Runs that were fitted on the dataset itself go first; without silhouettes it is the first run.
-    One backbone and first settings only: silhouettes in other spaces do not compare, raw pixels
-    easily have the highest, and so have fewer dims.
+    One backbone only: silhouettes in other spaces do not compare, and raw pixels easily have the
+    highest. Those of one backbone are all taken in its whole features (stage evaluate).
     """
     train = [s for s in headlines(settings) if s.split == "train"]
     candidates = [s for s in train if s.own] or train

@@ -59,10 +59,10 @@ def _sheet(
         row, attrs, at = file["row"], file.attrs, seed_of_lowest_loss(file, s.setting)
         here = np.flatnonzero(file["split"] == attrs["splits"].index("train"))
         assignment = file[f"{s.setting}/assignment"][at, here]
-        distance = away(file, s.setting)[at, here]
+        untypical = away(file, s.setting)[at, here]
     picks = [
-        p._replace(nearest=row[here[p.nearest]], furthest=row[here[p.furthest]])
-        for p in pick(assignment, distance, shown.clusters, shown.per_cluster)
+        p._replace(typical=row[here[p.typical]], untypical=row[here[p.untypical]])
+        for p in pick(assignment, untypical, shown.clusters, shown.per_cluster)
     ]
     svg = sizes(np.bincount(assignment, minlength=s.k), number, name)
     title, choice = _choice(s, attrs["seeds"][at])

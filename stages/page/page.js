@@ -19,6 +19,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
         return (x === "" || y === "" ? 1 : sign) * compare(x, y, numbers);
       });
       body.append(...sorted);
+      table.classList.add("sorted");  // the backbones stand together no more
     });
   });
 }

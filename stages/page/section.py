@@ -9,6 +9,7 @@ from typing import NamedTuple
 from stages.page import table
 from stages.page.examples import Sheet
 from stages.page.figures import Figure
+from stages.page.probes import Probes
 from stages.page.settings import Setting, headlines
 
 
@@ -31,6 +32,8 @@ class Section:
     facts: str
     unreadable: list[str]
     tables: list[Table]
+    probes: list[Probes]
+    how_many: list[str]
     charts: list[Figure]
     sheets: list[Sheet]
 

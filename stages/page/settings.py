@@ -1,6 +1,5 @@
 """The tables of stage `evaluate`, summed up: one entry a run, setting and split, over its seeds."""
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from cluster.spread import mean_sd
 from stages import StageError
+from stages.page.rows import read_rows
 
 COUNTS = ("setting", "k", "dims", "dim", "images", "labelled")
 KEYS = ("dataset", "backbone", "run", "fitted_on", *COUNTS, "split")
@@ -57,11 +57,7 @@ def headlines(settings: Iterable[Setting]) -> list[Setting]:
 
 
 def _read(path: Path) -> list[Setting]:
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    missing = [key for key in (*KEYS, "seed") if rows and key not in rows[0]]
-    if missing:
-        raise StageError(f"{path}: has no column {missing[0]}; write it anew with `dvc repro`")
+    rows = read_rows(path, (*KEYS, "seed"))
     return [_sum_up(list(group)) for _, group in groupby(rows, lambda row: [row[k] for k in KEYS])]
 
 

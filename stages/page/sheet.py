@@ -1,4 +1,4 @@
-"""Example images of clusters: the nearest to the centre and the furthest from it."""
+"""Example images of clusters: the most typical of each and the least so."""
 
 import base64
 import io
@@ -18,8 +18,8 @@ class Pick(NamedTuple):
 
     cluster: int
     size: int
-    nearest: np.ndarray
-    furthest: np.ndarray
+    typical: np.ndarray
+    untypical: np.ndarray
 
 
 class Tile(NamedTuple):
@@ -37,26 +37,26 @@ class Tile(NamedTuple):
 class Card(NamedTuple):
     cluster: int
     size: int
-    nearest: list[Tile]
-    furthest: list[Tile]
+    typical: list[Tile]
+    untypical: list[Tile]
 
 
-def pick(assignment: np.ndarray, distance: np.ndarray, shown: int, per_cluster: int) -> list[Pick]:
+def pick(assignment: np.ndarray, away: np.ndarray, shown: int, per_cluster: int) -> list[Pick]:
     """Which images to show, of at most `shown` clusters.
 
-    assignment: int [image]; distance: float [image] to the own centre. Of more clusters those
-    are taken that lie evenly between the largest and the smallest. Nearest first, furthest first;
-    no image twice.
+    assignment: int [image]; away: float [image], how untypical each is (stages.page.best). Of more
+    clusters those are taken that lie evenly between the largest and the smallest. The most typical
+    first, and of the rest the least typical first; no image twice.
     """
-    order = np.lexsort((distance, assignment))  # stable: equal distances in index order
+    order = np.lexsort((away, assignment))  # stable: equals in index order
     clusters, first, size = np.unique(assignment[order], return_index=True, return_counts=True)
     by_size = np.argsort(-size, kind="stable")
     at = np.linspace(0, len(by_size) - 1, min(shown, len(by_size))).round().astype(int)
     out = []
     for c in by_size[at].tolist():
         members = order[first[c] : first[c] + size[c]]
-        nearest, rest = members[:per_cluster], members[per_cluster:]
-        out.append(Pick(int(clusters[c]), int(size[c]), nearest, rest[::-1][:per_cluster]))
+        typical, rest = members[:per_cluster], members[per_cluster:]
+        out.append(Pick(int(clusters[c]), int(size[c]), typical, rest[::-1][:per_cluster]))
     return out
 
 
@@ -66,7 +66,7 @@ def draw(picks: list[Pick], album: Album, side: int) -> list[Card]:
     def tiles(rows: np.ndarray) -> list[Tile]:
         return [tile(row, album, side) for row in rows.tolist()]
 
-    return [Card(p.cluster, p.size, tiles(p.nearest), tiles(p.furthest)) for p in picks]
+    return [Card(p.cluster, p.size, tiles(p.typical), tiles(p.untypical)) for p in picks]
 
 
 def tile(row: int, album: Album, side: int) -> Tile:
@@ -84,7 +84,7 @@ def tile(row: int, album: Album, side: int) -> Tile:
 
 def is_empty(cards: list[Card]) -> bool:
     """Whether not one image could be shown."""
-    return not any(tile.source for card in cards for tile in card.nearest + card.furthest)
+    return not any(tile.source for card in cards for tile in card.typical + card.untypical)
 
 
 def thumbnail(picture: Image.Image, side: int) -> str:

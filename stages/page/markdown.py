@@ -1,0 +1,65 @@
+"""The headlines as tables of markdown, for the terminal and for a README."""
+
+from collections.abc import Mapping, Sequence
+
+from stages.page import probes, table
+from stages.page.probes import Scores
+from stages.page.settings import Setting
+from stages.page.table import Cell
+
+BRIEF = ("acc", "nmi", "ari", "silhouette")
+
+
+def markdown(settings: Sequence[Setting], ceilings: Mapping[str, Sequence[Scores]]) -> str:
+    """The headlines on `train`, a table a dataset; without labels, the label-free columns. Below
+    it what probes reach with labels (`ceilings`, by dataset), where they are known."""
+    parts = []
+    for dataset in dict.fromkeys(s.dataset for s in settings):
+        parts += _clusterings(dataset, [s for s in settings if s.dataset == dataset])
+        parts += _probes(dataset, ceilings.get(dataset, ()))
+    return "\n\n".join(parts) + "\n"
+
+
+def _clusterings(dataset: str, settings: Sequence[Setting]) -> list[str]:
+    here = [s for s in settings if s.split == "train"]
+    brief = [c for c in table.columns(here) if c.score in BRIEF]
+    body = [["backbone", "run", "k", "dims", *(c.title for c in brief)]]
+    for s, cells in table.rows(here, brief):
+        body.append([s.backbone, s.run, str(s.k), str(s.dims or "all"), *map(_text, cells)])
+    n = sorted({len(s.seeds) for s in here})
+    seeds = "1 seed" if n == [1] else f"{' or '.join(map(str, n))} seeds, mean ± sd"
+    label = " ACC is one-to-one; ACC, NMI, ARI × 100." if any(s.labelled for s in here) else ""
+    return [f"{_safe(dataset)}, train, {seeds}.{label}", _pipes(body)]
+
+
+def _probes(dataset: str, scores: Sequence[Scores]) -> list[str]:
+    if not scores:
+        return []
+    shown = probes.columns(scores)
+    body = [["backbone", "split", *(c.title for c in shown)]]
+    for s in scores:
+        cells = probes.cells(s, shown, scores)
+        body.append([s.backbone, s.split, *map(_text, cells)])
+    title = (
+        f"{_safe(dataset)}, with labels: the ceiling that these clusterings are read against, in %."
+    )
+    return [title, _pipes(body)]
+
+
+def _text(cell: Cell) -> str:
+    return f"{cell.mean} ± {cell.sd}" if cell.sd else cell.mean
+
+
+def _pipes(body: list[list[str]]) -> str:
+    body = [[_safe(text) for text in line] for line in body]
+    width = [max(map(len, column)) for column in zip(*body, strict=True)]
+    lines = [
+        [text.ljust(w) if i < 2 else text.rjust(w) for i, (text, w) in enumerate(pairs)]
+        for pairs in (list(zip(line, width, strict=True)) for line in body)
+    ]
+    rule = ["-" * w if i < 2 else "-" * (w - 1) + ":" for i, w in enumerate(width)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], rule, *lines[1:]))
+
+
+def _safe(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

@@ -92,6 +92,12 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     }
     params["kmeans"] |= {**small, "k": [3]}
     params["overcluster"] |= {**small, "k": [5], "dims": [0]}
+    params["spectral"] |= {"k": [3], "seeds": [0, 1]}
+    params["scan"] |= {"k": [3], "steps": 3, "seeds": [0, 1]}
+    params["selflabel"] |= {"steps": 3}
+    params["temi"] |= {"k": [3], "steps": 3, "seeds": [0, 1]}
+    params["export"] |= {"runs": ["temi"]}
+    params["probes"] |= {"penalties": [0.1], "seeds": [0]}
     params["runtime"]["device"] = "cpu"
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     np.save(folder / "vectors.npy", np.random.default_rng(0).normal(size=(200, 16)))
@@ -107,7 +113,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 def test_one_command_runs_every_stage(clone: Clone):
     ran = {name.split("@")[0] for name in clone.ran}
     stages = set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
-    assert ran == stages - {"assign"}
+    assert ran == stages - {"assign", "similar", "similar_by_labels"}
     assert (clone.folder / "report/index.html").stat().st_size > 10_000
     assert "pixels" in (clone.folder / "report/table.md").read_text()
 
@@ -154,12 +160,16 @@ def test_own_pictures_and_assign_need_a_line_each(clone: Clone):
     others = {"from": "folder", "root": "../others"}
     clone.change(
         datasets={**params["datasets"], "others": others},
-        assign={"from": ["colours"], "to": ["others"]},
+        assign={"from": ["colours"], "to": ["others"], "runs": ["kmeans", "spectral", "temi"]},
+        similar={"target": ["others"], "among": ["colours"], "k": [2]},
     )
     ran = clone.repro()
     assert "assign@colours-others-pixels-kmeans" in ran
+    assert "assign@colours-others-pixels-temi" in ran
+    assert "similar@others-colours-pixels" in ran
     assert "embed@others-pixels" in ran
     assert "embed@colours-pixels" not in ran
-    assert "others" in (clone.folder / "report/index.html").read_text()
+    page = (clone.folder / "report/index.html").read_text()
+    assert "What looks like others in colours" in page
     found = json.loads((clone.folder / "metrics/others/pixels.json").read_text())
     assert "acc" not in json.dumps(found)  # no labels: the label-free scores only

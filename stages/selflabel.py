@@ -23,8 +23,8 @@ from stages.files.space import Count, open_space
 
 
 class Params(Section):
-    other: Literal["views", "neighbors"]  # what a sure image teaches the head: its other views
-    neighbors: Count  # (embed.views), or its neighbours, that many
+    other: Literal["auto", "views", "neighbors"]  # what a sure image teaches the head: its other
+    neighbors: Count  # views (embed.views), or this many neighbours; auto: views if there are any
     standardize: bool
     threshold: Annotated[float, Field(gt=0, lt=1)]  # least probability of a label
     balance: bool  # clusters weigh alike in the loss
@@ -68,7 +68,7 @@ def main(
             wanted[s]: Linear(file[f"{s}/weight"], file[f"{s}/bias"]) for s in range(len(wanted))
         }
     table = neighbors_in_train(neighbors, space, params.neighbors)
-    others = open_views(views, space.found) if params.other == "views" else []
+    others = [] if params.other == "neighbors" else open_views(views, space.found)
     if params.other == "views" and not others:
         raise StageError(
             "selflabel.other is views, and there are none: set embed.views to 4, say, or "

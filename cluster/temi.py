@@ -197,7 +197,8 @@ class Temi:
 
 
 def _begin(dim: int, k: int, settings: Settings, seed: int) -> Weights:
-    """As DINO's heads begin: normal, cut at two deviations of .02; the last layer as torch's."""
+    """Normal with a deviation of .02, as in DINO's heads, cut at two of them; the last layer as
+    torch begins one."""
     generator = torch.Generator().manual_seed(seed)
     h, hidden, bottleneck = settings.heads, settings.hidden, settings.bottleneck
 

@@ -11,10 +11,9 @@ from cluster.resident import of_any_view, resident
 from cluster.rows import Rows
 from cluster.scan import Scan, Settings
 from cluster.standardize import scale_of, unscaled
-from cluster.training import Schedule
-from stages import Runtime, Section, run, torch_device
+from stages import Runtime, run, torch_device
 from stages.embedding.views import open_views
-from stages.files.heads import Draw, learn
+from stages.files.heads import Draw, Training, learn
 from stages.files.neighbors import neighbors_in_train
 from stages.files.space import Count, Dims, K, Seeds, open_space, settings
 
@@ -22,7 +21,7 @@ JUDGED = 2000  # images held out that the heads are judged by, with JUDGED_NEIGH
 JUDGED_NEIGHBORS = 5  # as SCAN
 
 
-class Params(Section):
+class Params(Training):
     k: K
     dims: Dims
     neighbors: Count  # of an image, that may be its partner
@@ -31,12 +30,6 @@ class Params(Section):
     heads: Count
     entropy_weight: Annotated[float, Field(ge=0)]
     held_out: Annotated[float, Field(ge=0, lt=1)]  # share of train that only judges heads
-    steps: Count
-    batch: Count
-    rate: Annotated[float, Field(gt=0)]
-    least_rate: Annotated[float, Field(ge=0)]
-    warmup: Annotated[int, Field(ge=0)]  # steps
-    weight_decay: Annotated[float, Field(ge=0)]
     seeds: Seeds
 
 
@@ -60,11 +53,10 @@ def main(
     space, device = open_space(features, pca), torch_device(runtime.device)
     table = neighbors_in_train(neighbors, space, params.neighbors)
     others = open_views(views, space.found) if params.views else []
-    batch = min(params.batch, len(table))
 
     def begin(rows: Rows, dims: int, watched: np.ndarray, k: int, seed: int) -> tuple[Scan, Draw]:
         held = np.random.default_rng([seed, 0, 2]).random(len(table)) < params.held_out
-        pairs, gather = Pairs(table, batch, seed, held), resident(rows, device)
+        pairs, gather = Pairs(table, params.batch, seed, held), resident(rows, device)
         learner = Scan(
             rows.dim, k, Settings(**params.model_dump(include=set(Settings._fields))),
             scale=scale_of(rows) if params.standardize else unscaled(rows.dim),
@@ -79,19 +71,13 @@ def main(
         space,
         settings(params.k, params.dims, index, space),
         begin,
-        Schedule(params.steps, params.rate, params.least_rate, params.warmup),
-        max(1, round(params.steps * batch / len(table))),
+        params,
+        {"table": table, "views": [view.encoder for view in others]},
+        runtime,
         seeds=params.seeds,
-        follows_from={
-            **params.model_dump(mode="json", exclude={"k", "dims", "seeds"}),
-            "table": table,
-            "views": [view.encoder for view in others],
-        },
         clusters=clusters,
         epochs=epochs,
         how="linear",
-        memory_gb=runtime.memory_gb,
-        device=device,
     )
 
 

@@ -14,26 +14,19 @@ from cluster.resident import of_any_view, resident
 from cluster.rows import Rows
 from cluster.selflabel import SelfLabel, Settings
 from cluster.standardize import scale_of, unscaled
-from cluster.training import Schedule
-from stages import Runtime, Section, StageError, run, torch_device
+from stages import Runtime, StageError, run, torch_device
 from stages.embedding.views import open_views
-from stages.files.heads import Draw, learn
+from stages.files.heads import Draw, Training, learn
 from stages.files.neighbors import neighbors_in_train
 from stages.files.space import Count, open_space
 
 
-class Params(Section):
+class Params(Training):
     other: Literal["auto", "views", "neighbors"]  # what a sure image teaches the head: its other
     neighbors: Count  # views (embed.views), or this many neighbours; auto: views if there are any
     standardize: bool
     threshold: Annotated[float, Field(gt=0, lt=1)]  # least probability of a label
     balance: bool  # clusters weigh alike in the loss
-    steps: Count
-    batch: Count
-    rate: Annotated[float, Field(gt=0)]
-    least_rate: Annotated[float, Field(ge=0)]
-    warmup: Annotated[int, Field(ge=0)]  # steps
-    weight_decay: Annotated[float, Field(ge=0)]
 
 
 def main(
@@ -74,13 +67,12 @@ def main(
             "selflabel.other is views, and there are none: set embed.views to 4, say, or "
             "selflabel.other to neighbors"
         )
-    batch = min(params.batch, len(table))
     learners: list[SelfLabel] = []
 
     def begin(
         rows: Rows, dims: int, watched: np.ndarray, k: int, seed: int
     ) -> tuple[SelfLabel, Draw]:
-        pairs, plain = Pairs(table, batch, seed), resident(rows, device)
+        pairs, plain = Pairs(table, params.batch, seed), resident(rows, device)
         seen = [resident(space.fitted_view(view, dims), device) for view in others] or [plain]
         mixed = of_any_view(seen, seed)
         of_seed = slice(seeds.index(seed), seeds.index(seed) + 1)
@@ -102,20 +94,17 @@ def main(
         space,
         wanted,
         begin,
-        Schedule(params.steps, params.rate, params.least_rate, params.warmup),
-        max(1, round(params.steps * batch / len(table))),
-        seeds=seeds,
-        follows_from={
-            **params.model_dump(mode="json"),
+        params,
+        {
             "table": table,
             "views": [view.encoder for view in others],
             "heads": np.concatenate([each.ravel() for of in heads.values() for each in of]),
         },
+        runtime,
+        seeds=seeds,
         clusters=clusters,
         epochs=epochs,
         how="linear",
-        memory_gb=runtime.memory_gb,
-        device=device,
     )
     idle = sum(learner.idle for learner in learners)
     if idle:

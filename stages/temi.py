@@ -12,9 +12,8 @@ from cluster.rows import Rows
 from cluster.standardize import scale_of, unscaled
 from cluster.temi import Settings, Temi
 from cluster.temi_loss import Loss
-from cluster.training import Schedule
-from stages import Runtime, Section, run, torch_device
-from stages.files.heads import Draw, learn
+from stages import Runtime, run, torch_device
+from stages.files.heads import Draw, Training, learn
 from stages.files.neighbors import neighbors_in_train
 from stages.files.space import Count, Dims, K, Seeds, open_space, settings
 
@@ -22,7 +21,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
-class Params(Section):
+class Params(Training):
     k: K
     dims: Dims
     neighbors: Count  # of an image, that may be its partner
@@ -35,13 +34,7 @@ class Params(Section):
     temperature: Positive
     momentum: Share  # of the teacher
     prior_momentum: Share
-    steps: Count
-    batch: Count
-    rate: Positive
-    least_rate: Annotated[float, Field(ge=0)]
-    warmup: Annotated[int, Field(ge=0)]  # steps
     frozen: Annotated[int, Field(ge=0)]  # first steps without the last layer
-    weight_decay: Annotated[float, Field(ge=0)]
     seeds: Seeds
 
 
@@ -63,10 +56,9 @@ def main(
     """
     space, device = open_space(features, pca), torch_device(runtime.device)
     table = neighbors_in_train(neighbors, space, params.neighbors)
-    batch = min(params.batch, len(table))
 
     def begin(rows: Rows, dims: int, watched: np.ndarray, k: int, seed: int) -> tuple[Temi, Draw]:
-        pairs, gather = Pairs(table, batch, seed), resident(rows, device)
+        pairs, gather = Pairs(table, params.batch, seed), resident(rows, device)
         scale = scale_of(rows) if params.standardize else unscaled(rows.dim)
         learner = Temi(
             rows.dim, k, Settings(**params.model_dump(include=set(Settings._fields))),
@@ -78,18 +70,13 @@ def main(
         space,
         settings(params.k, params.dims, index, space),
         begin,
-        Schedule(params.steps, params.rate, params.least_rate, params.warmup),
-        max(1, round(params.steps * batch / len(table))),
+        params,
+        {"table": table},
+        runtime,
         seeds=params.seeds,
-        follows_from={
-            **params.model_dump(mode="json", exclude={"k", "dims", "seeds"}),
-            "table": table,
-        },
         clusters=clusters,
         epochs=epochs,
         how="mlp",
-        memory_gb=runtime.memory_gb,
-        device=device,
     )
 
 

@@ -5,18 +5,20 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
+from pydantic import Field
 from tqdm import tqdm
 
 from cluster.heads import Linear, Mlp, predict
 from cluster.rows import Rows
 from cluster.training import History, Learner, Schedule, State, train
+from stages import Runtime, Section, torch_device
 from stages.files.checkpoint import Checkpoint
 from stages.files.clusters import How, save_clusters
-from stages.files.space import Space
+from stages.files.space import Count, Space
 
 WATCHED = 2000  # images whose clusters are kept of every epoch
 STAY = 0.98  # share of the clusters once in use that has to be in use at the end
@@ -25,6 +27,17 @@ Draw = Callable[[int], torch.Tensor]
 # From the fitted rows, their dims, those of them to watch, k and a seed: the heads, and what a step
 # learns from
 Begin = Callable[[Rows, int, np.ndarray, int, int], tuple[Learner, Draw]]
+
+
+class Training(Section):
+    """The settings that every training has."""
+
+    steps: Count
+    batch: Count
+    rate: Annotated[float, Field(gt=0)]
+    least_rate: Annotated[float, Field(ge=0)]
+    warmup: Annotated[int, Field(ge=0)]  # steps
+    weight_decay: Annotated[float, Field(ge=0)]
 
 
 class Fitted(NamedTuple):
@@ -40,25 +53,27 @@ def learn(
     space: Space,
     settings: Sequence[tuple[int, int]],
     begin: Begin,
-    schedule: Schedule,
-    n_epochs: int,
+    params: Training,
+    inputs: dict[str, Any],
+    runtime: Runtime,
     *,
     seeds: Sequence[int],
-    follows_from: dict[str, Any],
     clusters: Path,
     epochs: Path,
     how: How,
-    memory_gb: float,
-    device: str,
 ) -> None:
     """Train on `train` for every setting (k, dims) and seed; write CLUSTERS of all images, and
-    EPOCHS (csv). `follows_from`: all that the result follows from, save setting and seed."""
-    shown = np.linspace(0, len(space.train) - 1, min(len(space.train), WATCHED)).astype(np.int64)
+    EPOCHS (csv). `inputs`: what the result follows from besides the store and `params`."""
+    images, device = len(space.train), torch_device(runtime.device)
+    schedule = Schedule(params.steps, params.rate, params.least_rate, params.warmup)
+    n_epochs = max(1, round(params.steps * min(params.batch, images) / images))
+    shown = np.linspace(0, images - 1, min(images, WATCHED)).astype(np.int64)
     of_store = {"encoder": space.found.encoder, "id": space.found.id, "split": space.found.split}
-    inputs = {**follows_from, **of_store, **space.basis._asdict()}
+    follows = params.model_dump(mode="json", exclude={"k", "dims", "seeds"})
+    inputs = {**follows, **inputs, **of_store, **space.basis._asdict()}
     fits, told, places = [], [], []
     for dims, group in groupby(settings, itemgetter(1)):
-        fitted, rows = space.fitted(dims, memory_gb), space.rows(dims)
+        fitted, rows = space.fitted(dims, runtime.memory_gb), space.rows(dims)
         for k, _ in group:
             of: list[Fitted] = []
             for seed in seeds:

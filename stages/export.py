@@ -23,6 +23,7 @@ import numpy as np
 import store
 from cluster.vote import support
 from stages import Section, StageError, run
+from stages.files.clusters import seed_of_lowest_loss
 from stages.files.duplicates import read_leaders
 from stages.files.table import in_parts, write_csv
 from store.disk import replacing
@@ -76,7 +77,7 @@ def main(
 
 def _read_clusters(path: Path) -> Clusters:
     with store.read(path, "clusters") as file:
-        attrs, seed = file.attrs, file["0/loss"].argmin()
+        attrs, seed = file.attrs, seed_of_lowest_loss(file, 0)
         of_method = {
             name: file[f"0/{name}"][seed]
             for name in ("distance", "probability")

@@ -15,6 +15,7 @@ from cluster.neighbors import Neighbors, nearest_neighbors
 from cluster.rows import Rows, Subset, cached
 from cluster.similarity import Metric
 from stages import Runtime, Section, StageError, run, torch_device
+from stages.files.space import train_rows
 
 SAMPLE, SEED = 1000, 0  # images on which the approximate search is compared with the exact one
 HUBS_AT = 10  # neighbours, the number at which Radovanovic et al. count
@@ -34,7 +35,7 @@ def main(features: Path, neighbors: Path, metrics: Path, params: Params, runtime
     (hubness) to METRICS (json). No label is read.
     """
     found = store.Features(features)
-    train = np.flatnonzero(found.split == found.splits.index("train"))
+    train = train_rows(found)
     if len(train) < 2:
         raise StageError(
             f"{found.dataset} has {len(train)} images in train: neighbours need two or more"

@@ -8,6 +8,7 @@ import store
 from cluster.pca import fit_pca
 from cluster.rows import Subset
 from stages import Runtime, Section, run, torch_device
+from stages.files.space import train_rows
 
 
 class Params(Section):
@@ -22,8 +23,7 @@ def main(features: Path, pca: Path, params: Params, runtime: Runtime) -> None:
     of the same backbone.
     """
     found = store.Features(features)
-    train = np.flatnonzero(found.split == found.splits.index("train"))
-    rows = Subset(found, train)
+    rows = Subset(found, train_rows(found))
     device = torch_device(runtime.device)
     basis = fit_pca(rows, normalize=params.normalize, whiten=params.whiten, device=device)
     store.save(

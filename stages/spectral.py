@@ -14,9 +14,9 @@ from cluster.neighbors import Neighbors
 from cluster.rows import Basis
 from cluster.spectral import Leading, eigengap_k, leading_eigenvectors, spectral
 from cluster.vote import support, vote
-from stages import Runtime, Section, StageError, run, torch_device
+from stages import Runtime, Section, run, torch_device
 from stages.files.clusters import save_clusters
-from stages.files.neighbors import read_neighbors
+from stages.files.neighbors import among_train, read_neighbors
 from stages.files.space import Count, K, Seeds, numbers_of_clusters, train_rows
 
 
@@ -52,7 +52,7 @@ def main(
     for k in all_k:
         require_k(k, len(train))
     most = max(params.neighbors, params.voters)
-    table = _within(train, read_neighbors(neighbors, found, most), neighbors)
+    table = among_train(read_neighbors(neighbors, found, most), train, neighbors)
     with store.read(neighbors, "neighbors") as file:
         metric = file.attrs["metric"]
     graph = shared_neighbor_graph(table.neighbor[train, : params.neighbors])
@@ -81,16 +81,6 @@ def main(
             f"spectral: the graph of {params.neighbors} neighbours falls into "
             f"{said['components']} parts; raise spectral.neighbors if that is too many"
         )
-
-
-def _within(train: np.ndarray, table: Neighbors, path: Path) -> Neighbors:
-    """The neighbours of all images as positions among those of `train`."""
-    place = np.full(len(table.neighbor), -1, np.int32)
-    place[train] = np.arange(len(train), dtype=np.int32)
-    neighbor = place[table.neighbor]
-    if (neighbor < 0).any():
-        raise StageError(f"{path} has neighbours outside of train: run `dvc repro neighbors`")
-    return Neighbors(neighbor, table.similarity)
 
 
 def _everyone(

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from cluster.training import State
 from stages import StageError
 
 SECONDS_BETWEEN = 60.0  # what a kill loses at most
-State = dict[str, np.ndarray]
 
 
 class Checkpoint:

@@ -1,4 +1,4 @@
-"""Write the kind `clusters`: one form for every method, so that every later stage reads it."""
+"""The kind `clusters`: one form for every method, so that every later stage reads it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +10,11 @@ import store
 from cluster.rows import Basis
 
 How = Literal["centroids", "linear", "mlp", "neighbors"]  # how other images are assigned
+
+
+def seed_of_lowest_loss(file: store.File, setting: int) -> int:
+    """The position of that seed in a file of kind clusters."""
+    return int(file[f"{setting}/loss"].argmin())
 
 
 def save_clusters(

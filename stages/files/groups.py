@@ -7,6 +7,7 @@ import numpy as np
 
 import store
 from stages import StageError
+from stages.files.clusters import seed_of_lowest_loss
 
 
 def read_groups(
@@ -28,7 +29,7 @@ def read_groups(
             group = group[among.row] if known else group
         else:
             known = attrs["backbone"] == among.backbone and np.array_equal(file["row"], among.row)
-            group = file["0/assignment"][file["0/loss"].argmin()]
+            group = file["0/assignment"][seed_of_lowest_loss(file, 0)]
     if not known or attrs["dataset"] != among.dataset:
         raise StageError(f"{path} is not of the images in {among.path}: run `dvc repro`")
     return group

@@ -7,7 +7,7 @@ import numpy as np
 import store
 from cluster.neighbors import Neighbors
 from stages import StageError
-from stages.files.space import Space
+from stages.files.space import Space, train_rows
 
 
 def read_neighbors(path: Path, found: store.Features, k: int) -> Neighbors:
@@ -26,7 +26,7 @@ def read_neighbors(path: Path, found: store.Features, k: int) -> Neighbors:
         raise StageError(
             f"{path} is of {len(row)} images, {found.path} holds others: run `dvc repro neighbors`"
         )
-    others = int((found.split == found.splits.index("train")).sum()) - 1
+    others = len(train_rows(found)) - 1
     if neighbor.shape[1] < min(k, others):
         raise StageError(
             f"{k} neighbours are asked for, {path} has {neighbor.shape[1]}: set neighbors.k to {k}"
@@ -34,10 +34,21 @@ def read_neighbors(path: Path, found: store.Features, k: int) -> Neighbors:
     return Neighbors(found.places(neighbor[:, :k]), similarity[:, :k])
 
 
+def among_train(table: Neighbors, train: np.ndarray, path: Path) -> Neighbors:
+    """The same neighbours as positions among the rows `train` (int64) of the store.
+
+    Raises StageError when one of them is not there; `path`: the table's, to name it.
+    """
+    place = np.full(len(table.neighbor), -1, np.int32)
+    place[train] = np.arange(len(train), dtype=np.int32)
+    neighbor = place[table.neighbor]
+    if (neighbor < 0).any():
+        raise StageError(f"{path} has neighbours outside of train: run `dvc repro neighbors`")
+    return Neighbors(neighbor, table.similarity)
+
+
 def neighbors_in_train(path: Path, space: Space, k: int) -> np.ndarray:
     """The first `k` neighbours of each image of `train`, int32 [image, neighbor]: positions among
     these images."""
-    neighbor = read_neighbors(path, space.found, k).neighbor[space.train]
-    place = np.full(len(space.found), -1, np.int32)
-    place[space.train] = np.arange(len(space.train), dtype=np.int32)
-    return place[neighbor]
+    table = among_train(read_neighbors(path, space.found, k), space.train, path)
+    return table.neighbor[space.train]

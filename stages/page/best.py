@@ -24,11 +24,6 @@ def best(settings: Sequence[Setting]) -> Setting | None:
     return max(candidates, key=lambda s: _or_lowest(s.mean["silhouette"]))
 
 
-def seed_of_lowest_loss(file: store.File, setting: int) -> int:
-    """The position of that seed in a file of kind clusters."""
-    return int(file[f"{setting}/loss"].argmin())
-
-
 def away(file: store.File, setting: int) -> np.ndarray:
     """How untypical each image is of its cluster, float32 [seed, image]: its distance from the
     centre, or how improbable the cluster is."""

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 import store
+from stages.files.clusters import seed_of_lowest_loss
 from stages.page.album import AWAY, Album
-from stages.page.best import away, best, place, seed_of_lowest_loss
+from stages.page.best import away, best, place
 from stages.page.chart import sizes
 from stages.page.settings import Setting
 from stages.page.sheet import Card, draw, is_empty, pick

@@ -110,7 +110,8 @@ def read(path: Path, kind: str) -> Iterator[File]:
     if not path.is_file():
         raise StoreError(f"{path}: no such file; the stage that writes it has not run (dvc repro)")
     with refused(path):
-        file = h5py.File(path, "r")
+        # No file changes once it is there, and its writer holds a lock for a moment after the rename.
+        file = h5py.File(path, "r", locking=False)
     with file:
         with refused(path):
             attrs = {key: _decode(value) for key, value in file.attrs.items()}

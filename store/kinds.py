@@ -45,6 +45,15 @@ KINDS: dict[str, Kind] = {
         {"label": Array("int32", "image", "class of the image, -1 where none is known")},
         ("dataset", "classes"),
     ),
+    "known": Kind(
+        1,
+        "data/known/<dataset>.h5",
+        {
+            "label": Array("int32", "image", "known class of a labelled image, else -1"),
+            "class": Array("int32", "class", "each known class in the labels, -1: not there"),
+        },
+        ("dataset", "old"),
+    ),
     "features": Kind(
         1,
         "data/features/<dataset>/<backbone>/shard-*.h5",

@@ -6,7 +6,6 @@ Silhouettes are taken in the whole features at length 1, whatever space a run cl
 one backbone's runs can be compared.
 """
 
-import csv
 import json
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -24,8 +23,8 @@ from cluster.scores import (
     size_scores,
     stability,
 )
-from cluster.spread import mean_sd
 from stages import Section, StageError, run
+from stages.files.scores import headline, write_scores
 
 WHAT = ("dataset", "backbone", "run", "fitted_on", "setting", "k", "dims", "dim", "split", "seed")
 IMAGES = ("images", "labelled")
@@ -69,8 +68,8 @@ def main(
         raise StageError(f"{clusters}: no clusterings (*.h5); a stage such as kmeans has not run")
     found, known = store.Features(features), _read_labels(labels)
     rows = [row for path in paths for row in _score_run(path, found, known, params)]
-    _write(scores, COLUMNS, rows)
-    _write(epochs, EPOCHS, [row for path in paths for row in _score_epochs(path, known)])
+    write_scores(scores, COLUMNS, rows)
+    write_scores(epochs, EPOCHS, [row for path in paths for row in _score_epochs(path, known)])
     metrics.parent.mkdir(parents=True, exist_ok=True)
     metrics.write_text(json.dumps(_headlines(rows), indent=1, allow_nan=False) + "\n")
 
@@ -190,27 +189,9 @@ def _headlines(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
         of_run = [row for row in rows if row["run"] == name and row["setting"] == 0]
         train = [row for row in of_run if row["split"] == "train"]
         seeds = train or [row for row in of_run if row["split"] == of_run[0]["split"]]
-        out[name] = {"k": seeds[0]["k"]}
-        for score in HEADLINE:
-            mean, sd = mean_sd([row[score] for row in seeds])
-            out[name] |= {key: round(value, 4) for key, value in
-                          ((score, mean), (f"{score}_sd", sd)) if np.isfinite(value)}  # fmt: skip
+        out[name] = {"k": seeds[0]["k"], **headline(seeds, HEADLINE)}
         out[name].pop("stability_sd", None)  # each value is a mean over the other seeds already
     return out
-
-
-def _write(path: Path, columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([_text(row[column]) for column in columns] for row in rows)
-
-
-def _text(value: Any) -> Any:
-    if isinstance(value, float):
-        return f"{value:.6g}" if np.isfinite(value) else ""
-    return value
 
 
 if __name__ == "__main__":

@@ -31,15 +31,22 @@ class Params(Section):
 
 
 def main(
-    features: Path, index: Path, pca: Path, clusters: Path, params: Params, runtime: Runtime
+    features: Path,
+    index: Path,
+    estimate: Path,
+    pca: Path,
+    clusters: Path,
+    params: Params,
+    runtime: Runtime,
 ) -> None:
     """Cluster the store FEATURES for every k, dims and seed; write centroids and assignments.
 
-    Fitted on the split `train`, applied to every split. INDEX says only how many classes are
-    expected, for a k such as 1.5x; no label is read. PCA (of stage pca) gives the projections.
+    Fitted on the split `train`, applied to every split. No label is read: INDEX says how many
+    classes are expected, for a k such as 1.5x, and ESTIMATE how many there seem to be, for auto.
+    PCA (of stage pca) gives the projections.
     """
     space, device, fits = open_space(features, pca), torch_device(runtime.device), []
-    wanted = settings(params.k, params.dims, index, space)
+    wanted = settings(params.k, params.dims, index, estimate, space)
     for dims, group in groupby(wanted, itemgetter(1)):
         rows, fitted = space.rows(dims), space.fitted(dims, runtime.memory_gb)
         for k, _ in group:

@@ -37,6 +37,7 @@ def main(
     features: Path,
     views: Path,
     index: Path,
+    estimate: Path,
     pca: Path,
     neighbors: Path,
     clusters: Path,
@@ -69,7 +70,7 @@ def main(
 
     learn(
         space,
-        settings(params.k, params.dims, index, space),
+        settings(params.k, params.dims, index, estimate, space),
         begin,
         params,
         {"table": table, "views": [view.encoder for view in others]},

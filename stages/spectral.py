@@ -34,6 +34,7 @@ class Params(Section):
 def main(
     features: Path,
     index: Path,
+    estimate: Path,
     neighbors: Path,
     clusters: Path,
     metrics: Path,
@@ -43,12 +44,13 @@ def main(
     """Cluster the images of the store FEATURES by their table NEIGHBORS, for every k and seed.
 
     Fitted on the split `train`; the other images go where their nearest of it are. The probability
-    of an image is the share of its neighbours' weight in its own cluster. INDEX says only how many
-    classes are expected; no label is read. METRICS (json): how many clusters the eigenvalues hint
-    at (the first largest gap), the eigenvalues, and how many parts the graph falls into.
+    of an image is the share of its neighbours' weight in its own cluster. No label is read: INDEX
+    says how many classes are expected, for a k such as 1.5x, ESTIMATE how many there seem to be,
+    for auto. METRICS (json): how many clusters the eigenvalues hint at (the first largest gap), the
+    eigenvalues, and how many parts the graph falls into.
     """
     found, device = store.Features(features), torch_device(runtime.device)
-    train, all_k = train_rows(found), numbers_of_clusters(params.k, index)
+    train, all_k = train_rows(found), numbers_of_clusters(params.k, index, estimate)
     for k in all_k:
         require_k(k, len(train))
     most = max(params.neighbors, params.voters)

@@ -41,6 +41,7 @@ class Params(Training):
 def main(
     features: Path,
     index: Path,
+    estimate: Path,
     pca: Path,
     neighbors: Path,
     clusters: Path,
@@ -68,7 +69,7 @@ def main(
 
     learn(
         space,
-        settings(params.k, params.dims, index, space),
+        settings(params.k, params.dims, index, estimate, space),
         begin,
         params,
         {"table": table},

@@ -19,6 +19,7 @@ STEPS: dict[str, Any] = {
 FEATURES, VIEWS = "data/features/digits/pixels", "data/views/digits/pixels"
 INDEX, PCA = "data/images/digits.h5", "data/pca/digits/pixels.h5"
 TABLE = "data/neighbors/digits/pixels.h5"
+ESTIMATE = "data/k/digits/pixels.json"  # read for `k: auto` only
 
 
 def one_thread() -> Iterator[None]:

@@ -88,7 +88,7 @@ def index_of(count: int) -> dict[str, np.ndarray]:
 INDEX = {"dataset": "birds", "splits": ["train", "test"], "n_classes": 3}
 
 
-SAVED = ("index", "labels", "pca", "neighbors", "duplicates", "similar", "clusters")
+SAVED = ("index", "labels", "known", "pca", "neighbors", "duplicates", "similar", "clusters")
 OF_SETTINGS = ("assignment", "distance", "centroids", "loss", "iterations")  # those written below
 
 
@@ -98,6 +98,8 @@ def save_each_kind(folder: Path) -> dict[str, Path]:
     store.save(paths["index"], "index", index_of(12), INDEX)
     label = {"label": np.arange(12, dtype=np.int32) % 3}
     store.save(paths["labels"], "labels", label, {"dataset": "birds", "classes": ["a", "b", "ü"]})
+    known = {"label": np.arange(12, dtype=np.int32) % 3 - 1, "class": np.array([2, 0], np.int32)}
+    store.save(paths["known"], "known", known, {"dataset": "birds", "old": ["ü", "a"]})
     rng = np.random.default_rng(0)
     basis = {"mean": rng.random(4), "components": rng.random((4, 4)), "variance": rng.random(4)}
     scales = {"normalize": True, "whiten": False}

@@ -38,7 +38,7 @@ def digits(project: Project, prepared: Path) -> Project:
 
 
 def kmeans_arguments(out: Path = CLUSTERS) -> tuple[str, ...]:
-    return FEATURES, INDEX, "data/pca/digits.h5", str(out)
+    return FEATURES, INDEX, "data/k/digits.json", "data/pca/digits.h5", str(out)
 
 
 def test_every_setting_and_seed_is_kept(digits: Project):
@@ -52,6 +52,17 @@ def test_every_setting_and_seed_is_kept(digits: Project):
         assert file["5/assignment"].shape == (2, 1797)
         assert set(np.unique(file["5/assignment"][0])) == set(range(7))
         assert file.attrs["seeds"] == [0, 1]
+
+
+def test_auto_is_the_estimated_number_of_clusters(digits: Project):
+    digits.params["kmeans"] |= {"k": ["auto", 7, 8], "dims": [0]}
+    line = digits.refusal("kmeans", *kmeans_arguments())
+    assert line.endswith("data/k/digits.json: No such file or directory")
+    (digits.folder / "data/k").mkdir()
+    (digits.folder / "data/k/digits.json").write_text('{"k": 8}\n')
+    digits.stage("kmeans", *kmeans_arguments())
+    with store.read(digits.folder / CLUSTERS, "clusters") as file:
+        assert file["k"].tolist() == [8, 7]
 
 
 def test_inertia_is_scikit_learns_and_only_train_is_fitted(digits: Project):
@@ -114,7 +125,7 @@ def test_a_multiple_of_an_unknown_number_of_classes_is_refused(digits: Project):
     del attrs["kind"], attrs["version"]
     store.save(digits.folder / "data/images/digits.h5", "index", arrays, attrs)
     line = digits.refusal("kmeans", *kmeans_arguments())
-    assert "write numbers, such as k: [20], or what you expect: datasets.digits.classes: 20" in line
+    assert "such as k: [20], or k: [auto], or expect some: datasets.digits.classes: 20" in line
 
 
 def test_a_wish_for_more_dims_than_there_are_is_told(digits: Project):

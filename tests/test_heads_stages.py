@@ -15,6 +15,7 @@ from clustered import N, digits, split_of, write_dataset, write_features
 from conftest import Project
 from learning import (
     FEATURES,
+    ESTIMATE,
     INDEX,
     PCA,
     RUNTIME,
@@ -52,8 +53,8 @@ PLAIN: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 READS = {
-    "temi": (FEATURES, INDEX, PCA, TABLE),
-    "scan": (FEATURES, VIEWS, INDEX, PCA, TABLE),
+    "temi": (FEATURES, INDEX, ESTIMATE, PCA, TABLE),
+    "scan": (FEATURES, VIEWS, INDEX, ESTIMATE, PCA, TABLE),
     "selflabel": (FEATURES, VIEWS, PCA, TABLE, "scan.h5"),
 }
 STAGES = list(PLAIN)
@@ -283,7 +284,8 @@ def test_the_same_images_of_another_store_get_the_same_clusters(name: str, folde
 def test_spectral_clusters_are_given_to_other_images_by_their_neighbours(folder: Path):
     from stages.spectral import Params, main
 
-    paths = (folder / path for path in (FEATURES, INDEX, TABLE, "spectral.h5", "m/spectral.json"))
+    names = (FEATURES, INDEX, ESTIMATE, TABLE, "spectral.h5", "m/spectral.json")
+    paths = (folder / name for name in names)
     settings = {"k": (10,), "neighbors": 6, "eigenvalues": 12, "voters": 4, "n_init": 2}
     main(*paths, Params(**settings, max_iter=50, tol=1e-4, seeds=(0, 1)), RUNTIME)
     write_dataset(folder, "again")

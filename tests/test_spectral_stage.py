@@ -30,6 +30,7 @@ PLAIN: dict[str, Any] = {
 }
 RUNTIME = Runtime(device="cpu", workers=0, batch_size=32, memory_gb=8.0)
 FEATURES, INDEX = "data/features/digits/pixels", "data/images/digits.h5"
+ESTIMATE = "data/k/digits/pixels.json"
 TABLE, OUT, METRICS = "data/neighbors/digits/pixels.h5", "spectral.h5", "metrics/spectral.json"
 
 
@@ -64,7 +65,7 @@ def digits(tmp_path: Path) -> Path:
 
 def cluster(folder: Path, **changes) -> dict[str, Any]:
     """Run the stage; what it says in its metrics."""
-    paths = (folder / name for name in (FEATURES, INDEX, TABLE, OUT, METRICS))
+    paths = (folder / name for name in (FEATURES, INDEX, ESTIMATE, TABLE, OUT, METRICS))
     main(*paths, Params(**{**PLAIN, **changes}), RUNTIME)
     return json.loads((folder / METRICS).read_text())
 
@@ -160,8 +161,8 @@ def test_it_runs_from_the_command_line_and_refuses_in_one_line(project: Project)
     project.params["spectral"] = {
         key: list(value) if isinstance(value, tuple) else value for key, value in PLAIN.items()
     }
-    project.stage("spectral", FEATURES, INDEX, TABLE, OUT, METRICS)
+    project.stage("spectral", FEATURES, INDEX, ESTIMATE, TABLE, OUT, METRICS)
     assert read(project.folder)[1]["run"] == "spectral"
     project.params["spectral"]["k"] = [121]
-    line = project.refusal("spectral", FEATURES, INDEX, TABLE, OUT, METRICS)
+    line = project.refusal("spectral", FEATURES, INDEX, ESTIMATE, TABLE, OUT, METRICS)
     assert line == "spectral: k is 121, but there are 120 images to fit on: choose k from 1 to 120"

@@ -11,7 +11,8 @@ from stages.files.space import Space
 
 
 class Known(NamedTuple):
-    """label: int64 [image of train], the known class, 0 to len(old) - 1, or -1; old: their names."""
+    """label: int64 [image of train], 0 to len(old) - 1, or -1 where none is known; old: the names
+    of the known classes."""
 
     label: np.ndarray
     old: list[str]
@@ -32,8 +33,8 @@ def read_known(path: Path, space: Space) -> Known:
     if not size.all():
         lost = old[int(size.argmin())]
         raise StageError(
-            f"{path}: no image of the known class '{lost}' is labelled in {space.found.path}: label "
-            "one, or take the class out"
+            f"{path}: no image of the known class '{lost}' is labelled in {space.found.path}: "
+            "label one, or take the class out"
         )
     if (own >= 0).all():
         raise StageError(f"{path}: all {len(own)} images are labelled: nothing is left to discover")

@@ -1,8 +1,9 @@
 """What a method clusters: the vectors of a store through a PCA, fitted on the split `train`."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, StringConstraints
@@ -13,7 +14,7 @@ from stages import StageError, read_basis
 
 Count = Annotated[int, Field(ge=1)]
 Multiple = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?x$")]  # of the number of classes
-K = Annotated[tuple[Count | Multiple, ...], Field(min_length=1)]
+K = Annotated[tuple[Count | Multiple | Literal["auto"], ...], Field(min_length=1)]
 Dims = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]  # 0: no projection
 Seeds = Annotated[tuple[int, ...], Field(min_length=1)]
 
@@ -54,23 +55,29 @@ def train_rows(found: store.Features) -> np.ndarray:
 
 
 def settings(
-    k: Sequence[int | str], dims: Sequence[int], index: Path, space: Space
+    k: Sequence[int | str], dims: Sequence[int], index: Path, estimate: Path, space: Space
 ) -> list[tuple[int, int]]:
     """Every (k, dims) that is asked for, each once; the k of one dims lie side by side.
 
-    INDEX says how many classes are expected, for a k such as 1.5x; no label is read.
+    INDEX says how many classes are expected, for a k such as 1.5x, and ESTIMATE how many there seem
+    to be, for `auto`; no label is read.
     """
-    all_k = numbers_of_clusters(k, index)
+    all_k = numbers_of_clusters(k, index, estimate)
     return [
         (k, d) for d in _dims(dims, space.found.dim, len(space.basis.components)) for k in all_k
     ]
 
 
-def numbers_of_clusters(k: Sequence[int | str], index: Path) -> list[int]:
+def numbers_of_clusters(k: Sequence[int | str], index: Path, estimate: Path) -> list[int]:
     """Every k as a number, each once."""
     with store.read(index, "index") as file:
         n_classes, dataset = file.attrs["n_classes"], file.attrs["dataset"]
-    return list(dict.fromkeys(_clusters(one, n_classes, dataset) for one in k))
+    estimated = json.loads(estimate.read_text())["k"] if "auto" in k else 0
+    return list(
+        dict.fromkeys(
+            estimated if one == "auto" else _clusters(one, n_classes, dataset) for one in k
+        )
+    )
 
 
 def _clusters(k: int | str, n_classes: int, dataset: str) -> int:
@@ -79,7 +86,8 @@ def _clusters(k: int | str, n_classes: int, dataset: str) -> int:
     if not n_classes:
         raise StageError(
             f"k '{k}' is a multiple of the number of classes, and {dataset} has no known number: "
-            f"write numbers, such as k: [20], or what you expect: datasets.{dataset}.classes: 20"
+            "write numbers, such as k: [20], or k: [auto], or expect some: "
+            f"datasets.{dataset}.classes: 20"
         )
     return max(1, round(float(k[:-1]) * n_classes))
 

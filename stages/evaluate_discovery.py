@@ -1,0 +1,97 @@
+"""Score category discovery on the unlabelled images of train: All, Old and New.
+
+One row of the table a run, setting and seed, raw; mean and standard deviation over seeds are taken
+by whoever reads it. What the scores are: cluster.discovery_scores.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import store
+from cluster.discovery_scores import DISCOVERY_SCORES, discovery_scores
+from cluster.matching import count
+from stages import StageError, run
+from stages.files.scores import headline, write_scores
+
+WHAT = ("dataset", "backbone", "run", "labels", "setting", "k", "dims", "seed", "images")
+COLUMNS = WHAT + DISCOVERY_SCORES
+HEADLINE = ("all_v2", "old_v2", "new_v2")
+
+
+class Truth(NamedTuple):
+    """label: int32 [image of the index], -1 where the image is labelled, or nobody knows; old: bool
+    [class]."""
+
+    dataset: str
+    label: np.ndarray
+    old: np.ndarray
+
+
+def main(
+    discovered: Path, clusters: Path, known: Path, labels: Path, metrics: Path, scores: Path
+) -> None:
+    """Score each file of the folder DISCOVERED, whose methods knew KNOWN, and for comparison those
+    of CLUSTERS, whose methods knew nothing. A table to SCORES (csv), headlines to METRICS (json).
+
+    LABELS are those of stage index; without any, or without new classes in them, there is nothing
+    to score, and the table is empty.
+    """
+    truth = _read_truth(known, labels)
+    paths = sorted(discovered.glob("*.h5"))
+    if not paths:
+        raise StageError(f"{discovered}: no file *.h5; a stage such as sskmeans has not run")
+    rows = [row for path in paths for row in _score(path, truth, "partly")]
+    rows += [row for path in sorted(clusters.glob("*.h5")) for row in _score(path, truth, "none")]
+    write_scores(scores, COLUMNS, rows)
+    metrics.parent.mkdir(parents=True, exist_ok=True)
+    metrics.write_text(json.dumps(_headlines(rows), indent=1, allow_nan=False) + "\n")
+
+
+def _read_truth(known: Path, labels: Path) -> Truth:
+    with store.read(labels, "labels") as file:
+        label, dataset, classes = file["label"], file.attrs["dataset"], file.attrs["classes"]
+    with store.read(known, "known") as file:
+        labelled, of_class = file["label"] >= 0, file["class"]
+        if file.attrs["dataset"] != dataset or len(labelled) != len(label):
+            raise StageError(f"{known} is of other images than {labels}: run `dvc repro`")
+    n_classes = max(len(classes), int(label.max(initial=-1)) + 1)
+    old = np.isin(np.arange(n_classes), of_class)
+    return Truth(dataset, np.where(labelled, -1, label), old)
+
+
+def _score(path: Path, truth: Truth, labels: str) -> Iterator[dict[str, Any]]:
+    with store.read(path, "clusters") as file:
+        attrs, row = file.attrs, file["row"]
+        if attrs["dataset"] != truth.dataset or row.max(initial=-1) >= len(truth.label):
+            raise StageError(f"{path} is of other images than the labels: run `dvc repro`")
+        if attrs["fitted_on"] != truth.dataset:
+            return  # clusters of another dataset saw none of its images
+        train = file["split"] == attrs["splits"].index("train")
+        here = np.flatnonzero(train & (truth.label[row] >= 0))
+        label = truth.label[row[here]]
+        if not len(here):
+            return
+        for setting, (k, dims) in enumerate(zip(file["k"], file["dims"], strict=True)):
+            assignment = file[f"{setting}/assignment"]
+            for own, seed in zip(assignment, attrs["seeds"], strict=True):
+                what = (attrs["dataset"], attrs["backbone"], path.stem, labels)
+                values = (*what, setting, int(k), int(dims), seed, len(here))
+                counts = count(own[here], label, int(k), len(truth.old))
+                yield dict(zip(WHAT, values, strict=True)) | discovery_scores(counts, truth.old)
+
+
+def _headlines(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Of each run its first setting: mean and standard deviation over seeds."""
+    out: dict[str, dict[str, float]] = {}
+    for name in dict.fromkeys(row["run"] for row in rows):
+        seeds = [row for row in rows if row["run"] == name and row["setting"] == 0]
+        out[name] = {"k": seeds[0]["k"], **headline(seeds, HEADLINE)}
+    return out
+
+
+if __name__ == "__main__":
+    run(main)

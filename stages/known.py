@@ -1,0 +1,188 @@
+"""Say of which images the class is known: the only labels that category discovery sees.
+
+After the protocol of Vaze et al. (GCD, CVPR 2022, arXiv:2201.02609): some classes are old, and of
+these a part of the images of train is labelled; all other images of train are unlabelled, of old
+and of new classes.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+import images
+import store
+from stages import Section, StageError, did_you_mean, read_params, run, section
+from stages.files.labelled import of_table, of_tree
+
+
+class Drawn(Section):
+    """A part of the images of the old classes, drawn at random."""
+
+    old: (
+        Annotated[int, Field(ge=1)] | tuple[str, ...] | Literal["published"]
+    )  # or the first so many
+    labelled: Annotated[float, Field(gt=0, le=1)]  # share of their images of train
+    seed: int
+
+
+class Table(Section):
+    """What a CSV file with the columns `path` and `label` says."""
+
+    table: str
+
+
+class Tree(Section):
+    """The images in FOLDER/CLASS/... below the root of the dataset."""
+
+    tree: str
+
+
+CLOSE = 10_000  # names among which a close one is looked for
+
+FORMS: dict[str, type[Section]] = {"old": Drawn, "table": Table, "tree": Tree}
+
+
+class Truth(NamedTuple):
+    """name: of each image; label: int32 [image], -1 for none; classes: their names; train: bool
+    [image]."""
+
+    dataset: str
+    name: list[str]
+    label: np.ndarray
+    classes: list[str]
+    train: np.ndarray
+
+
+def main(wanted: str, index: Path, labels: Path, known: Path) -> None:
+    """Write to KNOWN which images of train are labelled, and as what.
+
+    WANTED is the place in params.yaml that says so, such as known.digits. INDEX and LABELS are
+    those of stage index. A table is looked at each time, as images are by stage index.
+    """
+    truth, form = _read_truth(index, labels), _form(wanted)
+    spec = section(form, wanted)
+    if isinstance(spec, Drawn):
+        label, old = _draw(spec, truth)
+    elif isinstance(spec, Table):
+        if known.exists() and not Path(spec.table).expanduser().exists():
+            # A second clone has what `dvc pull` brought, not the user's table.
+            print(f"known: {spec.table} is not here; {known} stays as it is")
+            return
+        label, old = _place(of_table(spec.table), truth)
+    else:
+        assert isinstance(spec, Tree)
+        label, old = _place(of_tree(spec.tree, truth.name), truth)
+    size = np.bincount(label[label >= 0], minlength=len(old))
+    if not size.all():
+        raise StageError(
+            f"{wanted}: no image of train of the known class '{old[int(size.argmin())]}' is "
+            "labelled: label more images, or take the class out"
+        )
+    number = {name: c for c, name in enumerate(truth.classes)}
+    of_class = np.array([number.get(name, -1) for name in old], np.int32)
+    arrays = {"label": label.astype(np.int32), "class": of_class}
+    store.save(known, "known", arrays, {"dataset": truth.dataset, "old": old})
+    rest = truth.train.sum() - size.sum()
+    print(
+        f"known: {len(old)} classes, {size.sum()} images are labelled ({size.min()} to "
+        f"{size.max()} a class), {rest} of train are not"
+    )
+
+
+def _form(wanted: str) -> type[Section]:
+    found = read_params(wanted)
+    if isinstance(found, dict):
+        for key, form in FORMS.items():
+            if key in found:
+                return form
+    raise StageError(
+        f"{wanted} in params.yaml says {found!r}, expected {{old: 5, labelled: 0.5, seed: 0}}, "
+        "{table: FILE.csv} or {tree: FOLDER}"
+    )
+
+
+def _read_truth(index: Path, labels: Path) -> Truth:
+    with store.read(index, "index") as file:
+        name, split, attrs = file["name"].tolist(), file["split"], file.attrs
+    with store.read(labels, "labels") as file:
+        label, classes = file["label"], file.attrs["classes"]
+    if len(label) != len(name):
+        raise StageError(f"{labels} has {len(label)} labels, {index} {len(name)} images: not alike")
+    in_train = split == attrs["splits"].index("train")
+    return Truth(attrs["dataset"], name, label, classes, in_train)
+
+
+def _draw(spec: Drawn, truth: Truth) -> tuple[np.ndarray, list[str]]:
+    """The draw of GCD's code: not stratified, by numpy's legacy generator, in the order of the
+    dataset; so the published sets are those of the paper."""
+    old = _old_classes(spec.old, truth)
+    number = np.full(len(truth.classes) + 1, -1)
+    number[old] = np.arange(len(old))
+    known = np.where(truth.train & (truth.label >= 0), number[truth.label], -1)
+    rows = np.flatnonzero(known >= 0)
+    count = int(spec.labelled * len(rows))
+    legacy = np.random.RandomState(spec.seed)
+    label = np.full(len(known), -1)
+    drawn = rows[legacy.choice(len(rows), count, replace=False)]
+    label[drawn] = known[drawn]
+    return label, [truth.classes[c] for c in old]
+
+
+def _old_classes(old: int | tuple[str, ...] | str, truth: Truth) -> list[int]:
+    n = len(truth.classes)
+    if not n:
+        raise StageError(
+            f"{truth.dataset} has no labels to draw from: say who is labelled by a table or a tree"
+        )
+    if isinstance(old, int):
+        if old > n:
+            raise StageError(f"{old} old classes are asked for, {truth.dataset} has {n}")
+        return list(range(old))
+    if old == "published":
+        found = images.old_classes(read_params(f"datasets.{truth.dataset}"))
+        if found is None:
+            raise StageError(
+                f"no old classes of {truth.dataset} are published: write how many, or their names"
+            )
+        if max(found) >= n:
+            raise StageError(
+                f"the published old classes of {truth.dataset} go up to number {max(found)}, but "
+                f"there are {n} classes here: this is not the whole dataset"
+            )
+        return found
+    for name in old:
+        if name not in truth.classes:
+            raise StageError(
+                f"{truth.dataset} has no class '{name}'{did_you_mean(name, truth.classes)}"
+            )
+    return [truth.classes.index(name) for name in dict.fromkeys(old)]
+
+
+def _place(given: dict[str, str], truth: Truth) -> tuple[np.ndarray, list[str]]:
+    """What a person said of each image, as numbers of the known classes."""
+    at = {name: i for i, name in enumerate(truth.name)}
+    for name, said in given.items():
+        if name not in at:
+            raise StageError(
+                f"{truth.dataset} has no image '{name}', which is labelled '{said}'"
+                f"{did_you_mean(name, truth.name[:CLOSE])}"
+            )
+        if truth.classes and said not in truth.classes:
+            raise StageError(
+                f"{name} is labelled '{said}', which is no class of {truth.dataset}"
+                f"{did_you_mean(said, truth.classes)}"
+            )
+    old = [c for c in truth.classes or sorted(set(given.values())) if c in set(given.values())]
+    number, label = {name: c for c, name in enumerate(old)}, np.full(len(truth.name), -1)
+    for name, said in given.items():
+        label[at[name]] = number[said]
+    elsewhere = (label >= 0) & ~truth.train
+    if elsewhere.any():
+        print(f"known: {elsewhere.sum()} labelled images are not of train and stay unlabelled")
+    return np.where(elsewhere, -1, label), old
+
+
+if __name__ == "__main__":
+    run(main)

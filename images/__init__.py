@@ -27,6 +27,7 @@ __all__ = [
     "decode",
     "digest",
     "list_images",
+    "old_classes",
     "open_images",
     "reader",
     "readers",
@@ -69,3 +70,15 @@ def stat_images(spec: Mapping[str, Any]) -> Stater:
     module, options = parse(spec)
     stater: Stater = module.stat_images(**options)
     return stater
+
+
+def old_classes(spec: Mapping[str, Any]) -> list[int] | None:
+    """The labels of the classes that a published benchmark of category discovery takes for known.
+
+    None where there is no such benchmark. Nothing is read from the dataset itself.
+    """
+    module, options = parse(spec)
+    if not hasattr(module, "old_classes"):
+        return None
+    found: list[int] | None = module.old_classes(**options)
+    return found

@@ -1,7 +1,7 @@
 """Published sets, fetched on first use by torchvision, which knows their addresses and check sums.
 
-Torchvision only downloads; the files are read by our own readers. It is imported for that alone,
-since it needs torch, and seconds.
+Of sets that it does not know, the readers say where the archive is. Torchvision only downloads; the
+files are read by our own readers. It is imported for that alone, since it needs torch, and seconds.
 """
 
 import socket
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from images._listing import ImagesError
 
@@ -19,8 +19,21 @@ TIMEOUT = 10.0
 _library: list[Any] = []
 
 
+class Archive(NamedTuple):
+    """A packed set: its address, and the MD5 of its bytes in hexadecimal digits."""
+
+    url: str
+    md5: str
+
+
 def folder(
-    dataset: str, root: Path, name: str, files: list[str], site: str, **options: object
+    dataset: str,
+    root: Path,
+    name: str,
+    files: list[str],
+    site: str,
+    archive: Archive | None = None,
+    **options: object,
 ) -> Path:
     """The folder `name` under `root` that has all `files`; downloaded if there is no such folder.
 
@@ -29,7 +42,7 @@ def folder(
     """
     found = root / name
     if not found.exists():
-        fetch(dataset, root, f"{dataset} is not in {found}", site, **options)
+        fetch(dataset, root, f"{dataset} is not in {found}", site, archive, **options)
     missing = [file for file in files if not (found / file).is_file()]
     if missing:
         raise ImagesError(
@@ -39,10 +52,18 @@ def folder(
     return found
 
 
-def fetch(dataset: str, root: Path, looked_for: str, site: str, **options: object) -> None:
+def fetch(
+    dataset: str,
+    root: Path,
+    looked_for: str,
+    site: str,
+    archive: Archive | None = None,
+    **options: object,
+) -> None:
     """Have torchvision.datasets.<dataset> downloaded into `root`, with its progress bar.
 
     Args:
+        archive: what to download and unpack instead.
         looked_for: what was not found where, for the error.
         site: where a person gets the files by hand.
 
@@ -61,7 +82,11 @@ def fetch(dataset: str, root: Path, looked_for: str, site: str, **options: objec
     print(f"{looked_for}; downloading it to {root}", file=sys.stderr)
     try:
         with _timeout(TIMEOUT):
-            getattr(datasets, dataset)(str(root), download=True, **options)
+            if archive:
+                download = datasets.utils.download_and_extract_archive
+                download(archive.url, str(root), md5=archive.md5)
+            else:
+                getattr(datasets, dataset)(str(root), download=True, **options)
     # urllib, tarfile, gzip and torchvision's own RuntimeError for a wrong check sum: all say why.
     except Exception as error:
         raise ImagesError(

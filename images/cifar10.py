@@ -36,6 +36,11 @@ def stat_images(*, root: str = "data/raw") -> Stater:
     return _packed.stater()
 
 
+def old_classes(*, root: str = "data/raw") -> list[int]:
+    """The first 5, as in GCD (arXiv:2201.02609)."""
+    return list(range(5))
+
+
 def _locate(root: str) -> Path:
     files = [*_FILES["train"], *_FILES["test"], "batches.meta"]
     return _download.folder("CIFAR10", Path(root), "cifar-10-batches-py", files, _cifar.SITE)

@@ -31,6 +31,11 @@ def stat_images(*, root: str = "data/raw") -> Stater:
     return _packed.stater()
 
 
+def old_classes(*, root: str = "data/raw") -> list[int]:
+    """The first 80, as in GCD (arXiv:2201.02609)."""
+    return list(range(80))
+
+
 def labelled(root: str, level: str) -> Listing:
     """The images with their 100 `fine` or their 20 `coarse` labels."""
     folder, key = _locate(root), f"{level}_labels"

@@ -21,3 +21,8 @@ def open_images(*, root: str = _imagenet.ROOT) -> Opener:
 def stat_images(*, root: str = _imagenet.ROOT) -> Stater:
     """Gives a file's size and time of change."""
     return _imagenet.stat_images(root)
+
+
+def old_classes(*, root: str = _imagenet.ROOT) -> list[int]:
+    """The first 500, as in SimGCD (arXiv:2211.11727)."""
+    return list(range(500))

@@ -14,7 +14,7 @@ import pytest
 from images import ImagesError, list_images
 
 SETS = {"cifar10": "CIFAR10", "cifar20": "CIFAR100", "cifar100": "CIFAR100", "stl10": "STL10"}
-SETS["fashion_mnist"] = "FashionMNIST"
+SETS |= {"fashion_mnist": "FashionMNIST", "oxford_pets": "OxfordIIITPet"}
 
 
 @pytest.fixture
@@ -112,9 +112,17 @@ CIFAR10.test_list = [[n, md5[n]] for n, _ in CIFAR10.test_list]
 CIFAR10.meta = dict(CIFAR10.meta, md5=md5["batches.meta"])
 spec = {{"from": "cifar10", "root": str(root / "raw")}}
 print(images.list_images(spec).splits)
+archive = _download.Archive(CIFAR10.url, CIFAR10.tgz_md5)
+where = ("A set", root / "packed", folder.name, ["batches.meta"], "https://a.site")
+print(_download.folder(*where, archive=archive).relative_to(root))
 CIFAR10.tgz_md5 = "0" * 32
 try:
     images.list_images({{"from": "cifar10", "root": str(root / "other")}})
+except images.ImagesError as error:
+    print(error)
+try:
+    where = ("A set", root / "third", *where[2:])
+    _download.folder(*where, archive=archive._replace(md5="0" * 32))
 except images.ImagesError as error:
     print(error)
 """
@@ -123,9 +131,11 @@ except images.ImagesError as error:
 def test_torchvision_downloads_and_checks_the_sums(tmp_path):
     done = run(DOWNLOAD.format(root=str(tmp_path)), no_proxy="*", NO_PROXY="*")
     assert done.returncode == 0, done.stderr
-    splits, refused = done.stdout.splitlines()
+    splits, packed, *refused = done.stdout.splitlines()
     assert splits == str(["train"] * 5 + ["test"])
-    assert "cannot be downloaded (File not found or corrupted" in refused
+    assert packed == "packed/cifar-10-batches-py"
+    assert ["cannot be downloaded (File not found or corrupted" in r for r in refused] == [True] * 2
+    assert not (tmp_path / "third/cifar-10-batches-py").exists()
     assert "100%" in done.stderr
 
 

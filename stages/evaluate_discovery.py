@@ -17,18 +17,20 @@ from cluster.matching import count
 from stages import StageError, run
 from stages.files.scores import headline, write_scores
 
-WHAT = ("dataset", "backbone", "run", "labels", "setting", "k", "dims", "seed", "images")
-COLUMNS = WHAT + DISCOVERY_SCORES
+WHAT = ("dataset", "backbone", "run", "fitted_on", "setting", "k", "dims", "dim", "split", "seed")
+IMAGES = ("images", "labelled")  # that are scored; whose class the method knew
+COLUMNS = WHAT + IMAGES + DISCOVERY_SCORES
 HEADLINE = ("all_v2", "old_v2", "new_v2")
 
 
 class Truth(NamedTuple):
     """label: int32 [image of the index], -1 where the image is labelled, or nobody knows; old: bool
-    [class]."""
+    [class]; labelled: how many images are."""
 
     dataset: str
     label: np.ndarray
     old: np.ndarray
+    labelled: int
 
 
 def main(
@@ -44,8 +46,8 @@ def main(
     paths = sorted(discovered.glob("*.h5"))
     if not paths:
         raise StageError(f"{discovered}: no file *.h5; a stage such as sskmeans has not run")
-    rows = [row for path in paths for row in _score(path, truth, "partly")]
-    rows += [row for path in sorted(clusters.glob("*.h5")) for row in _score(path, truth, "none")]
+    rows = [row for path in paths for row in _score(path, truth, truth.labelled)]
+    rows += [row for path in sorted(clusters.glob("*.h5")) for row in _score(path, truth, 0)]
     write_scores(scores, COLUMNS, rows)
     metrics.parent.mkdir(parents=True, exist_ok=True)
     metrics.write_text(json.dumps(_headlines(rows), indent=1, allow_nan=False) + "\n")
@@ -60,10 +62,10 @@ def _read_truth(known: Path, labels: Path) -> Truth:
             raise StageError(f"{known} is of other images than {labels}: run `dvc repro`")
     n_classes = max(len(classes), int(label.max(initial=-1)) + 1)
     old = np.isin(np.arange(n_classes), of_class)
-    return Truth(dataset, np.where(labelled, -1, label), old)
+    return Truth(dataset, np.where(labelled, -1, label), old, int(labelled.sum()))
 
 
-def _score(path: Path, truth: Truth, labels: str) -> Iterator[dict[str, Any]]:
+def _score(path: Path, truth: Truth, labelled: int) -> Iterator[dict[str, Any]]:
     with store.read(path, "clusters") as file:
         attrs, row = file.attrs, file["row"]
         if attrs["dataset"] != truth.dataset or row.max(initial=-1) >= len(truth.label):
@@ -75,13 +77,26 @@ def _score(path: Path, truth: Truth, labels: str) -> Iterator[dict[str, Any]]:
         label = truth.label[row[here]]
         if not len(here):
             return
-        for setting, (k, dims) in enumerate(zip(file["k"], file["dims"], strict=True)):
+        width, settings = len(file["mean"]), zip(file["k"], file["dims"], strict=True)
+        for setting, (k, dims) in enumerate(settings):
             assignment = file[f"{setting}/assignment"]
             for own, seed in zip(assignment, attrs["seeds"], strict=True):
-                what = (attrs["dataset"], attrs["backbone"], path.stem, labels)
-                values = (*what, setting, int(k), int(dims), seed, len(here))
                 counts = count(own[here], label, int(k), len(truth.old))
-                yield dict(zip(WHAT, values, strict=True)) | discovery_scores(counts, truth.old)
+                yield {
+                    "dataset": attrs["dataset"],
+                    "backbone": attrs["backbone"],
+                    "run": path.stem,
+                    "fitted_on": attrs["fitted_on"],
+                    "setting": setting,
+                    "k": int(k),
+                    "dims": int(dims),
+                    "dim": int(dims) or width,
+                    "split": "train",
+                    "seed": seed,
+                    "images": len(here),
+                    "labelled": labelled,
+                    **discovery_scores(counts, truth.old),
+                }
 
 
 def _headlines(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:

@@ -5,6 +5,7 @@ One row an image, in the order of the index:
 - `path`: name of the image below the dataset's root
 - `split`
 - `cluster`: of the run's first setting, seed of lowest loss; from 0
+- `class`: of category discovery, the known class that the cluster is; empty for a new one
 - `confidence`: 0 to 1, the share of the image's neighbours that lie in its own cluster, each
   weighed by its similarity. It takes no label and means the same for every method
 - `distance`: to the centre of the own cluster, of methods that have centres
@@ -40,6 +41,7 @@ class Clusters(NamedTuple):
     row: np.ndarray
     split: np.ndarray
     assignment: np.ndarray
+    old: list[str]  # known classes, the first clusters; none without category discovery
     of_method: dict[str, np.ndarray]  # distance or probability
     dataset: str
     backbone: str
@@ -50,10 +52,11 @@ def main(
 ) -> None:
     """Write the clusters of the file CLUSTERS as TABLE (csv or parquet), a row an image.
 
-    Columns: path, split, cluster, confidence (share of the NEIGHBORS in the own cluster, weighed by
-    similarity), distance to the own centre or probability, and group: the path of the image that
-    stands for its near-duplicates (DUPLICATES). Of the first setting, seed of lowest loss. An image
-    that the backbone could not read is in no cluster and has no row.
+    Columns: path, split, cluster, class (of category discovery, where it is known), confidence
+    (share of the NEIGHBORS in the own cluster, weighed by similarity), distance to the own centre
+    or probability, and group: the path of the image that stands for its near-duplicates
+    (DUPLICATES). Of the first setting, seed of lowest loss. An image that the backbone could not
+    read is in no cluster and has no row.
     """
     found = _read_clusters(clusters)
     with store.read(index, "index") as file:
@@ -65,6 +68,7 @@ def main(
         "path": name[found.row],
         "split": found.split,
         "cluster": found.assignment,
+        **_classes(found),
         "confidence": _confidence(neighbors, found),
         **found.of_method,
         "group": name[leader],
@@ -86,8 +90,18 @@ def _read_clusters(path: Path) -> Clusters:
         split = np.array(attrs["splits"], object)[file["split"]]
         assignment = file["0/assignment"][seed]
         return Clusters(
-            file["row"], split, assignment, of_method, attrs["dataset"], attrs["backbone"]
-        )
+            file["row"], split, assignment, attrs.get("old", []), of_method,
+            attrs["dataset"], attrs["backbone"],
+        )  # fmt: skip
+
+
+def _classes(found: Clusters) -> dict[str, np.ndarray]:
+    """Of category discovery the known class of each image, empty for those in new clusters."""
+    if not found.old:
+        return {}
+    name = np.full(max(len(found.old), int(found.assignment.max(initial=0)) + 1), "", object)
+    name[: len(found.old)] = found.old
+    return {"class": name[found.assignment]}
 
 
 def _confidence(path: Path, found: Clusters) -> np.ndarray:

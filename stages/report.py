@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from stages import Section, StageError, read_params, run
-from stages.page import ablations, examples, figures, probes, section, training
+from stages.page import ablations, discovery, examples, figures, probes, section, training
 from stages.page.album import Albums
 from stages.page.how_many import how_many
 from stages.page.markdown import markdown
@@ -25,6 +25,7 @@ def main(
     scores: Path,
     ceilings: Path,
     epochs: Path,
+    estimates: Path,
     metrics: Path,
     clusters: Path,
     images: Path,
@@ -35,8 +36,9 @@ def main(
 ) -> None:
     """Compare all tables in SCORES; write index.html, table.md, by_k.csv and by_dims.csv to REPORT.
 
-    CEILINGS are the tables of stage probes, which stand apart. EPOCHS (accuracies) and METRICS
-    (losses, eigenvalues) say how the heads were trained and what the graphs look like.
+    Those of category discovery are in its folder `discovery`, if there are any. CEILINGS are the
+    tables of stage probes, which stand apart. EPOCHS (accuracies) and METRICS (losses, eigenvalues)
+    say how the heads were trained and what the graphs look like.
     The page needs nothing but itself. It shows images of each backbone's best clustering in
     CLUSTERS, chosen without labels; IMAGES tells which they are, and they are opened as
     `datasets` of params.yaml says. UNREADABLE lists what a backbone could not read. What one
@@ -44,6 +46,7 @@ def main(
     """
     asked_for = _asked_for()
     settings = [s for s in read_settings(scores) if (s.dataset, s.backbone) in asked_for]
+    partly = [s for s in discovery.read_discovery(scores) if (s.dataset, s.backbone) in asked_for]
     if not settings:
         raise StageError(f"{scores} has no scores of the datasets and backbones of params.yaml")
     shown = examples.Shown(params.clusters_shown, params.images_per_cluster, params.thumbnail)
@@ -61,6 +64,7 @@ def main(
                 section.facts(here),
                 section.unreadable(unreadable, name),
                 section.tables(here),
+                discovery.tables([s for s in partly if s.dataset == name]),
                 probes.tables(known[name]),
                 how_many(metrics, name, own),
                 [
@@ -75,7 +79,9 @@ def main(
         found = pairs(similar, read_params("similar"), backbones, albums, shown)
     report.mkdir(parents=True, exist_ok=True)
     (report / "index.html").write_text(page(parts, found, shown), encoding="utf-8")
-    (report / "table.md").write_text(markdown(headlines(settings), known), encoding="utf-8")
+    (report / "table.md").write_text(
+        markdown(headlines(settings), headlines(partly), known), encoding="utf-8"
+    )
     ablations.write(report / "by_k.csv", ablations.by_k(settings), "k")
     ablations.write(report / "by_dims.csv", ablations.by_dims(settings), "dims")
 

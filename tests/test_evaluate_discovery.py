@@ -16,7 +16,7 @@ from stages.evaluate_discovery import main
 
 KNOWN, LABELS = "data/known/digits.h5", "data/labels/digits.h5"
 CLUSTERS, FOUND = "data/clusters/digits/pixels", "data/discovered/digits/pixels"
-METRICS, SCORES = "metrics/digits/pixels.discovery.json", "data/discovery/digits/pixels.csv"
+METRICS, SCORES = "metrics/digits/pixels.discovery.json", "data/scores/discovery/digits/pixels.csv"
 
 
 @pytest.fixture
@@ -39,10 +39,10 @@ def evaluate(folder: Path) -> list[dict[str, str]]:
 
 def test_there_is_a_row_a_run_setting_and_seed(folder: Path):
     rows = evaluate(folder)
-    keys = [(r["run"], r["labels"], r["setting"], r["k"], r["seed"]) for r in rows]
-    partly = [("sskmeans", "partly", s, k, seed) for s, k in (("0", "10"), ("1", "12"))
+    keys = [(r["run"], int(r["labelled"]) > 0, r["setting"], r["k"], r["seed"]) for r in rows]
+    partly = [("sskmeans", True, s, k, seed) for s, k in (("0", "10"), ("1", "12"))
               for seed in "012"]  # fmt: skip
-    assert keys == [*partly, *(("kmeans", "none", "0", "10", seed) for seed in "012")]
+    assert keys == [*partly, *(("kmeans", False, "0", "10", seed) for seed in "012")]
 
 
 def test_the_unlabelled_images_of_train_are_scored_and_no_others(folder: Path):

@@ -235,3 +235,15 @@ def test_the_stage_runs_and_refuses_from_the_command_line(project: Project, fold
     assert "export: 160 images to data/assignments/d/pixels/kmeans.csv\n" in said
     Path(PATHS["neighbors"]).unlink()
     assert "neighbors/d/pixels.h5: no such file" in project.refusal("export", *PATHS.values())
+
+
+def test_a_run_of_category_discovery_names_the_known_classes(folder: Path):
+    assert "class" not in export()[0]
+    with store.read(Path(PATHS["clusters"]), "clusters") as file:
+        names = ["row", "split", "k", "dims", "mean", "components", "variance"]
+        arrays = {name: file[name] for name in [*names, "0/assignment", "0/loss"]}
+        attrs = {**file.attrs, "old": ["Zaunkönig", "a, b"]}
+    store.save(Path(PATHS["clusters"]), "clusters", arrays, attrs)
+    for row in export() + export("parquet"):
+        known = {0: "Zaunkönig", 1: "a, b"}
+        assert row["class"] == known.get(int(row["cluster"]), "")

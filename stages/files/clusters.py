@@ -28,10 +28,12 @@ def save_clusters(
     seeds: Sequence[int],
     metric: str = "euclidean",
     fitted_on: str = "",
+    old: Sequence[str] = (),
 ) -> None:
     """Clusters of all images of the store `found`: of each setting (k, dims) what was fitted.
 
-    `fits`: arrays by their names in store.kinds, without the number of the setting.
+    `fits`: arrays by their names in store.kinds, without the number of the setting. `old`: of
+    category discovery the known classes, which the first clusters are.
     """
     components = max((dims for _, dims in settings), default=0)
     out: dict[str, np.ndarray] = {
@@ -56,5 +58,6 @@ def save_clusters(
         "whiten": basis.whiten,
         "seeds": list(seeds),
         "splits": found.splits,
+        **({"old": list(old)} if old else {}),
     }
     store.save(path, "clusters", out, attrs)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from stages.page import probes, table
+from stages.page import discovery, probes, table
 from stages.page.probes import Scores
 from stages.page.settings import Setting
 from stages.page.table import Cell
@@ -10,12 +10,18 @@ from stages.page.table import Cell
 BRIEF = ("acc", "nmi", "ari", "silhouette")
 
 
-def markdown(settings: Sequence[Setting], ceilings: Mapping[str, Sequence[Scores]]) -> str:
+def markdown(
+    settings: Sequence[Setting],
+    partly: Sequence[Setting],
+    ceilings: Mapping[str, Sequence[Scores]],
+) -> str:
     """The headlines on `train`, a table a dataset; without labels, the label-free columns. Below
-    it what probes reach with labels (`ceilings`, by dataset), where they are known."""
+    it category discovery (`partly`), and what probes reach with labels (`ceilings`, by dataset),
+    where they are known."""
     parts = []
     for dataset in dict.fromkeys(s.dataset for s in settings):
         parts += _clusterings(dataset, [s for s in settings if s.dataset == dataset])
+        parts += _discovery(dataset, [s for s in partly if s.dataset == dataset])
         parts += _probes(dataset, ceilings.get(dataset, ()))
     return "\n\n".join(parts) + "\n"
 
@@ -23,13 +29,31 @@ def markdown(settings: Sequence[Setting], ceilings: Mapping[str, Sequence[Scores
 def _clusterings(dataset: str, settings: Sequence[Setting]) -> list[str]:
     here = [s for s in settings if s.split == "train"]
     brief = [c for c in table.columns(here) if c.score in BRIEF]
-    body = [["backbone", "run", "k", "dims", *(c.title for c in brief)]]
-    for s, cells in table.rows(here, brief):
-        body.append([s.backbone, s.run, str(s.k), str(s.dims or "all"), *map(_text, cells)])
-    n = sorted({len(s.seeds) for s in here})
-    seeds = "1 seed" if n == [1] else f"{' or '.join(map(str, n))} seeds, mean ± sd"
     label = " ACC is one-to-one; ACC, NMI, ARI × 100." if any(s.labelled for s in here) else ""
-    return [f"{_safe(dataset)}, train, {seeds}.{label}", _pipes(body)]
+    return [f"{_safe(dataset)}, train, {_seeds(here)}.{label}", _scores(here, brief)]
+
+
+def _discovery(dataset: str, settings: Sequence[Setting]) -> list[str]:
+    if not settings:
+        return []
+    known = max(s.labelled for s in settings)
+    title = (
+        f"{_safe(dataset)}, category discovery, unlabelled images of train, {known:,} others "
+        f"labelled, {_seeds(settings)}. Accuracy in %, by v2."
+    )
+    return [title, _scores(settings, table.scored(settings, discovery.columns()))]
+
+
+def _scores(settings: Sequence[Setting], shown: Sequence[table.Column]) -> str:
+    body = [["backbone", "run", "k", "dims", *(c.title for c in shown)]]
+    for s, cells in table.rows(settings, shown):
+        body.append([s.backbone, s.run, str(s.k), str(s.dims or "all"), *map(_text, cells)])
+    return _pipes(body)
+
+
+def _seeds(settings: Sequence[Setting]) -> str:
+    n = sorted({len(s.seeds) for s in settings})
+    return "1 seed" if n == [1] else f"{' or '.join(map(str, n))} seeds, mean ± sd"
 
 
 def _probes(dataset: str, scores: Sequence[Scores]) -> list[str]:

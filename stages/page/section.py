@@ -14,15 +14,16 @@ from stages.page.settings import Setting, headlines
 
 
 class Table(NamedTuple):
-    """A table of one split; `all`: the same with every setting, where there are more."""
+    """A table of one split; `more`: one with every setting, where there are more, or more to say of
+    each; `summary`: what that is."""
 
     title: str
     caption: str
-    split: str
+    summary: str
     columns: list[table.Column]
     spread: list[bool]  # which columns have a ±
     rows: list[table.Row]
-    all: "Table | None"
+    more: "Table | None"
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Section:
     facts: str
     unreadable: list[str]
     tables: list[Table]
+    discovery: list[Table]
     probes: list[Probes]
     how_many: list[str]
     charts: list[Figure]
@@ -51,8 +53,6 @@ def tables(settings: Sequence[Setting]) -> list[Table]:
 
 
 def _table(settings: list[Setting], split: str, whole: Table | None) -> Table:
-    n = sorted({len(s.seeds) for s in settings})
-    over = "One seed" if n == [1] else f"Mean ± sd over {' or '.join(map(str, n))} seeds"
     fitted = "the clusters were fitted on these images" if split == "train" else (
         "the clusters were fitted on train and applied to these images")  # fmt: skip
     others = sorted({s.fitted_on for s in settings if not s.own})
@@ -61,11 +61,30 @@ def _table(settings: list[Setting], split: str, whole: Table | None) -> Table:
     scale = " ACC to ARI and stability × 100." if any(s.labelled for s in settings) else (
         " Stability × 100.")  # fmt: skip
     first = " The first setting of each run." if whole else ""
-    caption = f"{over}; {fitted}.{scale}{first} Shaded: the highest."
+    caption = f"{over_seeds(settings)}; {fitted}.{scale}{first} Shaded: the highest."
+    summary = f"All {len(whole.rows)} settings on {split}" if whole else ""
     shown = table.columns(settings)
+    return filled(f"Scores on {split}", caption, settings, shown, summary, whole)
+
+
+def filled(
+    title: str,
+    caption: str,
+    settings: Sequence[Setting],
+    shown: list[table.Column],
+    summary: str = "",
+    more: Table | None = None,
+) -> Table:
+    """The table of these settings and columns."""
     rows = table.rows(settings, shown)
     spread = [any(row.cells[at].sd for row in rows) for at in range(len(shown))]
-    return Table(f"Scores on {split}", caption, split, shown, spread, rows, whole)
+    return Table(title, caption, summary, shown, spread, rows, more)
+
+
+def over_seeds(settings: Sequence[Setting]) -> str:
+    """What a cell is, as the beginning of a caption."""
+    n = sorted({len(s.seeds) for s in settings})
+    return "One seed" if n == [1] else f"Mean ± sd over {' or '.join(map(str, n))} seeds"
 
 
 def facts(settings: Sequence[Setting]) -> str:

@@ -50,12 +50,17 @@ NO_SD = {"stability", "balance", "live"}  # each seed's stability is a mean over
 def columns(settings: Sequence[Setting]) -> list[Column]:
     """Those that say something: on `train` the train map is the map itself, and clusters without
     images are rare."""
-    out = [c for c in COLUMNS if any(not math.isnan(s.mean[c.score]) for s in settings)]
+    out = scored(settings, COLUMNS)
     idle = {
         "acc_train_map": all(s.split == "train" for s in settings),
         "live": all(s.mean["live"] == s.k for s in settings),
     }
     return [c for c in out if not idle.get(c.score, False)]
+
+
+def scored(settings: Sequence[Setting], among: Sequence[Column]) -> list[Column]:
+    """Those of which any setting has a score."""
+    return [c for c in among if any(not math.isnan(s.mean[c.score]) for s in settings)]
 
 
 def rows(settings: Sequence[Setting], shown: Sequence[Column]) -> list[Row]:

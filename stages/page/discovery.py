@@ -1,0 +1,63 @@
+"""Category discovery: how well methods that know some classes, and others, sort all images."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cluster.discovery_scores import PARTS, WAYS
+from stages.page import section, table
+from stages.page.settings import Setting, headlines, read_settings
+
+HINTS = {
+    "all": "accuracy on all unlabelled images",
+    "old": "on those of known classes",
+    "new": "on those of classes of which no image is labelled",
+}
+BY = {"v2": "one matching", "v2b": "one matching, mean over classes", "v1": "old and new apart"}
+
+
+def read_discovery(scores: Path) -> list[Setting]:
+    """What stage `evaluate_discovery` wrote below SCORES; nothing where no class is known."""
+    found = scores / "discovery"
+    return read_settings(found) if any(found.glob("*/*.csv")) else []
+
+
+def columns(ways: Sequence[str] = ("v2",)) -> list[table.Column]:
+    """All, Old and New; of several ways each with its name."""
+    return [
+        table.Column(
+            f"{part}_{way}", part.title() + f" {way}" * (len(ways) > 1),
+            f"{HINTS[part]}; {BY[way]}", 100, 1, True,
+        )
+        for way in ways for part in PARTS
+    ]  # fmt: skip
+
+
+def tables(settings: Sequence[Setting]) -> list[section.Table]:
+    """One table of the headlines by v2; folded in, every setting by all ways."""
+    if not settings:
+        return []
+    first, ways = headlines(settings), columns(WAYS)
+    more = section.filled("", "Every setting, by all ways", settings, table.scored(settings, ways))
+    said = section.over_seeds(first)
+    caption = (
+        f"{said}; in %, by v2, on {first[0].images:,} unlabelled images of train. {_who(first)}"
+    )
+    return [
+        section.filled(
+            "Category discovery",
+            f"{caption} Shaded: the highest.",
+            first,
+            table.scored(first, columns()),
+            f"All {len(more.rows)} settings by v2, v2b and v1",
+            more,
+        )
+    ]
+
+
+def _who(settings: Sequence[Setting]) -> str:
+    """Which methods knew labels: to compare the others with them is not fair."""
+    knew = list(dict.fromkeys(s.run for s in settings if s.labelled))
+    most = max((s.labelled for s in settings), default=0)
+    blind = list(dict.fromkeys(s.run for s in settings if not s.labelled))
+    out = f"{', '.join(knew)} knew the class of {most:,} other images."
+    return out + f" {', '.join(blind)} knew none, and stand for comparison." * bool(blind)

@@ -1,0 +1,64 @@
+"""The tables of category discovery on the page and in the terminal."""
+
+from pathlib import Path
+
+import pytest
+from clustered import write_clusters, write_dataset
+from discovered import write_known
+from reported import evaluate, report, text_of
+
+import stages.evaluate_discovery
+from cluster.spread import mean_sd
+from stages.page.rows import read_rows
+
+CELL = "digits/pixels"
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """k-means as itself and as a method that knew labels."""
+    monkeypatch.chdir(tmp_path)
+    write_dataset(tmp_path, "digits")
+    write_known(tmp_path)
+    found = Path("data/discovered") / CELL
+    found.mkdir(parents=True)
+    write_clusters(tmp_path, "digits", run="sskmeans", settings=((10, 0), (12, 0))).rename(
+        found / "sskmeans.h5"
+    )
+    write_clusters(tmp_path, "digits")
+    evaluate("digits")
+    stages.evaluate_discovery.main(
+        found,
+        Path("data/clusters") / CELL,
+        Path("data/known/digits.h5"),
+        Path("data/labels/digits.h5"),
+        Path(f"metrics/{CELL}.discovery.json"),
+        Path(f"data/scores/discovery/{CELL}.csv"),
+    )
+    return report()
+
+
+def test_the_page_has_all_old_and_new_of_each_method(page: str):
+    text = text_of(page)
+    assert "Category discovery Mean ± sd over 3 seeds; in %, by v2" in text
+    assert "sskmeans knew the class of" in text
+    assert "kmeans knew none, and stand for comparison." in text
+    assert "All 3 settings by v2, v2b and v1" in text
+    rows = read_rows(Path(f"data/scores/discovery/{CELL}.csv"), ("run", "new_v1"))
+    own = [float(r["new_v1"]) for r in rows if r["run"] == "sskmeans" and r["setting"] == "0"]
+    mean, sd = mean_sd(own)
+    assert f"{100 * mean:.1f} ±{100 * sd:.1f}" in text
+
+
+def test_the_terminal_has_them_too(page: str):
+    table = Path("report/table.md").read_text()
+    assert "digits, category discovery, unlabelled images of train" in table
+    lines = [line for line in table.splitlines() if "sskmeans" in line]
+    assert len(lines) == 1
+    assert lines[0].count("±") == 3
+
+
+def test_without_known_classes_the_page_says_nothing_of_it(page: str):
+    Path(f"data/scores/discovery/{CELL}.csv").unlink()
+    assert "Category discovery" not in text_of(report())
+    assert "category discovery" not in Path("report/table.md").read_text()

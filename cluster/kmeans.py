@@ -6,19 +6,16 @@ vectors and centroids at unit length (Dhillon and Modha 2001). Empty clusters mo
 furthest from their centroids, as there.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from cluster.assign import assign
 from cluster.errors import ClusterError
-from cluster.nearest import nearest_in_tile, targets
-from cluster.refill import refill
+from cluster.lloyd import lloyd
 from cluster.rows import Rows
-from cluster.seeding import start_centroids
-from cluster.sums import cluster_sums
+from cluster.seeding import Run, start_centroids
 from cluster.view import View
 
 CELLS = 32_000_000  # numbers in the centroids of the runs that go together (256 MB of float64)
@@ -56,22 +53,37 @@ def kmeans(
     moved in each pass. Raises ClusterError when k is not in 1..images, or starts do not fit.
     """
     require_k(k, len(rows))
-    if starts is not None:
-        n_init = _require_starts(starts, k, rows.dim, len(seeds))
-    view = View(rows, cosine, device)
-    runs = [(seed, start) for seed in range(len(seeds)) for start in range(n_init)]
-    best = no_fit(len(seeds), k, rows.dim)
-    together = max(1, CELLS // (k * rows.dim))
-    for low in range(0, len(runs), together):
-        group = runs[low : low + together]
-        if starts is None:
-            named = [(seeds[seed], start) for seed, start in group]
-            begin = start_centroids(rows, k, named, cosine, init_images, device)
-        else:
-            begin = starts[low : low + together]
-        centroids, iterations = _lloyd(view, begin, max_iter, tol, progress)
-        keep_best(best, [seed for seed, _ in group], rows, centroids, iterations, cosine, device)
+    view, best = View(rows, cosine, device), no_fit(len(seeds), k, rows.dim)
+
+    def draw(runs: Sequence[Run]) -> np.ndarray:
+        return start_centroids(rows, k, runs, cosine, init_images, device)
+
+    for seed_of, begin in together(seeds, n_init, k, rows.dim, draw, starts):
+        centroids, iterations = lloyd(view, begin, max_iter, tol, progress)
+        keep_best(best, seed_of, rows, centroids, iterations, cosine, device)
     return best
+
+
+def together(
+    seeds: Sequence[int],
+    n_init: int,
+    k: int,
+    dim: int,
+    draw: Callable[[Sequence[Run]], np.ndarray],
+    starts: np.ndarray | None,
+) -> Iterator[tuple[list[int], np.ndarray]]:
+    """The runs in groups that memory has room for: each run's position in `seeds`, and where it
+    starts, float32 [run, cluster, dim], drawn or out of `starts`."""
+    if starts is not None:
+        n_init = _require_starts(starts, k, dim, len(seeds))
+    runs = [(seed, start) for seed in range(len(seeds)) for start in range(n_init)]
+    size = max(1, CELLS // (k * dim))
+    for low in range(0, len(runs), size):
+        group = runs[low : low + size]
+        begin = None if starts is None else starts[low : low + size]
+        if begin is None:
+            begin = draw([(seeds[seed], start) for seed, start in group])
+        yield [seed for seed, _ in group], begin
 
 
 def require_k(k: int, n: int) -> None:
@@ -101,11 +113,26 @@ def keep_best(
     """Write into `best` the runs of lower inertia (`seed_of`: each run's position in it); of equal
     ones the first stays."""
     distance = assign(rows, centroids, unit=cosine, device=device).distance
+    keep(best, seed_of, centroids, inertia_of(distance), iterations)
+
+
+def inertia_of(distance: np.ndarray) -> np.ndarray:
+    """The sum of squares of the distances [run, image] of each run, float64 [run]."""
+    return np.array([np.square(own, dtype=np.float64).sum() for own in distance])
+
+
+def keep(
+    best: Fit,
+    seed_of: Sequence[int],
+    centroids: np.ndarray,
+    inertia: np.ndarray,
+    iterations: np.ndarray,
+) -> None:
+    """The same for runs whose inertia (float64 [run]) is known."""
     for run, seed in enumerate(seed_of):
-        inertia = float(np.square(distance[run], dtype=np.float64).sum())
-        if inertia < best.inertia[seed]:
+        if inertia[run] < best.inertia[seed]:
             best.centroids[seed] = centroids[run]
-            best.inertia[seed] = inertia
+            best.inertia[seed] = inertia[run]
             best.iterations[seed] = iterations[run]
 
 
@@ -116,58 +143,3 @@ def _require_starts(starts: np.ndarray, k: int, dim: int, n_seeds: int) -> int:
             f"the same number of runs for each of {n_seeds} seeds is needed"
         )
     return len(starts) // n_seeds
-
-
-def _lloyd(
-    view: View,
-    starts: np.ndarray,
-    max_iter: int,
-    tol: float,
-    progress: Callable[[int], object],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Iterate every run to its own end; runs that are done leave the batch."""
-    result = view.inside(starts)
-    iterations = np.full(len(starts), max_iter, np.int64)
-    active = np.arange(len(starts))
-    assignment = np.full((len(starts), len(view)), -1, np.int32)
-    for iteration in range(1, max_iter + 1):
-        centroids = result[active]
-        fresh, moved = _step(view, centroids, assignment, active)
-        travel = (fresh - centroids).square().sum((1, 2), dtype=torch.float64).cpu().numpy()
-        result[active] = fresh
-        done = (moved == 0) | (travel <= tol * view.variance)
-        iterations[active[done]] = iteration
-        progress(int(moved.sum()))
-        active = active[~done]
-        if not len(active):
-            break
-    return view.outside(result), iterations
-
-
-def _step(
-    view: View, centroids: torch.Tensor, assignment: np.ndarray, active: np.ndarray
-) -> tuple[torch.Tensor, np.ndarray]:
-    """One read of the data. Writes each image's nearest of `centroids` (float32 [run, cluster,
-    dim]) into the `active` rows of `assignment` (int32 [all runs, image]); returns the means of
-    the clusters, and how many images changed theirs, int64 [run]."""
-    runs, k, dim = centroids.shape
-    to = targets(centroids)
-    sums = torch.zeros(runs * k, dim, dtype=torch.float64, device=centroids.device)
-    counts = torch.zeros(runs * k, dtype=torch.int64, device=centroids.device)
-    moved = np.zeros(runs, np.int64)
-    for here, x in view.tiles():
-        cluster = nearest_in_tile(x, view.norms[here], to)
-        part, size = cluster_sums(x, cluster, k)
-        sums += part
-        counts += size
-        found = cluster.T.cpu().numpy()
-        moved += (assignment[active, here] != found).sum(1)
-        assignment[active, here] = found
-    sums, counts = sums.view(runs, k, dim), counts.view(runs, k)
-    empty = torch.nonzero((counts == 0).any(1)).ravel()
-    if len(empty):
-        own = assignment[active[empty.cpu().numpy()]]
-        refill(view, centroids[empty], own, empty.tolist(), sums, counts)
-    means = (sums / counts.clamp(min=1)[..., None]).float()
-    means = torch.where(counts[..., None] > 0, means, centroids)
-    return view.means(means), moved

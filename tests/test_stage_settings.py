@@ -69,7 +69,7 @@ def test_the_projects_own_params_fit_every_stage(monkeypatch):
     import importlib
 
     monkeypatch.chdir(ROOT)
-    found = {"overcluster": "kmeans"}
+    found = {"overcluster": "kmeans", "sskmeans_balanced": "sskmeans"}
     for path in sorted((ROOT / "stages").glob("*.py")):
         module = importlib.import_module(f"stages.{path.stem}") if path.stem[0] != "_" else None
         if hasattr(module, "Params") and path.stem != "import":

@@ -8,6 +8,7 @@ from pydantic import Field
 from stages import Section, StageError, read_params, run
 from stages.page import ablations, discovery, examples, figures, probes, section, training
 from stages.page.album import Albums
+from stages.page.curves import curve_figures
 from stages.page.how_many import how_many
 from stages.page.markdown import markdown
 from stages.page.render import page
@@ -68,6 +69,7 @@ def main(
                 probes.tables(known[name]),
                 how_many(metrics, name, own),
                 [
+                    *curve_figures(metrics, estimates, name, backbones, id, own),
                     *figures.ablation_figures(here, backbones, id),
                     *training.training_figure(trained, backbones, f"{id}-t"),
                 ],

@@ -13,6 +13,8 @@ from conftest import ROOT
 from PIL import Image
 
 CODE = ("stages", "backbones", "images", "store", "cluster")
+DISCOVERY = ("known", "estimate_k_by_labels", "sskmeans", "simgcd", "pim", "export_discovered")
+DISCOVERY += ("evaluate_discovery",)
 FILES = ("dvc.yaml", ".dvcignore", ".gitignore")
 
 
@@ -89,6 +91,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
         "datasets": {"colours": colours},
         "backbones": ["pixels"],
         "import": {"mine": vectors},
+        "known": {"colours": {"old": 2, "labelled": 0.5, "seed": 0}},
     }
     params["kmeans"] |= {**small, "k": [3]}
     params["overcluster"] |= {**small, "k": [5], "dims": [0]}
@@ -97,6 +100,12 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     params["selflabel"] |= {"steps": 3}
     params["temi"] |= {"k": [3], "steps": 3, "seeds": [0, 1]}
     params["export"] |= {"runs": ["temi"]}
+    params["estimate_k"] |= {"most": 5, "seeds": [0, 1]}
+    params["estimate_k_by_labels"] |= {"max_classes": 6, "seeds": [0]}
+    for run in ("sskmeans", "sskmeans_balanced"):
+        params[run] |= {"k": [3], "n_init": 2, "seeds": [0, 1]}
+    params["simgcd"] |= {"k": [3], "steps": 3, "seeds": [0, 1]}
+    params["pim"] |= {"k": [3], "steps": 3, "seeds": [0, 1]}
     params["probes"] |= {"penalties": [0.1], "seeds": [0]}
     params["runtime"]["device"] = "cpu"
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
@@ -113,13 +122,19 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 def test_one_command_runs_every_stage(clone: Clone):
     ran = {name.split("@")[0] for name in clone.ran}
     stages = set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
-    assert ran == stages - {"assign", "similar", "similar_by_labels"}
+    idle = {"assign", "similar", "similar_by_labels"}
+    idle |= {f"{name}_imported" for name in DISCOVERY}  # no class of imported features is known
+    assert ran == stages - idle
     assert (clone.folder / "report/index.html").stat().st_size > 10_000
-    assert "pixels" in (clone.folder / "report/table.md").read_text()
+    table = (clone.folder / "report/table.md").read_text()
+    assert "pixels" in table
+    assert "sskmeans_balanced" in table
+    exported = (clone.folder / "data/assignments/colours/pixels/simgcd.csv").read_text()
+    assert exported.startswith("path,split,cluster,class,")
 
 
 def test_the_second_run_only_looks_whether_images_changed(clone: Clone):
-    assert {name.split("@")[0] for name in clone.repro()} == {"index", "import"}
+    assert {name.split("@")[0] for name in clone.repro()} == {"index", "import", "known"}
 
 
 def test_a_second_clone_pulls_everything_and_computes_nothing(clone: Clone, tmp_path: Path):
@@ -132,7 +147,7 @@ def test_a_second_clone_pulls_everything_and_computes_nothing(clone: Clone, tmp_
     ours = clone.folder / "data/features/colours/pixels"
     for path in ours.iterdir():
         assert (second.folder / path.relative_to(clone.folder)).read_bytes() == path.read_bytes()
-    assert {name.split("@")[0] for name in second.repro()} == {"index", "import"}
+    assert {name.split("@")[0] for name in second.repro()} == {"index", "import", "known"}
     assert second.run("git", "status", "--porcelain", "dvc.lock") == ""
 
 

@@ -1,4 +1,4 @@
-"""What says without labels how many clusters there may be; nothing is chosen by it."""
+"""What says how many classes or clusters there may be, in words."""
 
 import json
 from collections.abc import Sequence
@@ -6,13 +6,37 @@ from pathlib import Path
 
 
 def how_many(metrics: Path, dataset: str, backbones: Sequence[str]) -> list[str]:
-    """A line for each backbone whose graph of neighbours stage `spectral` has looked at."""
+    """Lines for each backbone, from what its stages have left in METRICS: estimate_k,
+    estimate_k_by_labels, and spectral, which looks at the graph of neighbours."""
     out = []
     for backbone in backbones:
-        path = metrics / dataset / f"{backbone}.spectral.json"
-        if path.exists():
-            out.append(f"{backbone}: {_of_graph(json.loads(path.read_text()))}")
+        for stage, say in SAID.items():
+            path = metrics / dataset / f"{backbone}.{stage}.json"
+            if path.exists():
+                out.append(f"{backbone}: {say(json.loads(path.read_text()))}")
     return out
+
+
+def _of_criteria(found: dict) -> str:
+    k, voted = found["k"], [pick for pick in found["picks"].values() if pick is not None]
+    if not voted:
+        return "nothing says how many classes there are; the images are too few, or all alike."
+    agree = f"{len(found['agree'])} of {len(voted)} criteria agree"
+    span = f"{found['low']} to {found['high']}; " if found["low"] < found["high"] else ""
+    said = f"about {k} classes ({span}{agree}), by a sample of {found['images']:,} images"
+    if found["high"] == found["tried"][1]:
+        said += f"; no more than {found['tried'][1]} were tried, so there may be more"
+    return f"{said}."
+
+
+def _of_labels(found: dict) -> str:
+    acc = f"{100 * found['acc']:.1f}"
+    if "acc_sd" in found:
+        acc += f" ± {100 * found['acc_sd']:.1f}"
+    return (
+        f"with labels, {found['k']} clusters fit the {found['known_classes']} known classes best "
+        f"(ACC {acc} on the labelled images; {found['tried']} numbers were tried)."
+    )
 
 
 def _of_graph(found: dict) -> str:
@@ -27,3 +51,6 @@ def _of_graph(found: dict) -> str:
     if alone:
         said += f"; {alone} image{'s have' if alone > 1 else ' has'} no neighbour in it"
     return f"{said}."
+
+
+SAID = {"estimate_k": _of_criteria, "estimate_k_by_labels": _of_labels, "spectral": _of_graph}

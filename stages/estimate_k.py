@@ -1,0 +1,173 @@
+"""How many classes a dataset may have, without labels."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+from tqdm import tqdm
+
+from cluster import ClusterError
+from cluster.how_many import (
+    COMPARED,
+    CRITERIA,
+    MEASURES,
+    Search,
+    Values,
+    candidates,
+    criteria,
+    measure,
+)
+from cluster.reference import Sample, without_groups
+from cluster.votes import Consensus, consensus
+from stages import Runtime, Section, StageError, run, torch_device
+from stages.files.space import Count, Seeds, Space, open_space
+
+
+class Params(Section):
+    images: Annotated[int, Field(ge=4)]  # of train, drawn by seed
+    least: Annotated[int, Field(ge=2)]  # numbers of clusters: from
+    most: Annotated[int, Field(ge=2)]  # to
+    growth: Annotated[float, Field(ge=1)]  # each so many times the one before, or 1 more
+    dims: Count  # leading principal components in which they are clustered
+    silhouette_images: Annotated[int, Field(ge=3)]  # all pairs are compared
+    coding_dims: Count  # leading components whose coding length is taken
+    distortion: Annotated[float, Field(gt=0)]  # of it, a share of their variance
+    n_init: Count
+    max_iter: Count
+    tol: Annotated[float, Field(ge=0)]
+    seed: int  # of the draw of the images, and of the images without groups
+    seeds: Seeds
+
+
+def main(
+    features: Path,
+    pca: Path,
+    estimate: Path,
+    curves: Path,
+    metrics: Path,
+    params: Params,
+    runtime: Runtime,
+) -> None:
+    """Cluster a sample of the store FEATURES into more and more clusters; say how many fit best.
+
+    Fitted on images of the split `train`, in the leading components of PCA; no label is read. Six
+    criteria vote for a k, once a seed, and the median is recommended: it goes to ESTIMATE (json,
+    {"k": 12}), which a section with `k: auto` reads. CURVES (csv): what was measured for each k and
+    seed, and by which score each criterion votes. METRICS (json): the k, where four fifths of the
+    votes lie (low, high), the share of criteria that agree (sureness), and each one's pick. Where
+    nothing can be said (all images alike, or too few) the k is 1, without a vote.
+    """
+    space, device = open_space(features, pca), torch_device(runtime.device)
+    dims = min(params.dims, len(space.basis.components))
+    images = min(params.images, len(space.train))
+    k = _candidates(images if dims else 0, params)
+    found, plain, values = _measure(*_draw(space, dims, params), k, params, device)
+    try:
+        said = consensus(k, values)
+    except ClusterError as error:  # methods with a k of their own can still go on
+        least = k[0] if k else 1
+        print(f"estimate_k: {error}; {least} is written")
+        said = Consensus(least, least, least, dict.fromkeys(CRITERIA), [])
+    for path in (estimate, curves, metrics):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    estimate.write_text(json.dumps({"k": said.k}) + "\n")
+    _write(curves, k, params.seeds, found, plain, values)
+    metrics.write_text(json.dumps(_headlines(said, images, k), indent=1) + "\n")
+    if k and said.high == k[-1] < images // 2:
+        print(
+            f"estimate_k: some votes are for {k[-1]} clusters, the most that were tried: raise "
+            "estimate_k.most"
+        )
+
+
+def _measure(
+    sample: Sample, reference: Sample, k: list[int], params: Params, device: str
+) -> tuple[Values, Values, Values]:
+    """Of the images, of those without groups, and what the criteria make of both."""
+    if not k:
+        return {}, {}, {}
+    search = Search(**params.model_dump(include=set(Search._fields)))
+    with tqdm(total=2 * sum(k), desc="estimate_k", disable=None, unit="cluster") as bar:
+        found = measure(sample, k, params.seeds, search, device=device, progress=bar.update)
+        plain = measure(
+            reference, k, params.seeds, search, parts=False, device=device, progress=bar.update
+        )
+    return found, plain, criteria(k, found, plain)
+
+
+def _draw(space: Space, dims: int, params: Params) -> tuple[Sample, Sample]:
+    """Images of train, and as many without groups."""
+    generator, rows = np.random.default_rng(params.seed), space.train
+    if len(rows) > params.images:
+        rows = np.sort(generator.choice(rows, params.images, replace=False))
+    watched = np.arange(len(rows))
+    if len(rows) > params.silhouette_images:
+        watched = np.sort(generator.choice(len(rows), params.silhouette_images, replace=False))
+    x = space.found.take(rows)
+    reduced = space.basis.project(x, dims)
+    whole = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    return (
+        Sample(reduced, watched, whole[watched]),
+        without_groups(reduced, whole, watched, params.seed),
+    )
+
+
+def _candidates(images: int, params: Params) -> list[int]:
+    """None where the images are too few, or (0) all alike."""
+    if params.most < params.least:
+        raise StageError(
+            f"estimate_k.most is {params.most}, less than estimate_k.least, {params.least}"
+        )
+    most = min(params.most, images // 2)  # halves are clustered too
+    if most < params.least:
+        return []
+    if most < params.most:
+        print(f"estimate_k: up to {most} clusters are tried, half of the {images} images of train")
+    return candidates(params.least, most, params.growth)
+
+
+def _headlines(said: Consensus, images: int, k: list[int]) -> dict[str, object]:
+    return {
+        "k": said.k,
+        "low": said.low,
+        "high": said.high,
+        "sureness": round(len(said.agree) / len(CRITERIA), 4),
+        "agree": said.agree,
+        "picks": said.picks,
+        "images": images,
+        "tried": [k[0], k[-1]] if k else [],
+    }
+
+
+def _write(
+    path: Path,
+    k: list[int],
+    seeds: tuple[int, ...],
+    found: Values,
+    plain: Values,
+    values: Values,
+) -> None:
+    """Of each k and seed: as measured, the same without groups (mean over seeds), and scores."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(
+            ["k", "seed", *MEASURES, *(f"{name}_without_groups" for name in COMPARED),
+             *(f"{name}_score" for name in CRITERIA)]
+        )  # fmt: skip
+        for at, number in enumerate(k):
+            level = [plain[name][:, at].mean() for name in COMPARED]
+            for s, seed in enumerate(seeds):
+                cells = [found[name][s, at] for name in MEASURES] + level
+                cells += [values[name][s, at] for name in CRITERIA]
+                writer.writerow([number, seed, *(_text(value) for value in cells)])
+
+
+def _text(value: float) -> str:
+    return f"{value:.6g}" if np.isfinite(value) else ""
+
+
+if __name__ == "__main__":
+    run(main)

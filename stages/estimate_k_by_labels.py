@@ -1,0 +1,131 @@
+"""How many classes a dataset may have, from the images whose class is known."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+from tqdm import tqdm
+
+from cluster.assign import assign
+from cluster.integer_search import maximize
+from cluster.kmeans import kmeans
+from cluster.rows import Rows
+from cluster.scores import accuracies
+from stages import Runtime, Section, StageError, run, torch_device
+from stages.files.checkpoint import Checkpoint
+from stages.files.heads import what_it_follows_from
+from stages.files.known import read_known
+from stages.files.space import Count, Seeds, open_space
+
+
+class Params(Section):
+    max_classes: Count  # the highest k that may be tried
+    dims: Annotated[int, Field(ge=0)]  # leading principal components; 0: no projection
+    n_init: Count
+    max_iter: Count
+    tol: Annotated[float, Field(ge=0)]
+    init_images: Count  # images that k-means++ looks at
+    seeds: Seeds
+
+
+class Tried:
+    """The accuracies of every k so far (float64 [seed]), kept on the disk after each."""
+
+    def __init__(self, place: Checkpoint) -> None:
+        self._place = place
+        kept = place.resume or {"k": np.empty(0, np.int64), "acc": np.empty((0, 0))}
+        self.acc = dict(zip(kept["k"].tolist(), kept["acc"], strict=True))
+
+    def keep(self, k: int, acc: np.ndarray) -> None:
+        self.acc[k] = acc
+        self._place.save({"k": np.array(list(self.acc)), "acc": np.stack(list(self.acc.values()))})
+
+
+def main(
+    features: Path,
+    known: Path,
+    pca: Path,
+    estimate: Path,
+    tried: Path,
+    metrics: Path,
+    params: Params,
+    runtime: Runtime,
+) -> None:
+    """Search for the number of clusters that agrees best with the classes in KNOWN.
+
+    After GCD (arXiv:2201.02609): all images of the split `train` of the store FEATURES, labelled or
+    not, are clustered by k-means; the accuracy of a k is that of the labelled ones alone, each
+    known class matched to one cluster; Brent's method looks for the best k, from the number of
+    known classes to `max_classes`. But: k is whole and none is clustered twice, every k has several
+    seeds and the mean decides (one seed is luck), and the features are read once.
+    It errs to the low side: that unknown classes share a cluster costs it nothing.
+    ESTIMATE (json, {"k": 12}) is what a section with `k: auto` may read, TRIED (csv) what each k
+    and seed scored. A killed run goes on from what it tried; that lies beside TRIED.
+    """
+    space, device = open_space(features, pca), torch_device(runtime.device)
+    said = read_known(known, space)
+    least, most = len(said.old), min(params.max_classes, len(space.train))
+    if most < least:
+        raise StageError(
+            f"estimate_k_by_labels.max_classes is {params.max_classes}, and {least} classes are "
+            f"known: choose {least} or more"
+        )
+    dims = min(params.dims, len(space.basis.components))
+    inputs = {"label": said.label, "dims": dims, "seeds": list(params.seeds)}
+    place = Checkpoint(tried, "tried", what_it_follows_from(space, params, inputs))
+    so_far, rows = Tried(place), space.fitted(dims, runtime.memory_gb)
+    with tqdm(desc="estimate_k_by_labels", disable=None, unit="k") as bar:
+
+        def value(k: int) -> float:
+            bar.set_postfix(k=k)
+            so_far.keep(k, _accuracy(rows, said.label, k, params, device))
+            bar.update()
+            return float(so_far.acc[k].mean())
+
+        means = {k: float(acc.mean()) for k, acc in so_far.acc.items()}
+        found = maximize(value, least, most, means)
+    used = {k: so_far.acc[k] for k in found.tried}
+    best = used[found.best]
+    for path in (estimate, tried, metrics):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    estimate.write_text(json.dumps({"k": found.best}) + "\n")
+    _write(tried, used, params.seeds)
+    headlines = {
+        "k": found.best,
+        "acc": round(float(best.mean()), 4),
+        **({"acc_sd": round(float(best.std(ddof=1)), 4)} if len(best) > 1 else {}),
+        "known_classes": least,
+        "max_classes": most,
+        "tried": len(used),
+    }
+    metrics.write_text(json.dumps(headlines, indent=1) + "\n")
+    place.remove()
+
+
+def _accuracy(rows: Rows, label: np.ndarray, k: int, params: Params, device: str) -> np.ndarray:
+    """Of the labelled images, one to one, of each seed: float64 [seed]."""
+    fit = kmeans(
+        rows, k, seeds=params.seeds, n_init=params.n_init, max_iter=params.max_iter,
+        tol=params.tol, init_images=params.init_images, device=device,
+    )  # fmt: skip
+    labelled = label >= 0
+    return accuracies(
+        assign(rows, fit.centroids, device=device).assignment[:, labelled], label[labelled]
+    )
+
+
+def _write(path: Path, acc: dict[int, np.ndarray], seeds: tuple[int, ...]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["k", "seed", "acc"])
+        for k, of_seeds in acc.items():
+            writer.writerows(
+                [k, seed, f"{own:.6g}"] for seed, own in zip(seeds, of_seeds, strict=True)
+            )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,12 +1,12 @@
 """The training of heads: steps, epochs, what is told of each, and going on after a kill.
 
-All heads of a seed are trained at once; what they learn and how is the learner's (cluster.temi,
-cluster.scan, cluster.selflabel).
+All heads of a seed are trained at once, or all seeds, as heads; what they learn and how is the
+learner's (cluster.temi, cluster.scan, cluster.selflabel; cluster.simgcd, cluster.pim).
 """
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from cluster.errors import ClusterError
 from cluster.heads import Linear, Mlp
 
 State = dict[str, np.ndarray]
+Batch = TypeVar("Batch")  # what a step learns from
+Learned = TypeVar("Learned", contravariant=True)
 
 
 class Step(NamedTuple):
@@ -24,15 +26,16 @@ class Step(NamedTuple):
     sizes: torch.Tensor
 
 
-class Learner(Protocol):
+class Learner(Protocol[Learned]):
     """Heads that can take a step."""
 
     n_heads: int
     k: int
     device: str
 
-    def step(self, x: torch.Tensor, rate: float) -> Step:
-        """Learn from x, float32 [2, batch, dim]: images and their partners."""
+    def step(self, batch: Learned, rate: float, /) -> Step:
+        """Learn from a batch: float32 [2, batch, dim], images and their partners, or what the
+        learner says."""
         ...
 
     def judge(self, mean_loss: np.ndarray) -> np.ndarray:
@@ -85,8 +88,8 @@ class Schedule(NamedTuple):
 
 
 def train(
-    learner: Learner,
-    draw: Callable[[int], torch.Tensor],
+    learner: Learner[Batch],
+    draw: Callable[[int], Batch],
     schedule: Schedule,
     epochs: int,
     *,
@@ -94,7 +97,7 @@ def train(
     checkpoint: Callable[[Callable[[], State]], None] = lambda state: None,
     progress: Callable[[int, History], object] = lambda steps, history: None,
 ) -> History:
-    """Take all steps; `draw` gives the vectors of a step.
+    """Take all steps; `draw` gives the batch of a step.
 
     The steps are divided into `epochs` parts of equal length, and each is told of. `checkpoint` is
     offered the state after every step (as a function, so that it costs nothing if it is declined);
@@ -115,7 +118,7 @@ def train(
 
 
 def _begin(
-    learner: Learner, resume: State | None
+    learner: Learner[Batch], resume: State | None
 ) -> tuple[int, torch.Tensor, torch.Tensor, History]:
     h, k, device = learner.n_heads, learner.k, learner.device
     if resume is not None:
@@ -133,7 +136,12 @@ def _begin(
 
 
 def _tell(
-    learner: Learner, told: History, total: torch.Tensor, sizes: torch.Tensor, step: int, made: int
+    learner: Learner[Batch],
+    told: History,
+    total: torch.Tensor,
+    sizes: torch.Tensor,
+    step: int,
+    made: int,
 ) -> History:
     loss = total.cpu().numpy() / made
     if not np.isfinite(loss).all():
@@ -154,7 +162,7 @@ def _last(told: History) -> int:
 
 
 def _state(
-    learner: Learner, at: int, total: torch.Tensor, sizes: torch.Tensor, told: History
+    learner: Learner[Batch], at: int, total: torch.Tensor, sizes: torch.Tensor, told: History
 ) -> State:
     own = {name: tensor.detach().cpu().numpy() for name, tensor in learner.state().items()}
     sums = {"total": total.cpu().numpy(), "sizes": sizes.cpu().numpy()}

@@ -1,4 +1,7 @@
-"""Train the heads of every setting and seed, one after the other; a killed run goes on."""
+"""Train the heads of every setting and seed, one after the other; a killed run goes on.
+
+Methods whose heads are the seeds: stages.files.together.
+"""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -14,19 +17,20 @@ from tqdm import tqdm
 
 from cluster.heads import Linear, Mlp, predict
 from cluster.rows import Rows
-from cluster.training import History, Learner, Schedule, State, train
+from cluster.training import Batch, History, Learner, Schedule, State, train
 from stages import Runtime, Section, torch_device
 from stages.files.checkpoint import Checkpoint
 from stages.files.clusters import How, save_clusters
 from stages.files.space import Count, Space
 
 WATCHED = 2000  # images whose clusters are kept of every epoch
+ADVICE = "train for fewer steps, or with a lower rate"  # to whom heads collapse
 STAY = 0.98  # share of the clusters once in use that has to be in use at the end
 
 Draw = Callable[[int], torch.Tensor]
 # From the fitted rows, their dims, those of them to watch, k and a seed: the heads, and what a step
 # learns from
-Begin = Callable[[Rows, int, np.ndarray, int, int], tuple[Learner, Draw]]
+Begin = Callable[[Rows, int, np.ndarray, int, int], tuple[Learner[torch.Tensor], Draw]]
 
 
 class Training(Section):
@@ -68,9 +72,7 @@ def learn(
     schedule = Schedule(params.steps, params.rate, params.least_rate, params.warmup)
     n_epochs = max(1, round(params.steps * min(params.batch, images) / images))
     shown = np.linspace(0, images - 1, min(images, WATCHED)).astype(np.int64)
-    of_store = {"encoder": space.found.encoder, "id": space.found.id, "split": space.found.split}
-    follows = params.model_dump(mode="json", exclude={"k", "dims", "seeds"})
-    inputs = {**follows, **inputs, **of_store, **space.basis._asdict()}
+    inputs = what_it_follows_from(space, params, inputs)
     fits, told, places = [], [], []
     for dims, group in groupby(settings, itemgetter(1)):
         fitted, rows = space.fitted(dims, runtime.memory_gb), space.rows(dims)
@@ -80,27 +82,45 @@ def learn(
                 all_of_it = {**inputs, "k": k, "dims": dims, "seed": seed}
                 places.append(Checkpoint(clusters, f"k{k}-d{dims}-s{seed}", all_of_it))
                 learner, draw = begin(fitted, dims, shown, k, seed)
-                what = f"{clusters.stem} k={k}" + f" dims={dims}" * bool(dims) + f" seed={seed}"
-                of.append(_train(learner, draw, schedule, n_epochs, seed, places[-1], what))
+                what = f"{name_of(clusters, k, dims)} seed={seed}"
+                history = train_on(learner, draw, schedule, n_epochs, places[-1], what)
+                best = int(history.criterion[-1].argmin())
+                say_if_collapsed(what, history.live[:, best], k, ADVICE)
+                loss = float(history.criterion[-1, best])
+                of.append(Fitted(seed, learner.head(best), loss, history))
             told.append(of)
-            watched = space.found.row[space.train[shown]]
-            fits.append(_arrays(of, rows, watched, device))
-    _write_epochs(epochs, settings, told)
+            watched = {
+                "watched": space.found.row[space.train[shown]],
+                "watched_assignment": np.stack([f.history.watched for f in of]),
+            }
+            fits.append({**arrays(of, rows, device), **watched})
+    write_epochs(epochs, settings, told)
     save_clusters(clusters, space.found, space.basis, settings, fits, how=how, seeds=seeds)
     for place in places:
         place.remove()
 
 
-def _train(
-    learner: Learner,
-    draw: Draw,
+def what_it_follows_from(space: Space, params: Section, inputs: dict[str, Any]) -> dict[str, Any]:
+    """All that a training follows from besides its k, dims and seed, for its checkpoint."""
+    of_store = {"encoder": space.found.encoder, "id": space.found.id, "split": space.found.split}
+    follows = params.model_dump(mode="json", exclude={"k", "dims", "seeds"})
+    return {**follows, **inputs, **of_store, **space.basis._asdict()}
+
+
+def name_of(clusters: Path, k: int, dims: int) -> str:
+    """Which setting it is, for a person."""
+    return f"{clusters.stem} k={k}" + f" dims={dims}" * bool(dims)
+
+
+def train_on(
+    learner: Learner[Batch],
+    draw: Callable[[int], Batch],
     schedule: Schedule,
     n_epochs: int,
-    seed: int,
     checkpoint: Checkpoint,
     what: str,
-) -> Fitted:
-    """From the start, or from where a killed run left it; a head is chosen by its criterion."""
+) -> History:
+    """From the start, or from where a killed run left it; `what`: its name, for the bar."""
     begun = int(checkpoint.resume["at"]) if checkpoint.resume else 0
     newest: list[Callable[[], State]] = []
     with tqdm(total=schedule.steps, initial=begun, desc=what, disable=None, unit="step") as bar:
@@ -122,25 +142,21 @@ def _train(
         )  # fmt: skip
     if newest:
         checkpoint.save(newest[0]())
-    best = int(told.criterion[-1].argmin())
-    _say_if_collapsed(what, told.live[:, best], learner.k)
-    return Fitted(seed, learner.head(best), float(told.criterion[-1, best]), told)
+    return told
 
 
-def _say_if_collapsed(what: str, live: np.ndarray, k: int) -> None:
-    """A line when the chosen head has given up clusters, more than come and go by chance."""
+def say_if_collapsed(what: str, live: np.ndarray, k: int, advice: str) -> None:
+    """A line when a head that is kept has given up clusters, more than come and go by chance."""
     if live[-1] < STAY * live.max():
         print(
             f"{what}: {live[-1]} of {k} clusters are in use, {live.max()} were: the head is "
-            "collapsing; train for fewer steps, or with a lower rate"
+            f"collapsing; {advice}"
         )
     elif live.max() < k / 2:
         print(f"{what}: only {live.max()} of {k} clusters were ever in use")
 
 
-def _arrays(
-    fitted: Sequence[Fitted], rows: Rows, watched: np.ndarray, device: str
-) -> dict[str, np.ndarray]:
+def arrays(fitted: Sequence[Fitted], rows: Rows, device: str) -> dict[str, np.ndarray]:
     """The arrays of one setting for the kind clusters."""
     layers = zip(*(f.head for f in fitted), strict=True)
     head = type(fitted[0].head)(*(np.concatenate(layer) for layer in layers))
@@ -148,15 +164,13 @@ def _arrays(
         **head._asdict(),
         **predict(rows, head, device=device)._asdict(),
         "loss": np.array([f.loss for f in fitted]),
-        "watched": watched,
-        "watched_assignment": np.stack([f.history.watched for f in fitted]),
     }
 
 
 COLUMNS = ("k", "dims", "seed", "epoch", "step", "head", "loss", "criterion", "entropy", "live")
 
 
-def _write_epochs(
+def write_epochs(
     path: Path, settings: Sequence[tuple[int, int]], fits: Sequence[Sequence[Fitted]]
 ) -> None:
     """A table of all epochs for `dvc plots`: loss, criterion, entropy of the cluster sizes (nats)

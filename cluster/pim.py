@@ -1,0 +1,198 @@
+"""PIM: a linear head that is sure of each image and uses the clusters as evenly as that allows.
+
+After Chiaroni et al. (ICCV 2023, arXiv:2212.00334) and what their code does: logits of a linear
+layer without bias that begins at the centroids of k-means, and the loss, over all images at once,
+
+    L = lambda mean_U H(p_i) - H(mean_N p_i) + mean_L -log p_i[y_i]
+
+with U the unlabelled, L the labelled and N all images; Adam with weight decay, full batches. But:
+all heads (seeds and weights lambda) at once; vectors that have no length of 1 are scaled to it on
+average (cluster.length); the images are read tile by tile, in two passes:
+
+1. z_i = s w x_i and p_i = softmax(z_i) of each tile, summed to m = mean_N p_i and the entropies.
+2. -H(m) = sum_c m_c log m_c couples the images through m alone. With a_c = log m_c held fixed (the
+   1 of its derivative falls out of a softmax's gradient) the gradient is a sum over images:
+
+    dL/dz_ij =   lambda / |U| x -p_ij (log p_ij + H(p_i))               i in U
+               + 1 / |N| x p_ij (a_j - sum_c p_ic a_c)                  all i
+               + 1 / |L| x (p_ij - [j = y_i])                           i in L
+
+   and dL/dw = s sum_i dL/dz_i x_i: exact, whatever the tiles. The logarithms of the first pass are
+   kept where they fit.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from cluster.heads import Linear
+from cluster.matching import accuracy, count, one_to_one
+from cluster.optimizer_state import named_state, restore
+from cluster.rows import Rows
+from cluster.sskmeans import require_label
+from cluster.standardize import Scale
+from cluster.tiles import tiles
+from cluster.training import Step
+
+KEPT = 100_000_000  # log-probabilities that are not worked out twice (400 MB)
+
+
+class Settings(NamedTuple):
+    """sharpness: s, by which the products are multiplied."""
+
+    sharpness: float
+    weight_decay: float
+
+
+class Gradient(NamedTuple):
+    """loss: float64 [head]; gradient: float32 [head, cluster, dim]; sizes: int64 [head, cluster],
+    images of each cluster."""
+
+    loss: torch.Tensor
+    gradient: torch.Tensor
+    sizes: torch.Tensor
+
+
+class Pim:
+    """Heads that see all images in every step (a cluster.training.Learner), each with its lambda.
+    The weights are those of the scaled vectors."""
+
+    def __init__(
+        self,
+        rows: Rows,
+        label: np.ndarray,
+        starts: np.ndarray,
+        weight: np.ndarray,
+        settings: Settings,
+        *,
+        scale: Scale,
+        device: str = "cpu",
+    ) -> None:
+        """label: int64 [image], -1 where unlabelled (where all are, nothing is taught); starts:
+        float32 [head, cluster, dim], centroids of the rows; weight: lambda, float [head]; scale: of
+        the rows, one deviation for all dims. Raises ClusterError when labels and clusters do not go
+        together."""
+        self.n_heads, self.k = starts.shape[:2]
+        require_label(label, len(rows), self.k)
+        self.device, self._rows = device, rows
+        self._kept = list(tiles(rows, device)) if _fits(rows, device) else None
+        self._label = torch.from_numpy(label).to(device)
+        self._unlabelled = int((label < 0).sum())
+        self._lambda = torch.as_tensor(weight, dtype=torch.float32, device=device)
+        self._mean, length = torch.from_numpy(scale.mean).to(device), float(scale.deviation[0])
+        begin = (torch.from_numpy(starts).to(device) - self._mean) / length
+        self._weight, self._gain = begin.requires_grad_(), settings.sharpness / length
+        self._adam = torch.optim.Adam([self._weight], lr=1.0, weight_decay=settings.weight_decay)
+
+    def step(self, batch: object, rate: float) -> Step:
+        """Learn from all images, whatever the batch; see cluster.training."""
+        found = self.gradient()
+        self._weight.grad = found.gradient
+        for group in self._adam.param_groups:
+            group["lr"] = rate
+        self._adam.step()
+        return Step(found.loss, found.sizes)
+
+    def judge(self, mean_loss: np.ndarray) -> np.ndarray:
+        """The training loss: every head is kept, so nothing is chosen by it."""
+        return mean_loss
+
+    def watch(self, head: int) -> np.ndarray:
+        """No image is watched: int32 [0]."""
+        return np.zeros(0, np.int32)
+
+    def head(self, number: int) -> Linear:
+        """One head, for cluster.heads.predict."""
+        one = self._weight.detach()[number : number + 1]
+        return Linear(*(each.cpu().numpy() for each in (one * self._gain, self._bias(one))))
+
+    def state(self) -> Mapping[str, torch.Tensor]:
+        """See cluster.training."""
+        return {"head/weight": self._weight, **named_state(self._adam)}
+
+    @torch.no_grad()
+    def restore(self, state: Mapping[str, torch.Tensor]) -> None:
+        """See cluster.training."""
+        self._weight.copy_(state["head/weight"])
+        restore(self._adam, state)
+
+    @torch.no_grad()
+    def gradient(self) -> Gradient:
+        """The loss and its gradient at the present weights, in two passes over the rows."""
+        h, k, n, device = self.n_heads, self.k, len(self._rows), self.device
+        keep, kept = h * n * k <= KEPT, []
+        share = torch.zeros(h, k, dtype=torch.float64, device=device)
+        sizes = torch.zeros(h, k, dtype=torch.int64, device=device)
+        unsure, wrong = torch.zeros(2, h, dtype=torch.float64, device=device)
+        for here, x in self._tiles():
+            log_p, label = self._log_p(x), self._label[here]
+            p = log_p.exp()
+            share += p.sum(1)
+            unsure -= (p * log_p).sum(2)[:, label < 0].sum(1)
+            known = torch.nonzero(label >= 0).ravel()
+            wrong -= log_p[:, known, label[known]].sum(1)
+            best = log_p.argmax(2)
+            sizes.scatter_add_(1, best, torch.ones_like(best))
+            if keep:
+                kept.append(log_p)
+        share /= n
+        even = share.clamp(min=1e-38).log()
+        loss = self._lambda * unsure / self._unlabelled + (share * even).sum(1)
+        loss += wrong / max(1, n - self._unlabelled)
+        total = torch.zeros(h * k, self._rows.dim, dtype=torch.float64, device=device)
+        for number, (here, x) in enumerate(self._tiles()):
+            log_p = kept[number] if keep else self._log_p(x)
+            each = self._of_logits(log_p, self._label[here], even.float())
+            of = each.mT.reshape(h * k, -1)
+            total += of @ x - of.sum(1, keepdim=True) * self._mean
+        gradient = (total * self._gain).view(self._weight.shape).float()
+        return Gradient(loss, gradient, sizes)
+
+    def _of_logits(
+        self, log_p: torch.Tensor, label: torch.Tensor, even: torch.Tensor
+    ) -> torch.Tensor:
+        """dL/dz of one tile, [head, image, cluster]; even: a of the equation, [head, cluster]."""
+        p, n = log_p.exp(), len(self._rows)
+        entropy = -(p * log_p).sum(2, keepdim=True)
+        share = even[:, None] - torch.bmm(p, even[..., None])
+        free = torch.where(label < 0, 1 / self._unlabelled, 0.0)[:, None]
+        out = p * (share / n - self._lambda[:, None, None] * free * (log_p + entropy))
+        known = torch.nonzero(label >= 0).ravel()
+        if len(known):
+            taught = p[:, known]
+            taught[:, torch.arange(len(known), device=p.device), label[known]] -= 1
+            out[:, known] += taught / (n - self._unlabelled)
+        return out
+
+    def _log_p(self, x: torch.Tensor) -> torch.Tensor:
+        """[image, dim] → log p, [head, image, cluster]."""
+        w = self._weight.detach()
+        # All heads see the same images: one product is much faster than one a head
+        flat = torch.addmm(self._bias(w).ravel(), x, (w * self._gain).flatten(0, 1).T)
+        return torch.log_softmax(flat.view(len(x), *w.shape[:2]), 2).transpose(0, 1)
+
+    def _bias(self, weight: torch.Tensor) -> torch.Tensor:
+        """What the mean comes to, [head, cluster]."""
+        return -self._gain * (weight @ self._mean)
+
+    def _tiles(self) -> Iterable[tuple[slice, torch.Tensor]]:
+        return tiles(self._rows, self.device) if self._kept is None else self._kept
+
+
+def agreement(assignment: np.ndarray, label: np.ndarray, k: int) -> np.ndarray:
+    """How well each head's clusters (int [head, image]) fit the labelled images (label int64
+    [image], -1 elsewhere): their accuracy by one-to-one matching, float64 [head]."""
+    labelled = label >= 0
+    classes = int(label.max()) + 1
+    counts = [count(of[labelled], label[labelled], k, classes) for of in assignment]
+    return np.array([accuracy(each, one_to_one(each)) for each in counts])
+
+
+def _fits(rows: Rows, device: str) -> bool:
+    """Whether a GPU has room for all rows: reading them over and over is slow."""
+    if not device.startswith("cuda"):
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    return len(rows) * rows.dim * 4 < free // 2

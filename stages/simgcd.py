@@ -1,0 +1,165 @@
+"""Sort images into known classes and new ones by SimGCD's classifier, on fixed features."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from cluster.half_labelled import HalfLabelled
+from cluster.heads import Linear, predict
+from cluster.length import unit_scale
+from cluster.pretend import hidden_accuracy, pretend
+from cluster.resident import Gather, of_any_view, resident
+from cluster.rows import Rows, Subset
+from cluster.simgcd import Batch, Settings, SimGcd
+from cluster.sskmeans import require_label
+from cluster.training import Schedule
+from stages import Runtime, run, torch_device
+from stages.embedding.views import open_views
+from stages.files.checkpoint import Checkpoint
+from stages.files.heads import Training, train_on
+from stages.files.known import read_known
+from stages.files.space import Dims, K, Seeds, open_space, settings
+from stages.files.together import Place, learn_together
+
+Positive = Annotated[float, Field(gt=0)]
+Draw = Callable[[int], Batch]
+ENTROPY_WEIGHTS = (0.5, 1.0, 2.0, 4.0)  # that `auto` chooses from
+PRETENCES = 10  # by which it chooses
+
+
+class Params(Training):
+    k: K  # known classes and new ones together
+    dims: Dims
+    center: bool  # about the mean of train
+    supervised: Annotated[float, Field(gt=0, lt=1)]  # share of the labels in the loss
+    entropy_weight: Annotated[float, Field(ge=0)] | Literal["auto"]
+    temperature: Positive
+    teacher_first: Positive  # temperature of the teacher
+    teacher_last: Positive
+    ramp: Annotated[int, Field(ge=0)]  # steps from the one to the other
+    seeds: Seeds
+
+
+def main(
+    features: Path,
+    views: Path,
+    index: Path,
+    known: Path,
+    estimate: Path,
+    pca: Path,
+    clusters: Path,
+    epochs: Path,
+    params: Params,
+    runtime: Runtime,
+) -> None:
+    """Train a classifier of known and new classes on the store FEATURES for every k, dims and seed.
+
+    Fitted on the split `train`, applied to every split; cluster c is known class c. KNOWN says who
+    is labelled, and no other label is read (INDEX says how many classes are expected, ESTIMATE how
+    many were found). A step learns from two of the VIEWS of its images, where there are any. Writes
+    CLUSTERS, and EPOCHS (csv) with what was told of each epoch. A killed run goes on.
+
+    The weight of the entropy term matters most. `auto` holds two of five known classes to be new
+    and hides their labels, ten times over, trains with each weight, and takes the one that finds
+    them best; labelled images alone take part.
+    """
+    space, device = open_space(features, pca), torch_device(runtime.device)
+    who, others = read_known(known, space), open_views(views, space.found)
+    schedule = Schedule(params.steps, params.rate, params.least_rate, params.warmup)
+
+    def begin(rows: Rows, dims: int, k: int, place: Place) -> tuple[SimGcd, Draw]:
+        require_label(who.label, len(rows), k)
+        seen = [resident(space.fitted_view(v, dims), device) for v in others]
+        gathers = seen or [resident(rows, device)]
+        weight = params.entropy_weight
+        if weight == "auto":
+            weight = _choose(rows, gathers, who.label, params, schedule, place("entropy"), device)
+            print(f"{clusters.stem} k={k}: entropy_weight {weight:g} finds hidden classes best")
+        everyone, labels = np.arange(len(rows)), [who.label] * len(params.seeds)
+        return _heads(rows, gathers, everyone, labels, k, [weight], params.seeds, params, device)
+
+    learn_together(
+        space,
+        who,
+        settings(params.k, params.dims, index, estimate, space),
+        begin,
+        schedule,
+        max(1, round(params.steps * params.batch / len(space.train))),
+        params,
+        {"views": [view.encoder for view in others]},
+        runtime,
+        seeds=params.seeds,
+        clusters=clusters,
+        epochs=epochs,
+        advice="set a higher entropy_weight",
+    )
+
+
+def _choose(
+    rows: Rows,
+    gathers: Sequence[Gather],
+    label: np.ndarray,
+    params: Params,
+    schedule: Schedule,
+    checkpoint: Checkpoint,
+    device: str,
+) -> float:
+    """The weight that finds known classes best while their labels are hidden; by labelled images
+    alone, with all weights and all choices of hidden classes at once."""
+    images, of_seed = np.flatnonzero(label >= 0), range(PRETENCES)
+    pretences, k = pretend(label[images], PRETENCES, 0), int(label.max()) + 1
+    learner, draw = _heads(
+        rows, gathers, images, [p.label for p in pretences], k, ENTROPY_WEIGHTS, of_seed, params,
+        device,
+    )  # fmt: skip
+    train_on(learner, draw, schedule, 1, checkpoint, "entropy_weight")
+    layers = zip(*(learner.head(n) for n in range(learner.n_heads)), strict=True)
+    head = Linear(*(np.concatenate(layer) for layer in layers))
+    own = predict(Subset(rows, images), head, device=device).assignment
+    each = own.reshape(PRETENCES, len(ENTROPY_WEIGHTS), -1)
+    right = [
+        [hidden_accuracy(of, p, k) for of in ofs] for ofs, p in zip(each, pretences, strict=True)
+    ]
+    return ENTROPY_WEIGHTS[int(np.mean(right, axis=0).argmax())]
+
+
+def _heads(
+    rows: Rows,
+    gathers: Sequence[Gather],
+    images: np.ndarray,
+    labels: Sequence[np.ndarray],
+    k: int,
+    weights: Sequence[float],
+    seeds: Sequence[int],
+    params: Params,
+    device: str,
+) -> tuple[SimGcd, Draw]:
+    """Heads for some of the rows (`images`, int64 [image], with a label each), and what they learn
+    from."""
+    learner = SimGcd(
+        rows.dim, k, Settings(**params.model_dump(include=set(Settings._fields))),
+        known=max(int(label.max()) for label in labels) + 1,
+        scale=unit_scale(Subset(rows, images), center=params.center),
+        entropy_weights=weights, seeds=seeds, device=device,
+    )  # fmt: skip
+    stream = HalfLabelled(labels, params.batch, seeds)
+    of_seed = [of_any_view(gathers, seed) for seed in seeds]
+
+    def draw(step: int) -> Batch:
+        found = stream.at(step)
+        label = torch.from_numpy(found.label).to(device)
+        if len(gathers) == 1:  # the same view twice is one
+            return Batch(gathers[0](images[found.images])[None], label)
+        pairs = np.stack([images[found.images]] * 2)
+        each = [gather(step, pairs[:, seed]) for seed, gather in enumerate(of_seed)]
+        return Batch(torch.stack(each, 1), label)
+
+    return learner, draw
+
+
+if __name__ == "__main__":
+    run(main)

@@ -14,8 +14,8 @@ import pytest
 from clustered import N, digits, split_of, write_dataset, write_features
 from conftest import Project
 from learning import (
-    FEATURES,
     ESTIMATE,
+    FEATURES,
     INDEX,
     PCA,
     RUNTIME,

@@ -28,7 +28,6 @@ import numpy as np
 import torch
 
 from cluster.heads import Linear
-from cluster.matching import accuracy, count, one_to_one
 from cluster.optimizer_state import named_state, restore
 from cluster.rows import Rows
 from cluster.sskmeans import require_label
@@ -179,15 +178,6 @@ class Pim:
 
     def _tiles(self) -> Iterable[tuple[slice, torch.Tensor]]:
         return tiles(self._rows, self.device) if self._kept is None else self._kept
-
-
-def agreement(assignment: np.ndarray, label: np.ndarray, k: int) -> np.ndarray:
-    """How well each head's clusters (int [head, image]) fit the labelled images (label int64
-    [image], -1 elsewhere): their accuracy by one-to-one matching, float64 [head]."""
-    labelled = label >= 0
-    classes = int(label.max()) + 1
-    counts = [count(of[labelled], label[labelled], k, classes) for of in assignment]
-    return np.array([accuracy(each, one_to_one(each)) for each in counts])
 
 
 def _fits(rows: Rows, device: str) -> bool:

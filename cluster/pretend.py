@@ -13,6 +13,7 @@ import numpy as np
 from cluster.errors import ClusterError
 from cluster.matching import accuracy, count, one_to_one
 
+PRETENCES = 10  # by which a setting is chosen
 NEW = 0.4  # share of the known classes that is held to be new
 LABELLED = 0.5  # share of the images of the others that keep their label, as in GCD
 

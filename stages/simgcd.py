@@ -11,7 +11,7 @@ from pydantic import Field
 from cluster.half_labelled import HalfLabelled
 from cluster.heads import Linear, predict
 from cluster.length import unit_scale
-from cluster.pretend import hidden_accuracy, pretend
+from cluster.pretend import PRETENCES, hidden_accuracy, pretend
 from cluster.resident import Gather, of_any_view, resident
 from cluster.rows import Rows, Subset
 from cluster.simgcd import Batch, Settings, SimGcd
@@ -28,7 +28,6 @@ from stages.files.together import Place, learn_together
 Positive = Annotated[float, Field(gt=0)]
 Draw = Callable[[int], Batch]
 ENTROPY_WEIGHTS = (0.5, 1.0, 2.0, 4.0)  # that `auto` chooses from
-PRETENCES = 10  # by which it chooses
 
 
 class Params(Training):

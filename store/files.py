@@ -110,7 +110,7 @@ def read(path: Path, kind: str) -> Iterator[File]:
     if not path.is_file():
         raise StoreError(f"{path}: no such file; the stage that writes it has not run (dvc repro)")
     with refused(path):
-        # A file never changes once it is there; its writer may still hold a lock on it for a moment.
+        # A file never changes once it is there; its writer may hold a lock for a moment more.
         file = h5py.File(path, "r", locking=False)
     with file:
         with refused(path):

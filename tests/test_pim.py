@@ -1,4 +1,4 @@
-"""PIM: its gradient in two passes against autograd, its automatic weight, and easy classes."""
+"""PIM: its gradient in two passes against autograd, and easy classes."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from learning import one_thread
 from cluster import ClusterError, pim, tiles
 from cluster.heads import predict
 from cluster.length import unit_scale
-from cluster.pim import Pim, Settings, agreement
+from cluster.pim import Pim, Settings
 from cluster.rows import ArrayRows, Subset
 from cluster.standardize import Scale, unscaled
 from cluster.training import Schedule, train
@@ -141,12 +141,6 @@ def test_a_head_gives_the_probabilities_that_were_trained():
     p = np.exp(25 * x @ w.T)
     p /= p.sum(1, keepdims=True)
     np.testing.assert_allclose(predict(of, one.head(1)).probability[0], p.max(1), rtol=1e-4)
-
-
-def test_agreement_is_one_to_one_and_looks_at_labelled_images_only():
-    label = np.array([0, 0, 1, 1, -1, -1])
-    assignment = np.array([[2, 2, 0, 0, 1, 1], [0, 0, 0, 0, 1, 2], [0, 1, 2, 2, 2, 2]])
-    assert agreement(assignment, label, 3).tolist() == [1.0, 0.5, 0.75]
 
 
 def test_fewer_clusters_than_known_classes_are_refused():

@@ -47,7 +47,12 @@ def main(
     """
     asked_for = _asked_for()
     settings = [s for s in read_settings(scores) if (s.dataset, s.backbone) in asked_for]
-    partly = [s for s in discovery.read_discovery(scores) if (s.dataset, s.backbone) in asked_for]
+    runs = _discovered()
+    partly = [
+        s
+        for s in discovery.read_discovery(scores)
+        if (s.dataset, s.backbone) in asked_for and s.dataset in runs
+    ]
     if not settings:
         raise StageError(f"{scores} has no scores of the datasets and backbones of params.yaml")
     shown = examples.Shown(params.clusters_shown, params.images_per_cluster, params.thumbnail)
@@ -57,7 +62,10 @@ def main(
         here, id = [s for s in settings if s.dataset == name], f"d{number}"
         own = [backbone for backbone in backbones if (name, backbone) in asked_for]
         known[name] = probes.read_probes(ceilings, metrics, name, own)
-        trained = training.read_trainings(metrics, epochs, here)
+        knew = [s for s in partly if s.dataset == name]
+        trained = training.read_trainings(
+            metrics, epochs, [*here, *(s for s in knew if s.labelled)]
+        )
         parts.append(
             section.Section(
                 id,
@@ -65,7 +73,7 @@ def main(
                 section.facts(here),
                 section.unreadable(unreadable, name),
                 section.tables(here),
-                discovery.tables([s for s in partly if s.dataset == name]),
+                discovery.tables(knew),
                 probes.tables(known[name]),
                 how_many(metrics, name, own),
                 [
@@ -73,7 +81,12 @@ def main(
                     *figures.ablation_figures(here, backbones, id),
                     *training.training_figure(trained, backbones, f"{id}-t"),
                 ],
-                examples.sheets(here, clusters, albums.of(name), shown, backbones, id),
+                [
+                    *examples.sheets(here, clusters, albums.of(name), shown, backbones, id),
+                    *examples.discovered(
+                        clusters, name, runs.get(name, []), albums.of(name), shown, backbones, id
+                    ),
+                ],
             )
         )
     found = []
@@ -92,6 +105,12 @@ def _asked_for() -> set[tuple[str, str]]:
     """Datasets and backbones of params.yaml: what was taken out of it still lies in the folders."""
     cells = {(d, b) for d in read_params("datasets") or {} for b in read_params("backbones") or []}
     return cells | {(name, "imported") for name in read_params("import") or {}}
+
+
+def _discovered() -> dict[str, list[str]]:
+    """The datasets of which a class is known, each with the runs of which one is shown."""
+    names = [*(read_params("known") or {}), *(read_params("known_imported") or {})]
+    return dict.fromkeys(names, read_params("discover.export"))
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ def report(clusters_shown: int = 4, asked: set[str] | None = None, similar: str 
     backbones = sorted(asked or {cell.stem for cell in scored})
     wanted = {"target": similar.split(), "among": similar.split()}
     known = {"datasets": datasets, "backbones": backbones, "import": {}, "similar": wanted}
+    known |= {"known": datasets, "known_imported": {}, "discover": {"export": ["sskmeans"]}}
     path.write_text(yaml.safe_dump(known))
     stages.report.main(
         *map(Path, ARGUMENTS),

@@ -15,7 +15,7 @@ from stages import StageError
 from stages.evaluate_discovery import main
 
 KNOWN, LABELS = "data/known/digits.h5", "data/labels/digits.h5"
-CLUSTERS, FOUND = "data/clusters/digits/pixels", "data/discovered/digits/pixels"
+CLUSTERS, FOUND = "data/clusters/digits/pixels", "data/clusters/discovered/digits/pixels"
 METRICS, SCORES = "metrics/digits/pixels.discovery.json", "data/scores/discovery/digits/pixels.csv"
 
 

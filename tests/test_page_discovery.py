@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from clustered import write_clusters, write_dataset
 from discovered import write_known
-from reported import evaluate, report, text_of
+from reported import evaluate, report, specs, text_of
 
 import stages.evaluate_discovery
+import store
 from cluster.spread import mean_sd
 from stages.page.rows import read_rows
 
@@ -20,7 +21,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
     write_dataset(tmp_path, "digits")
     write_known(tmp_path)
-    found = Path("data/discovered") / CELL
+    found = Path("data/clusters/discovered") / CELL
     found.mkdir(parents=True)
     write_clusters(tmp_path, "digits", run="sskmeans", settings=((10, 0), (12, 0))).rename(
         found / "sskmeans.h5"
@@ -48,6 +49,24 @@ def test_the_page_has_all_old_and_new_of_each_method(page: str):
     own = [float(r["new_v1"]) for r in rows if r["run"] == "sskmeans" and r["setting"] == "0"]
     mean, sd = mean_sd(own)
     assert f"{100 * mean:.1f} ±{100 * sd:.1f}" in text
+
+
+def test_the_page_shows_what_was_found_by_the_names_of_the_known_classes(page: str):
+    text = text_of(page)
+    assert "pixels · sskmeans" not in text  # it knew no class, the file says
+    path = Path("data/clusters/discovered") / CELL / "sskmeans.h5"
+    with store.read(path, "clusters") as file:
+        names = ["row", "split", "k", "dims", "mean", "components", "variance"]
+        names += [f"{s}/{name}" for s in (0, 1) for name in ("assignment", "distance", "loss")]
+        arrays, attrs = {name: file[name] for name in names}, dict(file.attrs)
+    store.save(path, "clusters", arrays, {**attrs, "old": ["naught", "<b>one</b>"]})
+    specs(digits={"from": "digits"})
+    page = report(clusters_shown=10)
+    text = text_of(page)
+    assert "pixels · sskmeans: 2 known classes, 8 new" in text
+    assert "naught ·" in text
+    assert "&lt;b&gt;one&lt;/b&gt;" in page
+    assert "New: cluster 9 ·" in text
 
 
 def test_the_terminal_has_them_too(page: str):

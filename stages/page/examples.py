@@ -46,30 +46,92 @@ def sheets(
     `album`: the dataset's images, or why there are none.
     """
     chosen = [best([s for s in settings if s.backbone == backbone]) for backbone in backbones]
-    return [
-        _sheet(s, clusters, album, shown, number, f"{name}-b{number}")
-        for number, s in enumerate(chosen)
-        if s is not None
-    ]
+    out = []
+    for number, s in enumerate(chosen):
+        if s is not None:
+            found = _read(place(clusters, s), s.setting)
+            choice = _choice(s, found.seed)
+            out.append(_sheet(found, *choice, album, shown, number, f"{name}-b{number}"))
+    return out
+
+
+def discovered(
+    clusters: Path,
+    dataset: str,
+    runs: Sequence[str],
+    album: Album | str,
+    shown: Shown,
+    backbones: Sequence[str],
+    name: str,
+) -> list[Sheet]:
+    """What category discovery made of each backbone's unlabelled images, by the first of `runs`
+    that there is; clusters bear the names of the known classes."""
+    out = []
+    for number, backbone in enumerate(backbones):
+        places = [clusters / "discovered" / dataset / backbone / f"{run}.h5" for run in runs]
+        there = [path for path in places if path.exists()]
+        found = _read(there[0], 0) if there else None
+        if found and found.old:
+            old, new = len(found.old), found.k - len(found.old)
+            title = f"{backbone} · {there[0].stem}: {old} known classes, {new} new"
+            choice = (
+                "The first run that is exported; of its seeds the one of lowest loss, "
+                f"{found.seed}. Images whose class was known are left out where the method says how "
+                "sure it is."
+            )
+            out.append(_sheet(found, title, choice, album, shown, number, f"{name}-k{number}"))
+    return out
+
+
+class Found(NamedTuple):
+    """The images of train in one setting of a file of kind clusters, by the seed of lowest loss:
+    row of the index, cluster, and how untypical each is of that, [image]; k; old: the names of the
+    known classes, of category discovery."""
+
+    row: np.ndarray
+    assignment: np.ndarray
+    away: np.ndarray
+    k: int
+    old: list[str]
+    seed: int
+
+
+def _read(path: Path, setting: int) -> Found:
+    with store.read(path, "clusters") as file:
+        attrs, at = file.attrs, seed_of_lowest_loss(file, setting)
+        old, k = attrs.get("old", []), int(file["k"][setting])
+        here = file["split"] == attrs["splits"].index("train")
+        assignment, untypical = file[f"{setting}/assignment"][at], away(file, setting)[at]
+        if old:
+            here &= untypical > 0  # labelled images have a probability of 1
+        row, seed = file["row"][here], attrs["seeds"][at]
+        return Found(row, assignment[here], untypical[here], k, old, seed)
 
 
 def _sheet(
-    s: Setting, clusters: Path, album: Album | str, shown: Shown, number: int, name: str
+    found: Found,
+    title: str,
+    choice: str,
+    album: Album | str,
+    shown: Shown,
+    number: int,
+    name: str,
 ) -> Sheet:
-    with store.read(place(clusters, s), "clusters") as file:
-        row, attrs, at = file["row"], file.attrs, seed_of_lowest_loss(file, s.setting)
-        here = np.flatnonzero(file["split"] == attrs["splits"].index("train"))
-        assignment = file[f"{s.setting}/assignment"][at, here]
-        untypical = away(file, s.setting)[at, here]
+    assignment = found.assignment
     picks = [
-        p._replace(typical=row[here[p.typical]], untypical=row[here[p.untypical]])
-        for p in pick(assignment, untypical, shown.clusters, shown.per_cluster)
+        p._replace(typical=found.row[p.typical], untypical=found.row[p.untypical])
+        for p in pick(assignment, found.away, shown.clusters, shown.per_cluster)
     ]
-    svg = sizes(np.bincount(assignment, minlength=s.k), number, name)
-    title, choice = _choice(s, attrs["seeds"][at])
+    svg = sizes(np.bincount(assignment, minlength=found.k), number, name)
     if isinstance(album, str):
         return Sheet(title, choice, svg, album, [])
-    cards = draw(picks, album, shown.side)
+    names = dict(enumerate(found.old))
+    cards = [
+        card._replace(title=names.get(card.cluster, f"New: cluster {card.cluster}"))
+        if names
+        else card
+        for card in draw(picks, album, shown.side)
+    ]
     live = len(np.unique(assignment))
     which = "All clusters" if len(picks) == live else (
         f"{len(picks)} of {live} clusters, evenly from the largest to the smallest")  # fmt: skip

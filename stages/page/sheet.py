@@ -35,6 +35,7 @@ class Tile(NamedTuple):
 
 
 class Card(NamedTuple):
+    title: str
     cluster: int
     size: int
     typical: list[Tile]
@@ -66,7 +67,10 @@ def draw(picks: list[Pick], album: Album, side: int) -> list[Card]:
     def tiles(rows: np.ndarray) -> list[Tile]:
         return [tile(row, album, side) for row in rows.tolist()]
 
-    return [Card(p.cluster, p.size, tiles(p.typical), tiles(p.untypical)) for p in picks]
+    return [
+        Card(f"Cluster {p.cluster}", p.cluster, p.size, tiles(p.typical), tiles(p.untypical))
+        for p in picks
+    ]
 
 
 def tile(row: int, album: Album, side: int) -> Tile:

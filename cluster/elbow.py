@@ -11,11 +11,14 @@ import numpy as np
 
 from cluster.errors import ClusterError
 
+STRAIGHT = 1e-9  # of the chord's height: less than this is rounding
+
 
 def below_chord(k: np.ndarray, inertia: np.ndarray) -> np.ndarray:
     """How far each point of log `inertia` (float [candidate], not below 0) over log `k` (int
     [candidate], rising, above 0) lies below the chord, in shares of the chord's height: float64
-    [candidate], 0 at both ends. All 0 for a curve that does not fall, or of fewer than 3 points.
+    [candidate], 0 at both ends. All 0 for a curve that does not fall, of fewer than 3 points, or
+    with no point below the chord: it has no bend.
 
     Raises ClusterError when the two do not fit together.
     """
@@ -30,4 +33,4 @@ def below_chord(k: np.ndarray, inertia: np.ndarray) -> np.ndarray:
         return np.zeros(len(k))
     out = (y[0] + x * (y[-1] - y[0]) - y) / (y[0] - y[-1])
     out[[0, -1]] = 0  # but for rounding
-    return out
+    return out if out.max() > STRAIGHT else np.zeros(len(k))

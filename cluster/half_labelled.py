@@ -1,8 +1,8 @@
 """What heads learn from when some images have labels: half of a batch has, half has not.
 
 After GCD's and SimGCD's sampler (Vaze et al., arXiv:2201.02609; arXiv:2211.11727). But: exactly
-half, where theirs draws with weights that give half on average; and no image comes again before all
-others of its side have come.
+half, where theirs draws with weights that give half on average; and in each pass over a side every
+image of it comes once.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ class Drawn(NamedTuple):
 
 
 class HalfLabelled:
-    """An endless stream of batches, one for each seed; those of a step follow from the seeds and
-    its number alone, so a run can go on anywhere."""
+    """An endless stream of batches, one for each seed; those of a step follow from labels, seeds
+    and its number alone, so a run can go on anywhere. All seeds have batches of the same size."""
 
     def __init__(self, labels: Sequence[np.ndarray], batch: int, seeds: Sequence[int]) -> None:
         """labels: for each seed, int64 [image], -1 where unlabelled; batch: images of a step, of
@@ -36,7 +36,7 @@ class HalfLabelled:
                     "are needed"
                 )
             sides.append((_Cycle(labelled, seed, 0), _Cycle(free, seed, 1)))
-        # Labelled images may be few and come often; of the others none is twice in a batch.
+        # Labelled images may be few and come often; the others make no more than a pass.
         self.half = max(1, min([batch // 2, *(len(free.images) for _, free in sides)]))
         self._sides = sides
 

@@ -21,7 +21,7 @@ average (cluster.length); the images are read tile by tile, in two passes:
    kept where they fit.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +35,7 @@ from cluster.standardize import Scale
 from cluster.tiles import tiles
 from cluster.training import Step
 
+CELLS = 16_000_000  # probabilities at once (64 MB, of which there are several)
 KEPT = 100_000_000  # log-probabilities that are not worked out twice (400 MB)
 
 
@@ -176,8 +177,14 @@ class Pim:
         """What the mean comes to, [head, cluster]."""
         return -self._gain * (weight @ self._mean)
 
-    def _tiles(self) -> Iterable[tuple[slice, torch.Tensor]]:
-        return tiles(self._rows, self.device) if self._kept is None else self._kept
+    def _tiles(self) -> Iterator[tuple[slice, torch.Tensor]]:
+        """The rows, no more at once than [head, image, cluster] has room for."""
+        most = max(1, CELLS // (self.n_heads * self.k))
+        for here, x in tiles(self._rows, self.device) if self._kept is None else self._kept:
+            for start in range(0, len(x), most):
+                part = x[start : start + most]
+                at = here.start + start
+                yield slice(at, at + len(part)), part
 
 
 def _fits(rows: Rows, device: str) -> bool:

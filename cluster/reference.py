@@ -1,7 +1,7 @@
 """Images that have no groups, to compare with: what a score is worth that any data would get.
 
 After the reference of the gap statistic (Tibshirani, Walther and Hastie 2001). But: drawn from a
-normal distribution with the mean and covariance of the images instead of a box, which is one group
+normal distribution about 0 with the covariance of the images instead of a box, which is one group
 of the same shape in all directions and needs no principal components.
 """
 
@@ -26,8 +26,8 @@ def without_groups(
 ) -> Sample:
     """As many images as there are in `reduced` and `whole` (float32 [image, dims of either]).
 
-    Each is the mean plus a sum of all images less the mean, weighted by independent normal numbers
-    over √n: that has their covariance, and the same in both spaces.
+    Each is a sum of all images less their mean, weighted by independent normal numbers over √n:
+    that has their covariance, and the same in both spaces. Where they lie has no say in a score.
     """
     generator = np.random.default_rng([seed, len(reduced)])
     # In float64, so that the order of a sum, which differs between machines, leaves no trace.

@@ -41,13 +41,29 @@ def of_any_view(views: Sequence[Gather], seed: int) -> Callable[[int, np.ndarray
     seed and the step."""
 
     def gather(step: int, index: np.ndarray) -> torch.Tensor:
-        if len(views) == 1:
-            return views[0](index)
         drawn = np.random.default_rng([seed, step, 1]).integers(len(views), size=index.shape)
-        first = views[0](index)
-        for number, view in enumerate(views[1:], 1):
-            here = drawn == number
-            first[torch.from_numpy(here).to(first.device)] = view(index[here])
-        return first
+        return _mixed(views, drawn, index)
 
     return gather
+
+
+def of_two_views(views: Sequence[Gather], seed: int) -> Callable[[int, np.ndarray], torch.Tensor]:
+    """A function from a step and rows (int64 [...]) to their vectors in two views, float32 [2, ...,
+    dim], drawn by the seed and the step; no image has the same view twice. Of 2 views or more."""
+
+    def gather(step: int, index: np.ndarray) -> torch.Tensor:
+        generator, n = np.random.default_rng([seed, step, 2]), len(views)
+        first = generator.integers(n, size=index.shape)
+        second = (first + 1 + generator.integers(n - 1, size=index.shape)) % n
+        return _mixed(views, np.stack([first, second]), np.stack([index, index]))
+
+    return gather
+
+
+def _mixed(views: Sequence[Gather], drawn: np.ndarray, index: np.ndarray) -> torch.Tensor:
+    """Each row in the view that was drawn for it (both int64 [...])."""
+    out = views[0](index)
+    for number, view in enumerate(views[1:], 1):
+        here = drawn == number
+        out[torch.from_numpy(here).to(out.device)] = view(index[here])
+    return out

@@ -57,8 +57,8 @@ def main(
     criteria vote for a k, once a seed, and the median is recommended: it goes to ESTIMATE (json,
     {"k": 12}), which a section with `k: auto` reads. CURVES (csv): what was measured for each k and
     seed, and by which score each criterion votes. METRICS (json): the k, where four fifths of the
-    votes lie (low, high), the share of criteria that agree (sureness), and each one's pick. Where
-    nothing can be said (all images alike, or too few) the k is 1, without a vote.
+    votes lie (low, high), the share of those that voted who agree (sureness), and each one's pick.
+    Where nothing can be said (all images alike, or too few) the k is 1, without a vote.
     """
     space, device = open_space(features, pca), torch_device(runtime.device)
     dims = min(params.dims, len(space.basis.components))
@@ -130,11 +130,12 @@ def _candidates(images: int, params: Params) -> list[int]:
 
 
 def _headlines(said: Consensus, images: int, k: list[int]) -> dict[str, object]:
+    voted = sum(pick is not None for pick in said.picks.values())
     return {
         "k": said.k,
         "low": said.low,
         "high": said.high,
-        "sureness": round(len(said.agree) / len(CRITERIA), 4),
+        "sureness": round(len(said.agree) / max(1, voted), 4),
         "agree": said.agree,
         "picks": said.picks,
         "images": images,

@@ -25,12 +25,12 @@ HEADLINE = ("all_v2", "old_v2", "new_v2")
 
 class Truth(NamedTuple):
     """label: int32 [image of the index], -1 where the image is labelled, or nobody knows; old: bool
-    [class]; labelled: how many images are."""
+    [class]; labelled: bool [image of the index]."""
 
     dataset: str
     label: np.ndarray
     old: np.ndarray
-    labelled: int
+    labelled: np.ndarray
 
 
 def main(
@@ -46,8 +46,8 @@ def main(
     paths = sorted(discovered.glob("*.h5"))
     if not paths:
         raise StageError(f"{discovered}: no file *.h5; a stage such as sskmeans has not run")
-    rows = [row for path in paths for row in _score(path, truth, truth.labelled)]
-    rows += [row for path in sorted(clusters.glob("*.h5")) for row in _score(path, truth, 0)]
+    rows = [row for path in paths for row in _score(path, truth, True)]
+    rows += [row for path in sorted(clusters.glob("*.h5")) for row in _score(path, truth, False)]
     write_scores(scores, COLUMNS, rows)
     metrics.parent.mkdir(parents=True, exist_ok=True)
     metrics.write_text(json.dumps(_headlines(rows), indent=1, allow_nan=False) + "\n")
@@ -62,10 +62,10 @@ def _read_truth(known: Path, labels: Path) -> Truth:
             raise StageError(f"{known} is of other images than {labels}: run `dvc repro`")
     n_classes = max(len(classes), int(label.max(initial=-1)) + 1)
     old = np.isin(np.arange(n_classes), of_class)
-    return Truth(dataset, np.where(labelled, -1, label), old, int(labelled.sum()))
+    return Truth(dataset, np.where(labelled, -1, label), old, labelled)
 
 
-def _score(path: Path, truth: Truth, labelled: int) -> Iterator[dict[str, Any]]:
+def _score(path: Path, truth: Truth, knew: bool) -> Iterator[dict[str, Any]]:
     with store.read(path, "clusters") as file:
         attrs, row = file.attrs, file["row"]
         if attrs["dataset"] != truth.dataset or row.max(initial=-1) >= len(truth.label):
@@ -74,7 +74,7 @@ def _score(path: Path, truth: Truth, labelled: int) -> Iterator[dict[str, Any]]:
             return  # clusters of another dataset saw none of its images
         train = file["split"] == attrs["splits"].index("train")
         here = np.flatnonzero(train & (truth.label[row] >= 0))
-        label = truth.label[row[here]]
+        label, labelled = truth.label[row[here]], int(truth.labelled[row].sum()) * knew
         if not len(here):
             return
         width, settings = len(file["mean"]), zip(file["k"], file["dims"], strict=True)

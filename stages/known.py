@@ -16,13 +16,13 @@ import store
 from stages import Section, StageError, did_you_mean, read_params, run, section
 from stages.files.labelled import of_table, of_tree
 
+Classes = Annotated[tuple[str, ...], Field(min_length=1)]
+
 
 class Drawn(Section):
     """A part of the images of the old classes, drawn at random."""
 
-    old: (
-        Annotated[int, Field(ge=1)] | tuple[str, ...] | Literal["published"]
-    )  # or the first so many
+    old: Annotated[int, Field(ge=1)] | Classes | Literal["published"]  # or the first so many
     labelled: Annotated[float, Field(gt=0, le=1)]  # share of their images of train
     seed: int
 
@@ -174,7 +174,8 @@ def _place(given: dict[str, str], truth: Truth) -> tuple[np.ndarray, list[str]]:
                 f"{name} is labelled '{said}', which is no class of {truth.dataset}"
                 f"{did_you_mean(said, truth.classes)}"
             )
-    old = [c for c in truth.classes or sorted(set(given.values())) if c in set(given.values())]
+    named = set(given.values())
+    old = [c for c in truth.classes or sorted(named) if c in named]
     number, label = {name: c for c, name in enumerate(old)}, np.full(len(truth.name), -1)
     for name, said in given.items():
         label[at[name]] = number[said]

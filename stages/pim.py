@@ -21,6 +21,7 @@ from stages.files.space import Count, Dims, K, Seeds, open_space, settings
 from stages.files.together import Place, learn_together
 
 WEIGHTS = np.arange(1, 11) / 10  # that `auto` chooses from; of equally good ones the lowest
+UNSURE_WEIGHT = 0.5  # that it takes where it cannot choose
 TOLD = 50  # steps of an epoch: every step sees all images
 SEARCH = 300  # steps after which the accuracies of the weights hardly change any more
 SEARCHED = 5_000  # labelled images, from first to last, that `auto` looks at
@@ -77,7 +78,10 @@ def main(
     def begin(rows: Rows, dims: int, k: int, place: Place) -> tuple[Pim, Callable[[int], object]]:
         starts = sskmeans(rows, label, k, seeds=params.seeds, **of_kmeans).centroids
         weight = params.unsure_weight
-        if weight == "auto":
+        if weight == "auto" and len(who.old) == 1:
+            weight = UNSURE_WEIGHT
+            print(f"{clusters.stem}: one class is known, none can be hidden: unsure_weight is 0.5")
+        elif weight == "auto":
             weight = search(rows, place)
             print(f"{clusters.stem} k={k}: unsure_weight {weight:g} finds hidden classes best")
         return heads(rows, label, starts, np.full(len(starts), weight)), _nothing
@@ -86,10 +90,13 @@ def main(
         """The weight that finds known classes best while their labels are hidden."""
         some = np.flatnonzero(label >= 0)
         some = some[np.linspace(0, len(some) - 1, min(len(some), SEARCHED)).astype(np.int64)]
-        few, old = ArrayRows(rows.take(some)), int(label.max()) + 1
+        few = ArrayRows(rows.take(some))
+        # Of a long tail some classes may have no image among them
+        here = np.unique(label[some], return_inverse=True)[1]
+        old = int(here.max()) + 1
         short = schedule._replace(steps=min(SEARCH, params.steps))
         right = []
-        for n, pretence in enumerate(pretend(label[some], PRETENCES, 0)):
+        for n, pretence in enumerate(pretend(here, PRETENCES, 0)):
             starts = sskmeans(few, pretence.label, old, seeds=[n], **of_kmeans).centroids
             learner = heads(few, pretence.label, starts.repeat(len(WEIGHTS), 0), WEIGHTS)
             train_on(learner, _nothing, short, 1, place(f"weight{n}"), f"unsure_weight {n + 1}")

@@ -75,9 +75,11 @@ def main(
                 section.tables(here),
                 discovery.tables(knew),
                 probes.tables(known[name]),
-                how_many(metrics, name, own),
+                how_many(metrics, name, own, known=name in runs),
                 [
-                    *curve_figures(metrics, estimates, name, backbones, id, own),
+                    *curve_figures(
+                        metrics, estimates, name, backbones, id, own, known=name in runs
+                    ),
                     *figures.ablation_figures(here, backbones, id),
                     *training.training_figure(trained, backbones, f"{id}-t"),
                 ],

@@ -12,7 +12,7 @@ from cluster.half_labelled import HalfLabelled
 from cluster.heads import Linear, predict
 from cluster.length import unit_scale
 from cluster.pretend import PRETENCES, hidden_accuracy, pretend
-from cluster.resident import Gather, of_any_view, resident
+from cluster.resident import Gather, of_two_views, resident
 from cluster.rows import Rows, Subset
 from cluster.simgcd import Batch, Settings, SimGcd
 from cluster.sskmeans import require_label
@@ -28,6 +28,7 @@ from stages.files.together import Place, learn_together
 Positive = Annotated[float, Field(gt=0)]
 Draw = Callable[[int], Batch]
 ENTROPY_WEIGHTS = (0.5, 1.0, 2.0, 4.0)  # that `auto` chooses from
+ENTROPY_WEIGHT = 1.0  # that it takes where it cannot choose
 
 
 class Params(Training):
@@ -75,7 +76,10 @@ def main(
         seen = [resident(space.fitted_view(v, dims), device) for v in others]
         gathers = seen or [resident(rows, device)]
         weight = params.entropy_weight
-        if weight == "auto":
+        if weight == "auto" and len(who.old) == 1:
+            weight = ENTROPY_WEIGHT
+            print(f"{clusters.stem}: one class is known, none can be hidden: entropy_weight is 1")
+        elif weight == "auto":
             weight = _choose(rows, gathers, who.label, params, schedule, place("entropy"), device)
             print(f"{clusters.stem} k={k}: entropy_weight {weight:g} finds hidden classes best")
         everyone, labels = np.arange(len(rows)), [who.label] * len(params.seeds)
@@ -146,15 +150,15 @@ def _heads(
         entropy_weights=weights, seeds=seeds, device=device,
     )  # fmt: skip
     stream = HalfLabelled(labels, params.batch, seeds)
-    of_seed = [of_any_view(gathers, seed) for seed in seeds]
+    of_seed = [of_two_views(gathers, seed) for seed in seeds]
 
     def draw(step: int) -> Batch:
         found = stream.at(step)
         label = torch.from_numpy(found.label).to(device)
+        rows_of_seed = images[found.images]
         if len(gathers) == 1:  # the same view twice is one
-            return Batch(gathers[0](images[found.images])[None], label)
-        pairs = np.stack([images[found.images]] * 2)
-        each = [gather(step, pairs[:, seed]) for seed, gather in enumerate(of_seed)]
+            return Batch(gathers[0](rows_of_seed)[None], label)
+        each = [gather(step, of) for gather, of in zip(of_seed, rows_of_seed, strict=True)]
         return Batch(torch.stack(each, 1), label)
 
     return learner, draw

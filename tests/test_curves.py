@@ -57,26 +57,26 @@ def write_tried(backbone: str = "pixels") -> None:
 
 
 def figures(*own: str) -> list[tuple[str, str, str]]:
-    return list(curve_figures(METRICS, ESTIMATES, "d", ["edges", "pixels"], "d0", own))
+    return list(curve_figures(METRICS, ESTIMATES, "d", ["edges", "pixels"], "d0", own, known=True))
 
 
 def test_a_line_says_how_many_classes_and_how_sure_that_is():
     say("estimate_k", SAID)
-    assert how_many(METRICS, "d", ["pixels", "edges"]) == [
+    assert how_many(METRICS, "d", ["pixels", "edges"], known=True) == [
         "pixels: about 12 classes (8 to 15; 3 of 5 criteria agree), by a sample of 1,437 images."
     ]
 
 
 def test_votes_that_are_one_need_no_range_and_votes_for_the_most_are_told():
     say("estimate_k", {**SAID, "k": 50, "low": 50, "high": 50, "agree": list(TITLES)[:5]})
-    (line,) = how_many(METRICS, "d", ["pixels"])
+    (line,) = how_many(METRICS, "d", ["pixels"], known=True)
     assert "about 50 classes (5 of 5 criteria agree)" in line
     assert line.endswith("; no more than 50 were tried, so there may be more.")
 
 
 def test_no_vote_at_all_is_said_so():
     say("estimate_k", {**SAID, "k": 1, "agree": [], "picks": dict.fromkeys(TITLES), "tried": []})
-    assert "nothing says how many classes" in how_many(METRICS, "d", ["pixels"])[0]
+    assert "nothing says how many classes" in how_many(METRICS, "d", ["pixels"], known=True)[0]
     table("pixels", ["k", "seed", *(f"{name}_score" for name in TITLES)], [])
     assert figures("pixels") == []
 
@@ -86,7 +86,7 @@ def test_what_was_found_with_labels_says_so_and_stands_beside_the_graph():
     say("estimate_k_by_labels", LABELLED)
     graph = {"eigengap_k": 3, "components": 1, "isolated": 0, "eigenvalues": [0.0, 0.1, 0.2, 0.9]}
     say("spectral", graph)
-    lines = how_many(METRICS, "d", ["pixels"])
+    lines = how_many(METRICS, "d", ["pixels"], known=True)
     assert lines[1] == (
         "pixels: with labels, 15 clusters fit the 5 known classes best (ACC 75.1 ± 2.0 on the "
         "labelled images; 9 numbers were tried)."
@@ -94,7 +94,7 @@ def test_what_was_found_with_labels_says_so_and_stands_beside_the_graph():
     assert "largest eigengap" in lines[2]
     one_seed = {key: value for key, value in LABELLED.items() if key != "acc_sd"}
     say("estimate_k_by_labels", one_seed)
-    assert "(ACC 75.1 on" in how_many(METRICS, "d", ["pixels"])[1]
+    assert "(ACC 75.1 on" in how_many(METRICS, "d", ["pixels"], known=True)[1]
 
 
 def test_every_criterion_has_a_panel_with_its_pick():
@@ -125,7 +125,7 @@ def test_the_search_with_labels_is_named_so_with_or_without_the_others():
 
 def test_a_backbone_without_an_estimate_has_no_figure():
     assert figures("pixels") == []
-    assert how_many(METRICS, "d", ["pixels"]) == []
+    assert how_many(METRICS, "d", ["pixels"], known=True) == []
     say("estimate_k", SAID)
     say("estimate_k_by_labels", LABELLED)
     assert figures("pixels") == []
@@ -143,3 +143,15 @@ def test_a_table_of_an_older_form_is_one_clear_line():
     table("pixels", ["k", "seed"], [[2, 0]])
     with pytest.raises(StageError, match="has no column silhouette_score"):
         figures("pixels")
+
+
+def test_what_was_found_by_labels_is_not_shown_where_no_class_is_known_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    said = METRICS / "d" / "pixels.estimate_k_by_labels.json"
+    said.parent.mkdir(parents=True)
+    found = {"k": 8, "acc": 0.75, "known_classes": 5, "tried": 9}
+    said.write_text(json.dumps(found))
+    assert len(how_many(METRICS, "d", ["pixels"], known=True)) == 1
+    assert how_many(METRICS, "d", ["pixels"], known=False) == []

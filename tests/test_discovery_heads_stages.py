@@ -211,12 +211,6 @@ def test_fewer_clusters_than_known_classes_are_refused(name: str, folder: Path):
         learn(folder, name, k=(4,))
 
 
-def test_a_single_known_class_cannot_be_held_to_be_new(folder: Path):
-    write_known(folder, 1)
-    with pytest.raises(ClusterError, match="one class is known, so none can be held to be new"):
-        learn(folder, "simgcd", entropy_weight="auto")
-
-
 @pytest.mark.parametrize("name", STAGES)
 def test_other_known_classes_never_take_up_an_unfinished_run(
     name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -267,3 +261,29 @@ def test_as_a_process_a_mistake_is_one_line(project: Project):
     }
     line = project.refusal("simgcd", *READS["simgcd"], "simgcd.h5", "simgcd.csv")
     assert line == "simgcd: k is 3, but 5 classes are known: choose k from 5 on"
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_with_a_single_known_class_auto_takes_a_number_and_says_so(
+    name: str, folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_known(folder, old=1)
+    learn(folder, name, dims=(0,), **{AUTO[name]: "auto"})
+    assert f"one class is known, none can be hidden: {AUTO[name]} is" in capsys.readouterr().out
+
+
+def test_pims_weight_is_chosen_though_some_known_class_has_no_image_among_those_looked_at(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("stages.pim.SEARCHED", 12)
+    seen = write_known(folder)
+    rare = np.flatnonzero(seen == 2)[1:]
+    seen[rare] = -1
+    arrays = {"label": seen, "class": np.arange(5, dtype=np.int32)}
+    attrs = {"dataset": "digits", "old": [str(c) for c in range(5)]}
+    store.save(folder / KNOWN, "known", arrays, attrs)
+    looked = np.flatnonzero(seen >= 0)
+    looked = looked[np.linspace(0, len(looked) - 1, 12).astype(int)]
+    assert 2 not in seen[looked]
+    learn(folder, "pim", dims=(0,), unsure_weight="auto")
+    assert "finds hidden classes best" in capsys.readouterr().out

@@ -123,6 +123,7 @@ def write_labels_without_classes() -> None:
         ({**HALF, "old": "published"}, "no old classes of digits are published"),
         ({**HALF, "labelled": 0.01}, "no image of train of the known class '0' is labelled"),
         ({**HALF, "labelled": 2}, "known.digits.labelled is 2"),
+        ({**HALF, "old": []}, "known.digits.old"),
         ({**HALF, "share": 1}, "known.digits.share is not a setting"),
         ({}, "expected {old: 5, labelled: 0.5, seed: 0}"),
         ({"tree": "no"}, "no image lies in no/"),

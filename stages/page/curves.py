@@ -38,9 +38,10 @@ class Curve(NamedTuple):
 
 def curve_figures(
     metrics: Path, estimates: Path, dataset: str, backbones: Sequence[str], name: str,
-    own: Sequence[str],
+    own: Sequence[str], *, known: bool,
 ) -> list[Figure]:  # fmt: skip
-    """A figure for each of the backbones `own` that has an estimate, with or without labels.
+    """A figure for each of the backbones `own` that has an estimate, with labels too where classes
+    are `known`.
 
     ESTIMATES is the folder of the tables (csv) of both stages. `backbones`: all of the page, so
     that each has one colour everywhere. `name`: see chart.
@@ -49,7 +50,7 @@ def curve_figures(
     for number, backbone in enumerate(own):
         curves = [
             *_by_criteria(metrics, estimates, dataset, backbone),
-            *_by_labels(metrics, estimates, dataset, backbone),
+            *(_by_labels(metrics, estimates, dataset, backbone) if known else []),
         ]
         if curves:
             svg = _draw(curves, backbones.index(backbone), f"{name}-h{number}")

@@ -75,9 +75,8 @@ def discovered(
             old, new = len(found.old), found.k - len(found.old)
             title = f"{backbone} · {there[0].stem}: {old} known classes, {new} new"
             choice = (
-                "The first run that is exported; of its seeds the one of lowest loss, "
-                f"{found.seed}. Images whose class was known are left out where the method says how "
-                "sure it is."
+                f"The first exported run, of its seeds the one of lowest loss, {found.seed}. Images"
+                " whose class was known are left out where the method says how sure it is."
             )
             out.append(_sheet(found, title, choice, album, shown, number, f"{name}-k{number}"))
     return out

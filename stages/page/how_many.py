@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def how_many(metrics: Path, dataset: str, backbones: Sequence[str]) -> list[str]:
+def how_many(metrics: Path, dataset: str, backbones: Sequence[str], *, known: bool) -> list[str]:
     """Lines for each backbone, from what its stages have left in METRICS: estimate_k,
-    estimate_k_by_labels, and spectral, which looks at the graph of neighbours."""
+    estimate_k_by_labels (where classes are `known`), and spectral, which looks at the graph of
+    neighbours."""
     out = []
     for backbone in backbones:
         for stage, say in SAID.items():
             path = metrics / dataset / f"{backbone}.{stage}.json"
-            if path.exists():
+            if path.exists() and (known or say is not _of_labels):
                 out.append(f"{backbone}: {say(json.loads(path.read_text()))}")
     return out
 

@@ -14,20 +14,17 @@ from cluster.integer_search import maximize
 from cluster.kmeans import kmeans
 from cluster.rows import Rows
 from cluster.scores import accuracies
-from stages import Runtime, Section, StageError, run, torch_device
+from stages import Runtime, StageError, run, torch_device
 from stages.files.checkpoint import Checkpoint
 from stages.files.heads import what_it_follows_from
+from stages.files.kmeans import Search
 from stages.files.known import read_known
 from stages.files.space import Count, Seeds, open_space
 
 
-class Params(Section):
+class Params(Search):
     max_classes: Count  # the highest k that may be tried
     dims: Annotated[int, Field(ge=0)]  # leading principal components; 0: no projection
-    n_init: Count
-    max_iter: Count
-    tol: Annotated[float, Field(ge=0)]
-    init_images: Count  # images that k-means++ looks at
     seeds: Seeds
 
 

@@ -3,30 +3,26 @@
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field
 from tqdm import tqdm
 
 from cluster.assign import assign
 from cluster.kmeans import Fit, kmeans
 from cluster.minibatch import minibatch_kmeans
 from cluster.rows import Rows
-from stages import Runtime, Section, run, torch_device
+from stages import Runtime, run, torch_device
 from stages.files.clusters import save_clusters
+from stages.files.kmeans import Search, arrays, passes
 from stages.files.space import Count, Dims, K, Seeds, open_space, settings
 
 
-class Params(Section):
+class Params(Search):
     k: K
     dims: Dims
     metric: Literal["euclidean", "cosine"]
     algorithm: Literal["lloyd", "minibatch"]
-    n_init: Count
-    max_iter: Count  # passes over the data; of mini-batch k-means: the number of epochs
-    tol: Annotated[float, Field(ge=0)]
-    batch: Count  # images a mini-batch
-    init_images: Count  # images that k-means++ looks at
+    batch: Count  # images a mini-batch; max_iter is then the number of epochs
     seeds: Seeds
 
 
@@ -52,9 +48,7 @@ def main(
         for k, _ in group:
             fit = _fit(fitted, k, dims, params, device)
             nearest = assign(rows, fit.centroids, unit=params.metric == "cosine", device=device)
-            found_by = {**fit._asdict(), **nearest._asdict(), "loss": fit.inertia}
-            found_by.pop("inertia")
-            fits.append(found_by)
+            fits.append(arrays(fit, nearest))
     save_clusters(
         clusters, space.found, space.basis, wanted, fits,
         how="centroids", seeds=params.seeds, metric=params.metric,
@@ -62,7 +56,6 @@ def main(
 
 
 def _fit(rows: Rows, k: int, dims: int, params: Params, device: str) -> Fit:
-    what = f"k-means k={k}" + (f" dims={dims}" if dims else "")
     common: dict[str, Any] = {
         "seeds": params.seeds,
         "n_init": params.n_init,
@@ -72,16 +65,11 @@ def _fit(rows: Rows, k: int, dims: int, params: Params, device: str) -> Fit:
     }
     if params.algorithm == "minibatch":
         total = len(rows) * params.max_iter * len(params.seeds)
-        with tqdm(total=total, desc=what, disable=None, unit="img") as bar:
+        with tqdm(total=total, desc=f"k-means k={k}", disable=None, unit="img") as bar:
             return minibatch_kmeans(
                 rows, k, epochs=params.max_iter, batch=params.batch, progress=bar.update, **common
             )
-    with tqdm(total=params.max_iter, desc=what, disable=None, unit="pass") as bar:
-
-        def progress(moved: int) -> None:
-            bar.set_postfix(moved=moved, refresh=False)
-            bar.update()
-
+    with passes("k-means", k, dims, params.max_iter) as progress:
         return kmeans(
             rows, k, max_iter=params.max_iter, tol=params.tol, progress=progress, **common
         )

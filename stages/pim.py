@@ -14,8 +14,9 @@ from cluster.pretend import PRETENCES, hidden_accuracy, pretend
 from cluster.rows import ArrayRows, Rows
 from cluster.sskmeans import sskmeans
 from cluster.training import Schedule
-from stages import Runtime, Section, run, torch_device
+from stages import Runtime, run, torch_device
 from stages.files.heads import train_on
+from stages.files.kmeans import Search
 from stages.files.known import read_known
 from stages.files.space import Count, Dims, K, Seeds, open_space, settings
 from stages.files.together import Place, learn_together
@@ -27,7 +28,7 @@ SEARCH = 300  # steps after which the accuracies of the weights hardly change an
 SEARCHED = 5_000  # labelled images, from first to last, that `auto` looks at
 
 
-class Params(Section):
+class Params(Search):
     k: K  # known classes and new ones together
     dims: Dims
     unsure_weight: Annotated[float, Field(ge=0)] | Literal["auto"]  # lambda
@@ -35,10 +36,6 @@ class Params(Section):
     steps: Count  # each sees all images
     rate: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]
-    n_init: Count  # starts of the k-means that the head begins with
-    max_iter: Count
-    tol: Annotated[float, Field(ge=0)]
-    init_images: Count
     seeds: Seeds
 
 
@@ -71,7 +68,7 @@ def main(
     schedule = Schedule(params.steps, params.rate, params.rate, 0)
     n_epochs = max(1, params.steps // TOLD)
     of_kmeans: dict[str, Any] = {
-        **params.model_dump(include={"n_init", "max_iter", "tol", "init_images"}),
+        **params.model_dump(include=set(Search.model_fields)),
         "device": device,
     }
 

@@ -3,31 +3,25 @@
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field
-from tqdm import tqdm
 
 from cluster.assign import assign
 from cluster.balance import PASSES, even_size
 from cluster.kmeans import Fit
 from cluster.rows import Rows
 from cluster.sskmeans import sskmeans
-from stages import Runtime, Section, run, torch_device
+from stages import Runtime, run, torch_device
 from stages.files.clusters import save_clusters
+from stages.files.kmeans import Search, arrays, passes
 from stages.files.known import read_known
-from stages.files.space import Count, Dims, K, Seeds, open_space, settings
+from stages.files.space import Dims, K, Seeds, open_space, settings
 
 
-class Params(Section):
+class Params(Search):
     k: K  # known classes and new ones together
     dims: Dims
     balanced: bool  # first passes with clusters of equal size
-    n_init: Count
-    max_iter: Count  # passes over the data
-    tol: Annotated[float, Field(ge=0)]
-    init_images: Count  # unlabelled images that k-means++ looks at
     seeds: Seeds
 
 
@@ -57,9 +51,7 @@ def main(
         for k, _ in group:
             fit = _fit(fitted, label, k, dims, params, device)
             nearest = assign(rows, fit.centroids, label=everywhere, device=device)
-            found_by = {**fit._asdict(), **nearest._asdict(), "loss": fit.inertia}
-            found_by.pop("inertia")
-            fits.append(found_by)
+            fits.append(arrays(fit, nearest))
     save_clusters(
         clusters, space.found, space.basis, wanted, fits,
         how="centroids", seeds=params.seeds, old=old,
@@ -67,14 +59,8 @@ def main(
 
 
 def _fit(rows: Rows, label: np.ndarray, k: int, dims: int, params: Params, device: str) -> Fit:
-    what = f"semi-supervised k-means k={k}" + (f" dims={dims}" if dims else "")
     most = params.max_iter + PASSES * params.balanced
-    with tqdm(total=most, desc=what, disable=None, unit="pass") as bar:
-
-        def progress(moved: int) -> None:
-            bar.set_postfix(moved=moved, refresh=False)
-            bar.update()
-
+    with passes("semi-supervised k-means", k, dims, most) as progress:
         return sskmeans(
             rows, label, k, seeds=params.seeds, n_init=params.n_init, max_iter=params.max_iter,
             tol=params.tol, cluster_size=even_size(len(rows), k) if params.balanced else None,

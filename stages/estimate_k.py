@@ -76,6 +76,11 @@ def main(
     estimate.write_text(json.dumps({"k": said.k}) + "\n")
     _write(curves, k, params.seeds, found, plain, values)
     metrics.write_text(json.dumps(_headlines(said, images, k), indent=1) + "\n")
+    if said.picks and any(said.picks.values()):
+        print(
+            f"estimate_k: about {said.k} classes ({said.low} to {said.high}; {len(said.agree)} of "
+            f"{len(CRITERIA)} criteria agree)"
+        )
     if k and said.high == k[-1] < images // 2:
         print(
             f"estimate_k: some votes are for {k[-1]} clusters, the most that were tried: raise "

@@ -39,8 +39,8 @@ def main(
     """Score each file of the folder DISCOVERED, whose methods knew KNOWN, and for comparison those
     of CLUSTERS, whose methods knew nothing. A table to SCORES (csv), headlines to METRICS (json).
 
-    LABELS are those of stage index; without any, or without new classes in them, there is nothing
-    to score, and the table is empty.
+    LABELS are those of stage index; where they say nothing of the unlabelled images, nothing can be
+    scored, and the table has empty scores.
     """
     truth = _read_truth(known, labels)
     paths = sorted(discovered.glob("*.h5"))
@@ -48,6 +48,8 @@ def main(
         raise StageError(f"{discovered}: no file *.h5; a stage such as sskmeans has not run")
     rows = [row for path in paths for row in _score(path, truth, True)]
     rows += [row for path in sorted(clusters.glob("*.h5")) for row in _score(path, truth, False)]
+    if not any(row["images"] for row in rows):
+        print("evaluate_discovery: the unlabelled images have no labels: there is nothing to score")
     write_scores(scores, COLUMNS, rows)
     metrics.parent.mkdir(parents=True, exist_ok=True)
     metrics.write_text(json.dumps(_headlines(rows), indent=1, allow_nan=False) + "\n")
@@ -75,8 +77,6 @@ def _score(path: Path, truth: Truth, knew: bool) -> Iterator[dict[str, Any]]:
         train = file["split"] == attrs["splits"].index("train")
         here = np.flatnonzero(train & (truth.label[row] >= 0))
         label, labelled = truth.label[row[here]], int(truth.labelled[row].sum()) * knew
-        if not len(here):
-            return
         width, settings = len(file["mean"]), zip(file["k"], file["dims"], strict=True)
         for setting, (k, dims) in enumerate(settings):
             assignment = file[f"{setting}/assignment"]

@@ -5,24 +5,34 @@ these a part of the images of train is labelled; all other images of train are u
 and of new classes.
 """
 
+import json
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, PlainValidator
 
 import images
 import store
 from stages import Section, StageError, did_you_mean, read_params, run, section
 from stages.files.labelled import of_table, of_tree
 
-Classes = Annotated[tuple[str, ...], Field(min_length=1)]
+
+def _old(value: Any) -> Any:
+    """One line for what pydantic says of each part of a union."""
+    if isinstance(value, list) and value and all(isinstance(name, str) for name in value):
+        return tuple(value)
+    if value == "published" or (type(value) is int and value > 0):
+        return value
+    raise ValueError(
+        'expected how many classes, a list of their names such as ["3", "7"], or published'
+    )
 
 
 class Drawn(Section):
     """A part of the images of the old classes, drawn at random."""
 
-    old: Annotated[int, Field(ge=1)] | Classes | Literal["published"]  # or the first so many
+    old: Annotated[int | tuple[str, ...] | Literal["published"], PlainValidator(_old)]
     labelled: Annotated[float, Field(gt=0, le=1)]  # share of their images of train
     seed: int
 
@@ -63,10 +73,11 @@ def main(wanted: str, index: Path, labels: Path, known: Path) -> None:
     """
     truth, form = _read_truth(index, labels), _form(wanted)
     spec = section(form, wanted)
+    said_by = json.dumps(read_params(wanted), sort_keys=True)
     if isinstance(spec, Drawn):
         label, old = _draw(spec, truth)
     elif isinstance(spec, Table):
-        if known.exists() and not Path(spec.table).expanduser().exists():
+        if not Path(spec.table).expanduser().exists() and _said_by(known) == said_by:
             # A second clone has what `dvc pull` brought, not the user's table.
             print(f"known: {spec.table} is not here; {known} stays as it is")
             return
@@ -78,17 +89,38 @@ def main(wanted: str, index: Path, labels: Path, known: Path) -> None:
     if not size.all():
         raise StageError(
             f"{wanted}: no image of train of the known class '{old[int(size.argmin())]}' is "
-            "labelled: label more images, or take the class out"
+            "labelled: label more images (or raise `labelled`), or take the class out"
+        )
+    if size.sum() == truth.train.sum():
+        raise StageError(
+            f"{wanted}: all {size.sum()} images of train are labelled, so nothing is left to "
+            "discover: leave some out"
         )
     number = {name: c for c, name in enumerate(truth.classes)}
     of_class = np.array([number.get(name, -1) for name in old], np.int32)
     arrays = {"label": label.astype(np.int32), "class": of_class}
-    store.save(known, "known", arrays, {"dataset": truth.dataset, "old": old})
+    store.save(known, "known", arrays, {"dataset": truth.dataset, "old": old, "said_by": said_by})
+    for name in _doubtful(old, size):
+        others = [other for other in old if other != name]
+        print(f"known: '{name}' has a single labelled image{did_you_mean(name, others)}")
     rest = truth.train.sum() - size.sum()
     print(
         f"known: {len(old)} classes, {size.sum()} images are labelled ({size.min()} to "
         f"{size.max()} a class), {rest} of train are not"
     )
+
+
+def _said_by(known: Path) -> str:
+    """What the file was made of; nothing where there is none."""
+    if not known.exists():
+        return ""
+    with store.read(known, "known") as file:
+        return str(file.attrs.get("said_by", ""))
+
+
+def _doubtful(old: list[str], size: np.ndarray) -> list[str]:
+    """Classes that may be a slip of the pen: a single image, where others have more."""
+    return [name for name, n in zip(old, size, strict=True) if n == 1 < size.max()]
 
 
 def _form(wanted: str) -> type[Section]:

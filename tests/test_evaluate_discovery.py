@@ -73,11 +73,13 @@ def test_clusters_of_another_dataset_are_left_out(folder: Path):
     assert {row["run"] for row in evaluate(folder)} == {"sskmeans", "kmeans"}
 
 
-def test_without_labels_the_table_is_empty(folder: Path):
+def test_without_labels_the_scores_are_empty(folder: Path, capsys: pytest.CaptureFixture[str]):
     label = {"label": np.full(N, -1, np.int32)}
     store.save(folder / LABELS, "labels", label, {"dataset": "digits", "classes": []})
-    assert evaluate(folder) == []
-    assert json.loads((folder / METRICS).read_text()) == {}
+    rows = evaluate(folder)
+    assert {(row["images"], row["all_v2"], row["new_v1"]) for row in rows} == {("0", "", "")}
+    assert json.loads((folder / METRICS).read_text())["sskmeans"] == {"k": 10}
+    assert "there is nothing to score" in capsys.readouterr().out
 
 
 def test_files_of_other_images_are_refused(folder: Path):

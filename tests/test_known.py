@@ -123,7 +123,9 @@ def write_labels_without_classes() -> None:
         ({**HALF, "old": "published"}, "no old classes of digits are published"),
         ({**HALF, "labelled": 0.01}, "no image of train of the known class '0' is labelled"),
         ({**HALF, "labelled": 2}, "known.digits.labelled is 2"),
-        ({**HALF, "old": []}, "known.digits.old"),
+        ({**HALF, "old": []}, "known.digits.old is []: Value error, expected how many classes"),
+        ({**HALF, "old": [3, 7]}, "expected how many classes, a list of their names"),
+        ({**HALF, "old": "publishd"}, "expected how many classes, a list of their names"),
         ({**HALF, "share": 1}, "known.digits.share is not a setting"),
         ({}, "expected {old: 5, labelled: 0.5, seed: 0}"),
         ({"tree": "no"}, "no image lies in no/"),
@@ -163,6 +165,19 @@ def test_a_clone_without_the_table_keeps_what_was_pulled(folder: Path, capsys):
     know(**spec)
     assert Path(KNOWN).read_bytes() == before
     assert "stays as it is" in capsys.readouterr().out
+    with pytest.raises(FileNotFoundError):  # a slip of the pen is not a clone
+        know(table="mien.csv")
+
+
+def test_a_class_of_one_image_may_be_a_slip_and_all_labelled_is_nothing_to_do(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_dataset(folder, "digits", labelled=False)
+    names = digits()[0]
+    know(**write_table((names[0], "hat"), (names[1], "hat"), (names[2], "Hat")))
+    assert "'Hat' has a single labelled image; did you mean 'hat'?" in capsys.readouterr().out
+    with pytest.raises(StageError, match="all 120 images of train are labelled"):
+        know(**write_table(*((name, "hat") for name in names)))
 
 
 def test_a_mistake_is_one_line(project: Project):

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from clustered import write_clusters, write_dataset
+from clustered import N, write_clusters, write_dataset
 from discovered import write_known
 from reported import evaluate, report, specs, text_of
 
@@ -28,15 +29,19 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     )
     write_clusters(tmp_path, "digits")
     evaluate("digits")
+    score()
+    return report()
+
+
+def score() -> None:
     stages.evaluate_discovery.main(
-        found,
+        Path("data/clusters/discovered") / CELL,
         Path("data/clusters") / CELL,
         Path("data/known/digits.h5"),
         Path("data/labels/digits.h5"),
         Path(f"metrics/{CELL}.discovery.json"),
         Path(f"data/scores/discovery/{CELL}.csv"),
     )
-    return report()
 
 
 def test_the_page_has_all_old_and_new_of_each_method(page: str):
@@ -79,5 +84,15 @@ def test_the_terminal_has_them_too(page: str):
 
 def test_without_known_classes_the_page_says_nothing_of_it(page: str):
     Path(f"data/scores/discovery/{CELL}.csv").unlink()
+    assert "Category discovery" not in text_of(report())
+    assert "category discovery" not in Path("report/table.md").read_text()
+
+
+def test_without_labels_the_page_shows_what_was_found_and_no_scores(page: str):
+    label = {"label": np.full(N, -1, np.int32)}
+    of = {"dataset": "digits", "classes": []}
+    store.save(Path("data/labels/digits.h5"), "labels", label, of)
+    evaluate("digits")
+    score()
     assert "Category discovery" not in text_of(report())
     assert "category discovery" not in Path("report/table.md").read_text()

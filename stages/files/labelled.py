@@ -1,6 +1,7 @@
 """What a person has labelled: a table, or a folder of folders, one a class."""
 
 import csv
+import posixpath
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def of_table(file: str) -> dict[str, str]:
 
 def of_tree(folder: str, names: Sequence[str]) -> dict[str, str]:
     """Name of an image → its label, of all images named FOLDER/CLASS/..."""
-    prefix = folder.strip("/") + "/"
+    prefix = posixpath.normpath(folder) + "/"
     parts = {n: n.removeprefix(prefix).split("/") for n in names if n.startswith(prefix)}
     if not parts:
         tops = sorted({name.split("/")[0] for name in names if "/" in name})

@@ -34,7 +34,7 @@ def columns(ways: Sequence[str] = ("v2",)) -> list[table.Column]:
 
 def tables(settings: Sequence[Setting]) -> list[section.Table]:
     """One table of the headlines by v2; folded in, every setting by all ways."""
-    if not settings:
+    if not table.scored(settings, columns()):
         return []
     first, ways = headlines(settings), columns(WAYS)
     more = section.filled("", "Every setting, by all ways", settings, table.scored(settings, ways))

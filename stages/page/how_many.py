@@ -25,6 +25,8 @@ def _of_criteria(found: dict) -> str:
     agree = f"{len(found['agree'])} of {len(voted)} criteria agree"
     span = f"{found['low']} to {found['high']}; " if found["low"] < found["high"] else ""
     said = f"about {k} classes ({span}{agree}), by a sample of {found['images']:,} images"
+    if 2 * len(found["agree"]) <= len(voted):
+        said += "; that is no more than a guess"
     if found["high"] == found["tried"][1]:
         said += f"; no more than {found['tried'][1]} were tried, so there may be more"
     return f"{said}."

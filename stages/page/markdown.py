@@ -34,14 +34,15 @@ def _clusterings(dataset: str, settings: Sequence[Setting]) -> list[str]:
 
 
 def _discovery(dataset: str, settings: Sequence[Setting]) -> list[str]:
-    if not settings:
+    shown = table.scored(settings, discovery.columns())
+    if not shown:
         return []
     known = max(s.labelled for s in settings)
     title = (
         f"{_safe(dataset)}, category discovery, unlabelled images of train, {known:,} others "
         f"labelled, {_seeds(settings)}. Accuracy in %, by v2."
     )
-    return [title, _scores(settings, table.scored(settings, discovery.columns()))]
+    return [title, _scores(settings, shown)]
 
 
 def _scores(settings: Sequence[Setting], shown: Sequence[table.Column]) -> str:

@@ -1,16 +1,18 @@
 """What the stages that learn heads read, made directly: projections, neighbours, views."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from clustered import SPLITS, digits, split_of, write_dataset
 
 import store
 from stages import Runtime
+from stages.files import checkpoint
 
 RUNTIME = Runtime(device="cpu", workers=0, batch_size=32, memory_gb=8.0)
 STEPS: dict[str, Any] = {
@@ -28,6 +30,29 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+def run_with_stops(
+    run: Callable[[], object], every: int, monkeypatch: pytest.MonkeyPatch
+) -> tuple[int, list[int]]:
+    """Run something that is stopped after one of `every` checkpoints, again and again until it is
+    done: how often it was stopped, and the steps of the checkpoints."""
+    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", -1.0)  # after every step
+    save, saved, stops = checkpoint.Checkpoint.save, list[int](), 0
+
+    def save_and_stop(self: checkpoint.Checkpoint, state: dict[str, np.ndarray]) -> None:
+        save(self, state)
+        saved.append(int(state["at"]))
+        if len(saved) % every == every - 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint.Checkpoint, "save", save_and_stop)
+    while True:
+        try:
+            run()
+            return stops, saved
+        except KeyboardInterrupt:
+            stops += 1
 
 
 def write_all(folder: Path) -> Path:

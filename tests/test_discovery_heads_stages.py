@@ -18,6 +18,7 @@ from learning import (
     STEPS,
     VIEWS,
     one_thread,
+    run_with_stops,
     write_all,
     write_pca,
     write_views,
@@ -134,23 +135,7 @@ def test_a_run_stopped_in_the_middle_goes_on_to_the_same_bytes(
     learn(folder, name, **short)
     undisturbed = written(folder, name)
     assert not list(folder.glob("*.part"))
-    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", -1.0)  # after every step
-    save, saved = checkpoint.Checkpoint.save, []
-
-    def save_and_stop(self: checkpoint.Checkpoint, state: dict[str, np.ndarray]) -> None:
-        save(self, state)
-        saved.append(int(state["at"]))
-        if len(saved) % 4 == 3:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(checkpoint.Checkpoint, "save", save_and_stop)
-    stops = 0
-    while True:
-        try:
-            learn(folder, name, **short)
-            break
-        except KeyboardInterrupt:
-            stops += 1
+    stops, saved = run_with_stops(lambda: learn(folder, name, **short), 4, monkeypatch)
     assert stops >= (3 if weight == "auto" else 2)
     assert 3 in saved
     assert written(folder, name) == undisturbed

@@ -23,6 +23,7 @@ from learning import (
     TABLE,
     VIEWS,
     one_thread,
+    run_with_stops,
     write_all,
     write_neighbors,
     write_pca,
@@ -135,23 +136,7 @@ def test_a_run_stopped_in_the_middle_goes_on_to_the_same_bytes(
     learn(folder, name)
     undisturbed = written(folder, name)
     capsys.readouterr()
-    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", -1.0)  # after every step
-    save, saved = checkpoint.Checkpoint.save, []
-
-    def save_and_stop(self: checkpoint.Checkpoint, state: dict[str, np.ndarray]) -> None:
-        save(self, state)
-        saved.append(int(state["at"]))
-        if len(saved) % 6 == 5:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(checkpoint.Checkpoint, "save", save_and_stop)
-    stops = 0
-    while True:
-        try:
-            learn(folder, name)
-            break
-        except KeyboardInterrupt:
-            stops += 1
+    stops, saved = run_with_stops(lambda: learn(folder, name), 6, monkeypatch)
     assert stops > 5
     assert 5 in saved
     assert written(folder, name) == undisturbed

@@ -104,7 +104,14 @@ def _from_host(handle: str, archive: Path, folder: Path) -> None:
     """By the protocol of tensorflow.org/hub/hosting: one archive, whose root is the module."""
     download(f"{handle}?tf-hub-format=compressed", archive)
     with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
+        if hasattr(tarfile, "data_filter"):
+            tar.extractall(folder, filter="data")
+            return
+        for member in tar:  # Python before 3.11.4, such as Debian 12's, has no filters
+            inside = (folder / member.name).resolve().is_relative_to(folder.resolve())
+            if not inside or not (member.isfile() or member.isdir()):
+                raise tarfile.TarError(f"{member.name} is a link, or lies outside the archive")
+            tar.extract(member, folder)
 
 
 def _from_bucket(address: str, folder: Path) -> None:

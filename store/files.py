@@ -5,7 +5,9 @@ carries the crc32 of its bytes and the root carries one over its attributes, so 
 refused by name and never read as data.
 """
 
+import errno
 import json
+import time
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +25,7 @@ from store.kinds import KINDS, Array
 
 Attributes = Mapping[str, str | int | float | bool | list[str] | list[int]]
 
+MOMENT = 5.0  # seconds
 REMEDY = "remove it and run `dvc repro`, or fetch a sound copy with `dvc pull`"
 
 
@@ -110,13 +113,24 @@ def read(path: Path, kind: str) -> Iterator[File]:
     if not path.is_file():
         raise StoreError(f"{path}: no such file; the stage that writes it has not run (dvc repro)")
     with refused(path):
-        # A file never changes once it is there; its writer may hold a lock for a moment more.
-        file = h5py.File(path, "r", locking=False)
+        file = _opened(path)
     with file:
         with refused(path):
             attrs = {key: _decode(value) for key, value in file.attrs.items()}
             _require_sound(path, kind, attrs)
         yield File(path, kind, file, attrs)
+
+
+def _opened(path: Path) -> h5py.File:
+    """The open file. Its writer, who has just named it, may hold a lock for a moment more."""
+    until = time.monotonic() + MOMENT
+    while True:
+        try:
+            return h5py.File(path, "r")
+        except OSError as error:
+            if error.errno != errno.EAGAIN or time.monotonic() > until:
+                raise
+        time.sleep(0.01)
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def test_the_next_stages_run_on_them(project: Project, vectors: np.ndarray):
     project.stage("import", "mine", *OUT)
     project.params["kmeans"]["dims"] = [0, 4]
     project.stage("pca", OUT[2], "pca.h5")
-    project.stage("kmeans", OUT[2], OUT[0], "pca.h5", "kmeans.h5")
+    project.stage("kmeans", OUT[2], OUT[0], "k.json", "pca.h5", "kmeans.h5")
     with store.read(project.folder / "kmeans.h5", "clusters") as file:
         assert file["k"].tolist() == [4, 4]
 

@@ -232,13 +232,21 @@ def test_many_writers_and_readers_of_one_file_see_only_whole_ones(tmp_path: Path
         assert set(pool.map(work, range(120))) == {1}
 
 
-def test_a_file_can_be_read_while_its_writer_still_holds_a_lock(tmp_path: Path):
+def test_a_file_can_be_read_though_its_writer_holds_a_lock_for_a_moment(tmp_path: Path):
     path = tmp_path / "i.h5"
     store.save(path, "index", index_of(3), INDEX)
-    with path.open("rb+") as writer:
-        fcntl.flock(writer, fcntl.LOCK_EX)
+
+    def read() -> int:
         with store.read(path, "index") as file:
-            assert len(file["name"]) == 3
+            return len(file["name"])
+
+    with path.open("rb+") as writer, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        reading = pool.submit(read)
+        time.sleep(0.2)
+        assert not reading.done()
+        fcntl.flock(writer, fcntl.LOCK_UN)
+        assert reading.result() == 3
 
 
 def test_a_folder_that_is_not_writable_is_named():

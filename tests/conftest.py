@@ -12,6 +12,11 @@ import yaml
 ROOT = Path(__file__).parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file first, so that no worker begins it when the others are done."""
+    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+
+
 class Project:
     """A folder with a params.yaml; `stage` runs one stage in it, in a process of its own."""
 
@@ -28,7 +33,13 @@ class Project:
         return subprocess.Popen(
             [sys.executable, "-m", f"stages.{name}", *arguments],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"},
+            # One thread: other tests use the other cores
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "HF_HUB_OFFLINE": "1",
+                "OMP_NUM_THREADS": "1",
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -29,6 +29,7 @@ class Clone:
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HF_HUB_OFFLINE": "1",
+            "OMP_NUM_THREADS": "1",  # other tests use the other cores
             "DVC_NO_ANALYTICS": "1",
             **{
                 f"GIT_{who}_{what}": "test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME",)
@@ -44,9 +45,9 @@ class Clone:
     def dvc(self, *arguments: str) -> str:
         return self.run(sys.executable, "-m", "dvc", *arguments)
 
-    def repro(self) -> list[str]:
+    def repro(self, *arguments: str) -> list[str]:
         """The names of the stages that ran."""
-        lines = self.dvc("repro").splitlines()
+        lines = self.dvc("repro", *arguments).splitlines()
         return [line.split("'")[1] for line in lines if line.startswith("Running stage")]
 
     def commit(self) -> None:
@@ -178,7 +179,8 @@ def test_own_pictures_and_assign_need_a_line_each(clone: Clone):
         assign={"from": ["colours"], "to": ["others"], "runs": ["kmeans", "spectral", "temi"]},
         similar={"target": ["others"], "among": ["colours"], "k": [2]},
     )
-    ran = clone.repro()
+    ran = clone.repro("assign", "similar")
+    clone.repro("--single-item", "evaluate@others-pixels", "report")
     assert "assign@colours-others-pixels-kmeans" in ran
     assert "assign@colours-others-pixels-temi" in ran
     assert "similar@others-colours-pixels" in ran

@@ -14,7 +14,7 @@ repro: .venv/installed
 	@echo "The report: $(CURDIR)/report/index.html"
 
 test: .venv/installed-dev
-	@PYTHONWARNINGS= pytest -n 2 --dist loadfile
+	@PYTHONWARNINGS= pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/installed-dev
 	@ruff check .

@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest file first, so that no worker begins it when the others are done."""
+    """The longest file first, so that no worker begins it when the others are done (which takes
+    --no-loadscope-reorder, as `make test` has it)."""
     items.sort(key=lambda item: item.path.name != "test_pipeline.py")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from cluster.cores import on_cores
+from cluster.room import has_room
 
 CORE_QUERIES = 1024  # queries that a core takes through all steps
 CELLS = 64_000_000  # products that a GPU holds at once (256 MB)
@@ -41,11 +42,8 @@ def candidates(
 
 
 def resident(tiles: Iterator[Tile], numbers: int, device: str) -> list[Tile] | None:
-    """The tiles on a GPU, if it has room for so many numbers: reading them anew is slow."""
-    if not device.startswith("cuda"):
-        return None
-    free, _ = torch.cuda.mem_get_info(device)
-    if numbers * 4 > free // 2:
+    """The tiles on a GPU, if it has room for so many numbers."""
+    if not has_room(numbers, device):
         return None
     return [(start, torch.as_tensor(tile, device=device)) for start, tile in tiles]
 

@@ -4,7 +4,8 @@ The temperature lies in the last layer, and so does a standardisation in the fir
 vectors as they are, and a reader in another language needs nothing but these arrays.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -34,6 +35,15 @@ class Mlp(NamedTuple):
     bottleneck_weight: np.ndarray
     bottleneck_bias: np.ndarray
     prototypes: np.ndarray
+
+
+Head = TypeVar("Head", bound=Linear | Mlp)
+
+
+def stacked(heads: Sequence[Head]) -> Head:
+    """Heads of the same form as one, along the first axis."""
+    layers = zip(*heads, strict=True)
+    return type(heads[0])(*(np.concatenate(layer) for layer in layers))
 
 
 class Predicted(NamedTuple):

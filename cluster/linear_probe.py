@@ -17,6 +17,7 @@ import torch
 from cluster.errors import ClusterError
 from cluster.heads import Linear, predict
 from cluster.logistic_loss import Layer, cross_entropy
+from cluster.room import has_room
 from cluster.rows import Rows, Subset
 from cluster.standardize import absorbed, scale_of
 from cluster.tiles import tiles
@@ -113,7 +114,7 @@ def _path(
 
 def _passes(rows: Rows, device: str) -> Tiles:
     """A function for one pass over the tiles; a GPU keeps them when half of it is enough."""
-    if device.startswith("cuda") and len(rows) * rows.dim * 8 < torch.cuda.mem_get_info(device)[0]:
+    if has_room(len(rows) * rows.dim, device):
         kept = list(tiles(rows, device))
         return lambda: kept
     return lambda: tiles(rows, device)

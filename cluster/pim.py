@@ -29,6 +29,7 @@ import torch
 
 from cluster.heads import Linear
 from cluster.optimizer_state import named_state, restore
+from cluster.room import has_room
 from cluster.rows import Rows
 from cluster.sskmeans import require_label
 from cluster.standardize import Scale
@@ -77,7 +78,7 @@ class Pim:
         self.n_heads, self.k = starts.shape[:2]
         require_label(label, len(rows), self.k)
         self.device, self._rows = device, rows
-        self._kept = list(tiles(rows, device)) if _fits(rows, device) else None
+        self._kept = list(tiles(rows, device)) if has_room(len(rows) * rows.dim, device) else None
         self._label = torch.from_numpy(label).to(device)
         self._unlabelled = int((label < 0).sum())
         self._lambda = torch.as_tensor(weight, dtype=torch.float32, device=device)
@@ -185,11 +186,3 @@ class Pim:
                 part = x[start : start + most]
                 at = here.start + start
                 yield slice(at, at + len(part)), part
-
-
-def _fits(rows: Rows, device: str) -> bool:
-    """Whether a GPU has room for all rows: reading them over and over is slow."""
-    if not device.startswith("cuda"):
-        return False
-    free, _ = torch.cuda.mem_get_info(device)
-    return len(rows) * rows.dim * 4 < free // 2

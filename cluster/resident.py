@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from cluster.room import has_room
 from cluster.rows import ArrayRows, Rows
 from cluster.tiles import tiles
 
@@ -27,11 +28,10 @@ def resident(rows: Rows, device: str) -> Gather:
 
 
 def _kept(rows: Rows, device: str) -> torch.Tensor | None:
-    if device.startswith("cuda"):
-        free, _ = torch.cuda.mem_get_info(device)
-        if len(rows) * rows.dim * 4 < free // 2:
-            return torch.cat([x for _, x in tiles(rows, device)])
-    elif isinstance(rows, ArrayRows) and rows.array.flags.writeable:
+    if has_room(len(rows) * rows.dim, device):
+        return torch.cat([x for _, x in tiles(rows, device)])
+    on_cpu = not device.startswith("cuda")
+    if on_cpu and isinstance(rows, ArrayRows) and rows.array.flags.writeable:
         return torch.from_numpy(rows.array)
     return None
 

@@ -6,6 +6,7 @@ from typing import final
 import numpy as np
 import torch
 
+from cluster.room import has_room
 from cluster.rows import Rows
 from cluster.tiles import tiles, to_tile
 
@@ -21,7 +22,7 @@ class View:
         self._rows, self._cosine, self._device = rows, cosine, device
         self._kept: list[tuple[slice, torch.Tensor]] | None = None
         self._shift = None if cosine else self._offset()
-        if self._fits_the_device():
+        if has_room(len(rows) * rows.dim, device):
             self._kept = list(self.tiles())
         total = torch.zeros(rows.dim, dtype=torch.float64, device=device)
         norms = []
@@ -66,10 +67,3 @@ class View:
         mean = x.mean(0)
         spread = (x - mean).square().sum(1).mean()
         return mean.float() if mean.square().sum() > FAR**2 * spread else None
-
-    def _fits_the_device(self) -> bool:
-        """Whether a GPU has room for all rows: reading them over and over is slow."""
-        if not self._device.startswith("cuda"):
-            return False
-        free, _ = torch.cuda.mem_get_info(self._device)
-        return len(self) * self._rows.dim * 4 < free // 2

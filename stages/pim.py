@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from cluster.heads import Linear, predict
+from cluster.heads import predict, stacked
 from cluster.length import unit_scale
 from cluster.pim import Pim, Settings
 from cluster.pretend import PRETENCES, hidden_accuracy, pretend
@@ -97,8 +97,7 @@ def main(
             starts = sskmeans(few, pretence.label, old, seeds=[n], **of_kmeans).centroids
             learner = heads(few, pretence.label, starts.repeat(len(WEIGHTS), 0), WEIGHTS)
             train_on(learner, _nothing, short, 1, place(f"weight{n}"), f"unsure_weight {n + 1}")
-            layers = zip(*(learner.head(w) for w in range(len(WEIGHTS))), strict=True)
-            head = Linear(*(np.concatenate(layer) for layer in layers))
+            head = stacked([learner.head(w) for w in range(learner.n_heads)])
             own = predict(few, head, device=device).assignment
             right.append([hidden_accuracy(of, pretence, old) for of in own])
         return float(WEIGHTS[np.mean(right, axis=0).argmax()])

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 
 from cluster.half_labelled import HalfLabelled
-from cluster.heads import Linear, predict
+from cluster.heads import predict, stacked
 from cluster.length import unit_scale
 from cluster.pretend import PRETENCES, hidden_accuracy, pretend
 from cluster.resident import Gather, of_two_views, resident
@@ -120,8 +120,7 @@ def _choose(
         device,
     )  # fmt: skip
     train_on(learner, draw, schedule, 1, checkpoint, "entropy_weight")
-    layers = zip(*(learner.head(n) for n in range(learner.n_heads)), strict=True)
-    head = Linear(*(np.concatenate(layer) for layer in layers))
+    head = stacked([learner.head(n) for n in range(learner.n_heads)])
     own = predict(Subset(rows, images), head, device=device).assignment
     each = own.reshape(PRETENCES, len(ENTROPY_WEIGHTS), -1)
     right = [

@@ -1,7 +1,8 @@
 """What the stages that learn heads read, made directly: projections, neighbours, views."""
 
+import importlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,19 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+def run_stage(folder: Path, name: str, reads: Iterable[str], params: dict[str, Any]) -> Path:
+    """Run a stage that trains, here; where its clusters lie."""
+    module = importlib.import_module(f"stages.{name}")
+    paths = [folder / path for path in (*reads, f"{name}.h5", f"{name}.csv")]
+    module.main(*paths, module.Params(**params), RUNTIME)
+    return folder / f"{name}.h5"
+
+
+def written(folder: Path, name: str) -> tuple[bytes, bytes]:
+    """All that such a stage wrote."""
+    return (folder / f"{name}.h5").read_bytes(), (folder / f"{name}.csv").read_bytes()
 
 
 def run_with_stops(

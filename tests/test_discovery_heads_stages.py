@@ -1,7 +1,6 @@
 """simgcd and pim as stages: what they write, going on after a kill, what they refuse."""
 
 import csv
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,12 @@ from learning import (
     STEPS,
     VIEWS,
     one_thread,
+    run_stage,
     run_with_stops,
     write_all,
     write_pca,
     write_views,
+    written,
 )
 
 import store
@@ -73,14 +74,7 @@ def folder(tmp_path: Path) -> Path:
 
 def learn(folder: Path, name: str, **changes: Any) -> Path:
     """Run the stage here; where its clusters lie."""
-    module = importlib.import_module(f"stages.{name}")
-    paths = [folder / path for path in (*READS[name], f"{name}.h5", f"{name}.csv")]
-    module.main(*paths, module.Params(**{**PLAIN[name], **changes}), RUNTIME)
-    return folder / f"{name}.h5"
-
-
-def written(folder: Path, name: str) -> tuple[bytes, bytes]:
-    return (folder / f"{name}.h5").read_bytes(), (folder / f"{name}.csv").read_bytes()
+    return run_stage(folder, name, READS[name], {**PLAIN[name], **changes})
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -1,7 +1,6 @@
 """temi, scan and selflabel as stages: what they write, going on after a kill, what they refuse."""
 
 import csv
-import importlib
 import re
 import signal
 import time
@@ -23,11 +22,13 @@ from learning import (
     TABLE,
     VIEWS,
     one_thread,
+    run_stage,
     run_with_stops,
     write_all,
     write_neighbors,
     write_pca,
     write_views,
+    written,
 )  # fmt: skip
 
 import store
@@ -71,14 +72,7 @@ def learn(folder: Path, name: str, **changes: Any) -> Path:
     """Run the stage here; where its clusters lie."""
     if name == "selflabel" and not (folder / "scan.h5").exists():
         learn(folder, "scan")
-    module = importlib.import_module(f"stages.{name}")
-    paths = [folder / path for path in (*READS[name], f"{name}.h5", f"{name}.csv")]
-    module.main(*paths, module.Params(**{**PLAIN[name], **changes}), RUNTIME)
-    return folder / f"{name}.h5"
-
-
-def written(folder: Path, name: str) -> tuple[bytes, bytes]:
-    return (folder / f"{name}.h5").read_bytes(), (folder / f"{name}.csv").read_bytes()
+    return run_stage(folder, name, READS[name], {**PLAIN[name], **changes})
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -15,7 +15,7 @@ import torch
 from pydantic import Field
 from tqdm import tqdm
 
-from cluster.heads import Linear, Mlp, predict
+from cluster.heads import Linear, Mlp, predict, stacked
 from cluster.rows import Rows
 from cluster.training import Batch, History, Learner, Schedule, State, train
 from stages import Runtime, Section, torch_device
@@ -158,8 +158,7 @@ def say_if_collapsed(what: str, live: np.ndarray, k: int, advice: str) -> None:
 
 def arrays(fitted: Sequence[Fitted], rows: Rows, device: str) -> dict[str, np.ndarray]:
     """The arrays of one setting for the kind clusters."""
-    layers = zip(*(f.head for f in fitted), strict=True)
-    head = type(fitted[0].head)(*(np.concatenate(layer) for layer in layers))
+    head = stacked([f.head for f in fitted])
     return {
         **head._asdict(),
         **predict(rows, head, device=device)._asdict(),

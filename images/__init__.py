@@ -6,8 +6,8 @@
     picture = decode(read(listing.names[0]))
 
 `from:` names the reader. Every reader also takes `splits: [a, b]` (keep only these),
-`train: [a, b]` (these, merged, are the split `train` that clusters are fitted on) and
-`classes: 20` (expect so many).
+`train: [a, b]` (these, merged, are the split `train` that clusters are fitted on), `part: 0.1` (of
+each split only that share of the images, for trying things out) and `classes: 20` (expect so many).
 """
 
 from collections.abc import Mapping

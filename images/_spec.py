@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from images._listing import ImagesError
 
-EVERYWHERE = ("from", "splits", "train", "classes")
+EVERYWHERE = ("from", "splits", "train", "part", "classes")
 _NOT_A_READER = {"decode"}
 _KINDS = {str: "text", int: "a whole number", bool: "true or false"}
 

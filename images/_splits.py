@@ -1,8 +1,10 @@
-"""What may be said of the splits and classes of any reader: `splits`, `train`, `classes`."""
+"""What may be said of any reader's images: `splits`, `train`, `part`, `classes`."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
+from hashlib import blake2b
 from typing import Any
 
 from images._listing import ImagesError, Listing
@@ -12,7 +14,8 @@ MOST_SPLITS = 255
 
 
 def apply(listing: Listing, spec: Mapping[str, Any]) -> Listing:
-    """Keep `splits`, merge the splits of `train` under that name, expect `classes`; in this order.
+    """Keep `splits`, merge the splits of `train` under that name, keep a `part` of each split,
+    expect `classes`; in this order.
 
     A split called `train` has to come of it, for clusters are fitted on it and nothing may stand in
     for it unsaid: a test split that is silently the training split has spoilt results before.
@@ -32,6 +35,8 @@ def apply(listing: Listing, spec: Mapping[str, Any]) -> Listing:
             f"{len(found)} splits, at most {MOST_SPLITS} can be; found: {_few(found)}; "
             "are these classes? then say tree: class"
         )
+    if "part" in spec:
+        listing = _part(listing, spec["part"])
     if "classes" in spec:
         n = spec["classes"]
         if not isinstance(n, int) or isinstance(n, bool) or n < 1:
@@ -55,7 +60,34 @@ def _words(listing: Listing, option: str, value: object) -> list[str]:
 
 
 def _keep(listing: Listing, splits: list[str]) -> Listing:
-    kept = [i for i, split in enumerate(listing.splits) if split in splits]
+    return _take(listing, [i for i, split in enumerate(listing.splits) if split in splits])
+
+
+def _part(listing: Listing, part: object) -> Listing:
+    """That share of the images of each split, at least one, for trying things out.
+
+    Those whose names' hashes come first: the same in any order, and all of them in a larger part.
+    """
+    if isinstance(part, bool) or not isinstance(part, int | float) or not 0 < part <= 1:
+        raise ImagesError(
+            f"part: must be a share of the images, above 0 and at most 1, e.g. part: 0.1; "
+            f"found {part!r}"
+        )
+    of_split: dict[str, list[int]] = defaultdict(list)
+    for i, split in enumerate(listing.splits):
+        of_split[split].append(i)
+    kept = []
+    for images in of_split.values():
+        images.sort(key=lambda i: (_hash(listing.names[i]), listing.names[i]))
+        kept += images[: max(1, round(part * len(images)))]
+    return _take(listing, sorted(kept))
+
+
+def _hash(name: str) -> bytes:
+    return blake2b(name.encode(), digest_size=8).digest()
+
+
+def _take(listing: Listing, kept: list[int]) -> Listing:
     return replace(
         listing,
         names=[listing.names[i] for i in kept],

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ from PIL import Image
 import images.augment
 from images import digest
 from images.augment import NAMES, OPERATIONS, augment
+from images.augment.jitter import JITTER, distorted
 from images.augment.operations import GREY
 
 operations = {operation.__name__: operation for operation in OPERATIONS}
+changes = {change.__name__: change for change in JITTER}
 
 
 def photo(width: int = 60, height: int = 40, seed: int = 0) -> Image.Image:
@@ -90,23 +93,110 @@ def test_strong_views_change_the_colours_and_weak_ones_do_not():
     assert mean_change("strong") > 3 * mean_change("weak") > 0
 
 
-def test_a_weak_view_is_a_part_of_the_picture_of_35_to_100_percent():
-    """Of a picture whose colours are its coordinates, the corners say which part it is."""
+def windows(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Width, height (negative: flipped) and left border of 400 views, as parts of the picture's.
+
+    Of a picture whose colours are its coordinates, the corners say which part it is.
+    """
     side = 200
     x, y = np.meshgrid(np.arange(side), np.arange(side))
     map_ = Image.fromarray(np.stack([x, y, 0 * x], axis=2).astype(np.uint8))
-    areas, ratios, flips = [], [], []
-    for number in range(400):
-        found = pixels(augment(map_, "weak", key(number), 0))
-        wide = found[100, -3, 0] - found[100, 2, 0]
-        high = found[-3, 100, 1] - found[2, 100, 1]
-        inner = (side - 5) / side
-        areas.append(abs(wide) * high / side**2 / inner**2)
-        ratios.append(abs(wide) / high)
-        flips.append(wide < 0)
+    found = np.stack([pixels(augment(map_, name, key(number), 0)) for number in range(400)])
+    wide = found[:, 100, -3, 0] - found[:, 100, 2, 0]
+    high = found[:, -3, 100, 1] - found[:, 2, 100, 1]
+    left = np.minimum(found[:, 100, 2, 0], found[:, 100, -3, 0])
+    return wide / (side - 5), high / (side - 5), left / side
+
+
+def test_a_weak_view_is_a_part_of_the_picture_of_35_to_100_percent():
+    wide, high, _ = windows("weak")
+    areas, ratios = np.abs(wide) * high, np.abs(wide) / high
     assert 0.33 < min(areas) < 0.4 < 0.95 < max(areas) < 1.03
     assert 0.73 < min(ratios) < 0.8 < 1.25 < max(ratios) < 1.37
-    assert 0.4 < np.mean(flips) < 0.6
+    assert 0.4 < np.mean(wide < 0) < 0.6
+
+
+def test_a_simclr_view_is_a_part_of_20_to_100_percent(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(images.augment, "distorted", lambda picture, rng: picture)
+    wide, high, _ = windows("simclr")
+    areas, ratios = np.abs(wide) * high, np.abs(wide) / high
+    assert 0.19 < min(areas) < 0.23 < 0.95 < max(areas) < 1.03
+    assert 0.72 < min(ratios) < 0.8 < 1.25 < max(ratios) < 1.38
+    assert 0.4 < np.mean(wide < 0) < 0.6
+
+
+def test_a_crop_is_seven_eighths_of_each_side_anywhere_flipped_or_not():
+    wide, high, left = windows("crop")
+    np.testing.assert_allclose(np.abs(wide), 7 / 8, atol=0.01)
+    np.testing.assert_allclose(high, 7 / 8, atol=0.01)
+    assert 0.4 < np.mean(wide < 0) < 0.6
+    assert min(left) < 0.02 < 0.12 < max(left) < 1 / 8 + 0.02
+
+
+@pytest.mark.parametrize(
+    ("name", "draw", "expected"),
+    [
+        ("brightness", 1.0, [[140, 28, 70], [255, 168, 0]]),  # 1.4 times, cut at 255
+        ("brightness", 0.5, [[100, 20, 50], [200, 120, 0]]),
+        ("brightness", 0.0, [[60, 12, 30], [120, 72, 0]]),
+        # Greys are .299 r + .587 g + .114 b: 47.3 and 130.2, their mean 89
+        ("contrast", 1.0, [[104, 0, 34], [244, 132, 0]]),
+        ("contrast", 0.0, [[96, 48, 66], [156, 108, 36]]),
+        ("saturation", 1.0, [[121, 9, 51], [228, 116, 0]]),
+        ("saturation", 0.0, [[79, 31, 49], [172, 124, 52]]),
+        # A twelfth of the circle, half a side of the hexagon: 5.625 to 6.125 and .6 to 1.1 sides
+        ("hue", 0.5 + 0.5 / 1.2, [[100, 30, 20], [180, 200, 0]]),
+        ("hue", 0.5, [[100, 20, 50], [200, 120, 0]]),
+    ],
+)
+def test_a_change_of_colour_is_its_formula(name: str, draw: float, expected: list[list[int]]):
+    """Of two stripes; blends are f x + (1 - f) y for f of .6 to 1.4."""
+    picture = Image.fromarray(np.array([[[100, 20, 50], [200, 120, 0]]] * 2, np.uint8))
+    found = pixels(changes[name](picture, Draws(draw)))
+    np.testing.assert_allclose(found, [expected] * 2, atol=5 if name == "hue" else 1.5)
+
+
+def test_colours_are_jittered_in_80_percent_in_any_order_and_grey_in_20(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    orders, last = Counter[str](), list[str]()
+
+    def noting(name: str):
+        def change(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+            last.append(name)
+            return picture
+
+        return change
+
+    monkeypatch.setattr(
+        images.augment.jitter, "_ORDERS", tuple(permutations([noting(n) for n in "bcsh"]))
+    )
+    picture, trials, grey = photo(6, 6), 4000, 0
+    for number in range(trials):
+        last.clear()
+        found = pixels(distorted(picture, np.random.default_rng(number)))
+        orders["".join(last)] += 1
+        grey += int((found == found[..., :1]).all())
+    assert orders.pop("") / trials == pytest.approx(0.2, abs=0.03)
+    assert grey / trials == pytest.approx(0.2, abs=0.03)
+    assert len(orders) == 24
+    assert max(orders.values()) < 1.5 * trials * 0.8 / 24
+
+
+def test_leaving_the_colours_of_a_grey_picture_alone_changes_no_pixel():
+    shades = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    picture = Image.fromarray(shades).convert("RGB")
+    for name in ("saturation", "hue"):
+        for draw in (0.0, 0.3, 1.0):
+            assert changes[name](picture, Draws(draw)).tobytes() == picture.tobytes()
+    assert picture.convert("L").tobytes() == shades.tobytes()
+
+
+def test_a_picture_with_one_coloured_pixel_is_not_grey():
+    picture = Image.new("RGB", (9, 9), (90, 90, 90))
+    picture.putpixel((0, 0), (200, 40, 40))
+    found = [distorted(picture, np.random.default_rng(n)).getpixel((0, 0)) for n in range(30)]
+    assert sum(g != b for _, g, b in found) > 15  # its hue was turned
 
 
 def test_a_strong_view_draws_four_operations_each_about_equally_often(
@@ -199,15 +289,17 @@ def test_turning_and_shearing_keep_the_middle_where_it_is(name: str):
 
 
 @pytest.mark.parametrize(
-    ("name", "mean", "one"),
+    ("name", "view", "mean", "one"),
     [
-        ("weak", [124.3475, 107.9275, 134.215], [160, 160, 119]),
-        ("strong", [10.2675, 10.095, 10.245], [7, 8, 7]),
+        ("weak", 3, [124.3475, 107.9275, 134.215], [160, 160, 119]),
+        ("strong", 3, [10.2675, 10.095, 10.245], [7, 8, 7]),
+        ("simclr", 4, [126.8325, 110.885, 139.59], [66, 180, 41]),
+        ("crop", 3, [130.555, 102.235, 140.44], [192, 159, 146]),
     ],
 )
-def test_views_are_those_of_this_revision(name: str, mean: list[float], one: list[int]):
+def test_views_are_those_of_this_revision(name: str, view: int, mean: list[float], one: list[int]):
     """When this fails, new views differ from stored ones: raise images.augment.REVISION."""
-    found = pixels(augment(photo(20, 20), name, bytes(range(16)), 3))
+    found = pixels(augment(photo(20, 20), name, bytes(range(16)), view))
     assert images.augment.REVISION == 1
     np.testing.assert_allclose(found.mean(axis=(0, 1)), mean, atol=0.1)
     np.testing.assert_allclose(found[5, 7], one, atol=1)

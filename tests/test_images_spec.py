@@ -1,8 +1,10 @@
 """How a dataset is described: readers, their options, and what every reader takes."""
 
 import inspect
+import math
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 
@@ -10,7 +12,17 @@ import numpy as np
 import pytest
 
 import images
-from images import ImagesError, digest, list_images, open_images, reader, readers, stat_images
+from images import (
+    ImagesError,
+    Listing,
+    _splits,
+    digest,
+    list_images,
+    open_images,
+    reader,
+    readers,
+    stat_images,
+)
 
 FILES = {file.stem for file in Path(images.__file__).parent.glob("[!_]*.py")} - {"decode"}
 
@@ -36,7 +48,7 @@ def test_a_readers_functions_take_the_same_keywords(name):
     ]
     assert list(taken[0].values()) == list(taken[1].values()) == list(taken[2].values())
     assert all(option.kind is inspect.Parameter.KEYWORD_ONLY for option in taken[0].values())
-    assert not {"from", "splits", "train", "classes"} & set(taken[0])
+    assert not {"from", "splits", "train", "part", "classes"} & set(taken[0])
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
@@ -166,6 +178,67 @@ def test_classes_overrides_how_many_are_expected():
 def test_classes_is_a_positive_number(n):
     with pytest.raises(ImagesError, match=f"classes: must be a whole number .* found {n!r}"):
         list_images({"from": "digits", "classes": n})
+
+
+def part_of(part: float, **options: object) -> list[str]:
+    return list_images({"from": "digits", "part": part, **options}).names
+
+
+def test_a_part_of_each_split_is_kept_in_order():
+    whole, listing = list_images({"from": "digits"}), list_images({"from": "digits", "part": 0.1})
+    assert [listing.splits.count(split) for split in ("train", "test")] == [144, 36]
+    at = [whole.names.index(name) for name in listing.names]
+    assert at == sorted(at)
+    assert listing.splits == [whole.splits[i] for i in at]
+    np.testing.assert_array_equal(listing.labels, whole.labels[at])
+    assert listing.n_classes == whole.n_classes == 10
+    assert listing.classes == whole.classes
+
+
+def test_a_part_is_spread_over_the_split():
+    at = [int(name[-5:]) for name in part_of(0.1) if name.startswith("train")]
+    assert np.ptp(at) > 1300
+    assert len({i % 144 for i in at}) > 70
+
+
+def test_a_larger_part_holds_a_smaller_one_and_1_holds_all():
+    parts = [set(part_of(part)) for part in (1e-9, 0.01, 0.1, 0.5, 0.99, 1)]
+    assert all(small < large for small, large in pairwise(parts))
+    assert [len(parts[0]), len(parts[-1])] == [2, 1797]
+    assert part_of(1.0) == list_images({"from": "digits"}).names
+
+
+def test_a_part_is_of_what_splits_and_train_leave():
+    assert set(part_of(0.1, splits=["train"])) < set(part_of(0.1))
+    merged = list_images({"from": "digits", "train": ["train", "test"], "part": 0.1})
+    assert merged.splits == ["train"] * 180
+
+
+def test_the_same_names_are_kept_in_any_order():
+    names = [f"train/{i}" for i in range(50)]
+    labels = np.arange(50, dtype=np.int32)
+
+    def kept(order: list[int]) -> dict[str, int]:
+        listing = Listing([names[i] for i in order], ["train"] * 50, labels[order], [], 0)
+        found = _splits.apply(listing, {"part": 0.3})
+        return dict(zip(found.names, found.labels.tolist(), strict=True))
+
+    forwards = kept(list(range(50)))
+    assert kept(list(range(49, -1, -1))) == forwards
+    assert len(forwards) == 15
+
+
+def test_which_images_a_part_holds_does_not_change():
+    # Whoever tried something on a part wants the same images tomorrow.
+    expected = ["train/00168", "train/00685", "train/00997", "test/00171"]
+    assert part_of(0.002) == expected
+
+
+@pytest.mark.parametrize("part", [0, 0.0, -0.1, 1.1, 10, "0.1", True, None, [0.1], math.nan])
+def test_a_part_is_a_share(part):
+    with pytest.raises(ImagesError, match="part: must be a share of the images, above 0") as error:
+        list_images({"from": "digits", "part": part})
+    assert str(error.value).endswith(f"found {part!r}")
 
 
 def test_classes_taken_for_splits_are_told(tmp_path):

@@ -3,6 +3,8 @@
 `weak`: the random resized crop of Inception (arXiv:1409.4842) and a flip. `strong`: what SCAN
 (arXiv:2005.12320) self-labels with: flip, random crop, four of the 14 operations of RandAugment
 (arXiv:1909.13719, the list of FixMatch, arXiv:2001.07685) and one hole (cutout, arXiv:1708.04552).
+`simclr`: random resized crop, flip and distorted colours (arXiv:2002.05709). `crop`: the flip and
+random crop that GCD trains with (arXiv:2201.02609; its colour jitter has a strength of 0).
 But: sizes are parts of the picture, not pixels; the picture keeps its size and nearly its
 proportions, since each backbone crops it afterwards in its own way; holes and corners are grey.
 Equal bytes give equal views with the same Pillow and NumPy, in any order and on any thread.
@@ -14,16 +16,18 @@ from typing import Literal, get_args
 import numpy as np
 from PIL import Image
 
-from images.augment.operations import GREY, OPERATIONS, between
+from images.augment.jitter import distorted
+from images.augment.operations import GREY, OPERATIONS, Operation, between
 
-Augmentation = Literal["weak", "strong"]
+Augmentation = Literal["weak", "strong", "simclr", "crop"]
 NAMES: tuple[str, ...] = get_args(Augmentation)
 REVISION = 1  # raise it when the same digest and view give another picture: it names the features
 
-_AREA = (0.35, 1.0)  # of the picture, kept by a weak view
-_RATIO = (3 / 4, 4 / 3)  # by which that changes the picture's proportions
+_WEAK_AREA = (0.35, 1.0)  # of the picture, kept by a weak view
+_SIMCLR_AREA = (0.2, 1.0)  # SCAN's, for small pictures; 0.08 for ImageNet
+_RATIO = (3 / 4, 4 / 3)  # by which either changes the picture's proportions
 _TRIES = 10  # of area and ratio, until one fits into the picture
-_WINDOW = 7 / 8  # of each side, kept by a strong view: the 224 of 256 pixels of most encoders
+_WINDOW = 7 / 8  # of each side, kept by a strong view or a crop: 224 of 256 pixels, say
 _DRAWN = 4  # operations of a strong view; one may come twice
 _HOLE = 1 / 3  # of the shorter side: the longest side of the hole
 
@@ -35,16 +39,11 @@ def augment(picture: Image.Image, name: Augmentation, digest: bytes, view: int) 
         digest: of the picture's bytes (`images.digest`); the same gives the same view.
     """
     rng = np.random.default_rng([view, int.from_bytes(digest, "big")])
-    return _weak(picture, rng) if name == "weak" else _strong(picture, rng)
+    return _VIEWS[name](picture, rng)
 
 
 def _weak(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    width = height = 1.0
-    for _ in range(_TRIES):
-        area, ratio = between(rng, *_AREA), exp(between(rng, *map(log, _RATIO)))
-        if area * ratio <= 1 and area / ratio <= 1:
-            width, height = sqrt(area * ratio), sqrt(area / ratio)
-            break
+    width, height = _sides(_WEAK_AREA, rng)
     return _flipped(_crop(picture, width, height, rng), rng)
 
 
@@ -55,8 +54,40 @@ def _strong(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     return _with_hole(picture, rng)
 
 
+def _simclr(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    width, height = _sides(_SIMCLR_AREA, rng)
+    # As torchvision's; bicubic takes half as long again
+    part = _crop(picture, width, height, rng, Image.Resampling.BILINEAR)
+    return distorted(_flipped(part, rng), rng)
+
+
+def _cropped(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    return _flipped(_crop(picture, _WINDOW, _WINDOW, rng), rng)
+
+
+_VIEWS: dict[Augmentation, Operation] = {
+    "weak": _weak,
+    "strong": _strong,
+    "simclr": _simclr,
+    "crop": _cropped,
+}
+
+
+def _sides(area: tuple[float, float], rng: np.random.Generator) -> tuple[float, float]:
+    """Width and height of a random resized crop, as parts of the picture's."""
+    for _ in range(_TRIES):
+        part, ratio = between(rng, *area), exp(between(rng, *map(log, _RATIO)))
+        if part * ratio <= 1 and part / ratio <= 1:
+            return sqrt(part * ratio), sqrt(part / ratio)
+    return 1.0, 1.0
+
+
 def _crop(
-    picture: Image.Image, width: float, height: float, rng: np.random.Generator
+    picture: Image.Image,
+    width: float,
+    height: float,
+    rng: np.random.Generator,
+    resample: Image.Resampling = Image.Resampling.BICUBIC,
 ) -> Image.Image:
     """A part of the picture, `width` x `height` of its sides, anywhere in it, at the full size.
 
@@ -66,7 +97,7 @@ def _crop(
     wide, high = picture.size
     right, bottom = min((left + width) * wide, wide), min((top + height) * high, high)
     box = (left * wide, top * high, right, bottom)
-    return picture.resize(picture.size, Image.Resampling.BICUBIC, box)
+    return picture.resize(picture.size, resample, box)
 
 
 def _flipped(picture: Image.Image, rng: np.random.Generator) -> Image.Image:

@@ -1,8 +1,8 @@
 """Frozen, pretrained networks: a picture in, a vector out.
 
 `load(name, device)` gives an encoder; all that is known of a backbone stands in its row of
-zoo.yaml. The library a row needs is imported when that row is loaded, so torch and TensorFlow
-never meet.
+zoo.yaml, or of the row.yaml in the folder of an adapted one. The library a row needs is imported
+when that row is loaded, so torch and TensorFlow never meet.
 """
 
 import importlib
@@ -28,6 +28,7 @@ class Encoder(Protocol):
 
 def load(name: str, device: str = "cpu") -> Encoder:
     """The encoder of row `name`, its weights fetched and checked, on "cpu", "cuda" or "cuda:1".
+    `name` may be the folder of an adapted backbone, as for `row`.
 
     Raises BackboneError: no such row, loader, package or device; weights missing or wrong; or
     whatever the library that was asked for trips over, its own error kept as the cause.
@@ -37,22 +38,6 @@ def load(name: str, device: str = "cpu") -> Encoder:
     if not (here / f"from_{backbone.loader}.py").exists():
         known = ", ".join(sorted(path.stem[5:] for path in here.glob("from_*.py")))
         raise BackboneError(f"{name}: no loader called {backbone.loader!r}; found: {known}")
-    remembered = weights.read_lock()
-    try:
+    with weights.opening(backbone):
         loader = importlib.import_module(f"backbones.from_{backbone.loader}")
         return loader.load(backbone, device)
-    except BackboneError:
-        if (
-            name not in remembered
-        ):  # a sign-in page saved under the file's name is no first download
-            weights.forget(name)
-        raise
-    except ImportError as error:
-        raise BackboneError(f"{name}: {error}; pip install -r requirements.txt") from error
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        if name not in remembered:
-            weights.forget(name)
-        raise BackboneError(
-            f"{name}: does not load ({reason}); is it the file of this row?"
-        ) from error

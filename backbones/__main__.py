@@ -1,6 +1,7 @@
 """`python -m backbones` lists the zoo; `python -m backbones NAME` shows one row whole.
 
-Imports neither torch nor TensorFlow: the files are located by the rules of their places.
+NAME may be the folder of an adapted backbone. Imports neither torch nor TensorFlow: the files are
+located by the rules of their places.
 """
 
 import argparse
@@ -17,7 +18,9 @@ from backbones.row import Backbone, BackboneError, names, row
 def main() -> int:
     """The exit status: 0, or 1 for a name that is not in the zoo."""
     parser = argparse.ArgumentParser("python -m backbones", description=__doc__)
-    parser.add_argument("name", nargs="*", help="show these rows whole")
+    parser.add_argument(
+        "name", nargs="*", help="show these rows whole; may be folders of adapted ones"
+    )
     asked = parser.parse_args().name
     try:
         print("\n\n".join(sheet(row(name)) for name in asked) or listing())
@@ -42,6 +45,8 @@ def sheet(backbone: Backbone) -> str:
     """Everything that is known of one backbone, a line each."""
     facts = {**asdict(backbone), "digest": backbone.digest}
     facts["input"] = ", ".join(f"{key} {value}" for key, value in facts["input"].items())
+    if backbone.loader == "adapted":
+        facts["options"] |= {"base": backbone.options["base"]["name"]}
     facts["weights file"] = _where(backbone)
     return tabulate(facts.items(), tablefmt="plain")
 

@@ -1,15 +1,17 @@
 """A backbone is a row of zoo.yaml: where its weights lie, what goes in, what is read, who says so.
 
 After timm's PretrainedCfg and MTEB's ModelMeta. But: the row is data, not code, so a stage can
-watch one row (DVC `params:`) and a new backbone changes no source file.
+watch one row (DVC `params:`) and a new backbone changes no source file. A backbone that was adapted
+to a dataset has its row beside its weights, in a folder, and is called by that folder's path.
 """
 
 import difflib
 import hashlib
 import json
+import os
 import re
 from collections.abc import Hashable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,6 +20,7 @@ import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 ZOO = Path(__file__).with_name("zoo.yaml")
+ROW = "row.yaml"  # of an adapted backbone, in its folder
 
 
 class BackboneError(Exception):
@@ -47,7 +50,8 @@ class Backbone:
     name: str
     loader: str  # the NAME of from_NAME.py
     model: str  # what that library calls the network
-    weights: str  # https://…, hf:owner/repository/file, package:module/file, hub handle, or none
+    # https://…, hf:owner/repository/file, package:module/file, hub handle, none, or a file
+    weights: str
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{8,64}$")] | None  # or its first digits
     dim: Annotated[int, Field(gt=0)]
     input: Input
@@ -69,6 +73,10 @@ class Backbone:
         decides = ("loader", "model", "options", "weights", "sha256", "dim", "input", "output")
         facts = {key: value for key, value in asdict(self).items() if key in decides}
         facts["revision"] = self.revision
+        if self.loader == "adapted":
+            # A folder that is moved keeps its features; sha256 knows the file.
+            del facts["weights"]
+            facts["options"] |= {"base": base_of(self).digest}
         text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
@@ -81,13 +89,17 @@ class _NoDuplicates(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ign
         if len(mapping) != len(node.value):
             written = [self.construct_object(key) for key, _ in node.value]
             twice = sorted({str(key) for key in written if written.count(key) > 1})
-            raise BackboneError(f"{ZOO.name}: {', '.join(twice)} written twice; keep one")
+            raise BackboneError(f"{', '.join(twice)} written twice; keep one")
         return mapping
 
 
-@cache
-def _table() -> dict[str, dict[str, Any]]:
-    return yaml.load(ZOO.read_text(encoding="utf-8"), Loader=_NoDuplicates) or {}
+def row(name: str | os.PathLike[str]) -> Backbone:
+    """The row called `name`, or that of the folder `name` of an adapted backbone. Raises
+    BackboneError: there is none, or it is not filled in right."""
+    name = os.fspath(name)
+    if name not in _table() and ("/" in name or Path(name, ROW).is_file()):
+        return _row_of_folder(Path(name))
+    return _row_of_zoo(name)
 
 
 def names() -> list[str]:
@@ -95,9 +107,35 @@ def names() -> list[str]:
     return list(_table())
 
 
+def read_row(name: str, facts: Mapping[str, Any], where: str = ZOO.name) -> Backbone:
+    """The checked row of these facts. Raises BackboneError naming the first one that is wrong."""
+    if not re.fullmatch("[a-z0-9_]+", name):  # DVC's rule for the name of a matrix item
+        raise BackboneError(f"{where}: {name!r} should be written in a-z, 0-9 and _ only")
+    try:
+        return TypeAdapter(Backbone).validate_python({**facts, "name": name})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise BackboneError(f"{where}: {name}: {place}: {first['msg']}; mend the row") from None
+
+
+def base_of(adapted: Backbone, where: str = ROW) -> Backbone:
+    """The row that an adapted backbone began with: its options hold all facts of it. Raises
+    BackboneError: they do not."""
+    facts = adapted.options.get("base")
+    if not isinstance(facts, Mapping) or not isinstance(facts.get("name"), str):
+        raise BackboneError(f"{where}: {adapted.name}: options.base is no row; adapt it anew")
+    base = read_row(facts["name"], {k: v for k, v in facts.items() if k != "name"}, where)
+    return _held(base, where) if base.loader == "adapted" else base
+
+
 @cache
-def row(name: str) -> Backbone:
-    """The row called `name`. Raises BackboneError: there is none, or it is not filled in right."""
+def _table() -> dict[str, dict[str, Any]]:
+    return _mapping(ZOO, ZOO.name)
+
+
+@cache
+def _row_of_zoo(name: str) -> Backbone:
     if name not in _table():
         close = difflib.get_close_matches(name, names(), n=3, cutoff=0.5)
         hint = f"did you mean {', '.join(close)}?" if close else "python -m backbones lists them"
@@ -105,13 +143,41 @@ def row(name: str) -> Backbone:
     return read_row(name, _table()[name])
 
 
-def read_row(name: str, facts: Mapping[str, Any]) -> Backbone:
-    """The checked row of these facts. Raises BackboneError naming the first one that is wrong."""
-    if not re.fullmatch("[a-z0-9_]+", name):  # DVC's rule for the name of a matrix item
-        raise BackboneError(f"{ZOO.name}: {name!r} should be written in a-z, 0-9 and _ only")
+def _row_of_folder(folder: Path) -> Backbone:
+    path = folder / ROW
+    if not path.is_file():
+        lacks = "has no row.yaml" if folder.is_dir() else "is not there"
+        raise BackboneError(f"folder {folder} {lacks}; stage adapt makes it, row.yaml last")
+    facts = _mapping(path, str(path))
+    if "name" in facts:
+        raise BackboneError(f"{path}: name: the folder's name is the backbone's; leave it out")
+    found = read_row(folder.resolve().name, facts, str(path))
+    if found.loader != "adapted":
+        raise BackboneError(f"{path}: loader is {found.loader!r}, expected adapted; adapt it anew")
+    return replace(_held(found, str(path)), weights=str(folder / found.weights))
+
+
+def _held(adapted: Backbone, where: str) -> Backbone:
+    """The row, if it has what an adapted one needs beyond any other's."""
+    if len(adapted.sha256 or "") != 64:
+        raise BackboneError(f"{where}: {adapted.name}: sha256 should have 64 digits; adapt it anew")
+    if Path(adapted.weights).name != adapted.weights:
+        raise BackboneError(
+            f"{where}: {adapted.name}: weights is {adapted.weights!r}, expected the name of a file "
+            "in the same folder"
+        )
+    if not isinstance(adapted.options.get("form"), str):
+        raise BackboneError(f"{where}: {adapted.name}: options.form is missing; adapt it anew")
+    base_of(adapted, where)
+    return adapted
+
+
+def _mapping(path: Path, where: str) -> dict[str, Any]:
     try:
-        return TypeAdapter(Backbone).validate_python({**facts, "name": name})
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BackboneError(f"{ZOO.name}: {name}: {where}: {first['msg']}; mend the row") from None
+        found = yaml.load(path.read_text(encoding="utf-8"), Loader=_NoDuplicates) or {}
+    except (BackboneError, OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BackboneError(f"{where}: cannot be read ({reason})") from error
+    if not isinstance(found, dict):
+        raise BackboneError(f"{where}: holds a {type(found).__name__}, expected names and values")
+    return found

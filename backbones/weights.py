@@ -12,6 +12,7 @@ import importlib.metadata
 import importlib.util
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -22,6 +23,8 @@ LOCK = ZOO.with_suffix(".lock")
 
 def place(row: Backbone) -> Path:
     """Where the weights of this row are looked for, there or not. Does not import torch."""
+    if row.loader == "adapted":
+        return Path(row.weights)
     kind, _, rest = row.weights.partition(":")
     if kind == "package":
         module, _, inside = rest.partition("/")
@@ -63,8 +66,7 @@ def fetch(row: Backbone) -> Path:
 def check(row: Backbone, path: Path) -> None:
     """Holds the file to the row's sha256 (or its first digits) and to zoo.lock; records it there
     when neither states all 64 digits. Raises BackboneError."""
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256_of(path)
     locked = read_lock().get(row.name)
     for expected, where in ((row.sha256, ZOO.name), (locked, LOCK.name)):
         if expected and not found.startswith(expected):
@@ -74,6 +76,31 @@ def check(row: Backbone, path: Path) -> None:
             )
     if not locked and len(row.sha256 or "") < 64:
         _write_lock({**read_lock(), row.name: found})
+
+
+def sha256_of(path: Path) -> str:
+    """64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def opening(row: Backbone) -> Iterator[None]:
+    """Whatever goes wrong within becomes one BackboneError, the library's own kept as the cause."""
+    remembered = row.loader == "adapted" or row.name in read_lock()
+    try:
+        yield
+    except ImportError as error:
+        raise BackboneError(f"{row.name}: {error}; pip install -r requirements.txt") from error
+    except Exception as error:
+        if not remembered:  # a sign-in page saved under the file's name is no first download
+            forget(row.name)
+        if isinstance(error, BackboneError):
+            raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise BackboneError(
+            f"{row.name}: does not load ({reason}); is it the file of this row?"
+        ) from error
 
 
 def read_lock() -> dict[str, str]:

@@ -54,18 +54,22 @@ class Predicted(NamedTuple):
     probability: np.ndarray
 
 
-def predict(rows: Rows, head: Linear | Mlp, *, device: str = "cpu") -> Predicted:
-    """The most probable cluster of all rows by each seed's head."""
+def predict(
+    rows: Rows, head: Linear | Mlp, *, together: bool = False, device: str = "cpu"
+) -> Predicted:
+    """The most probable cluster of all rows by each seed's head; `together`: by the mean of their
+    probabilities, so that all heads answer as one, [1, image]."""
     layers = [torch.as_tensor(array, device=device) for array in head]
     seeds, widest = len(layers[0]), max(layer.shape[1] for layer in layers)
-    out = Predicted(
-        np.empty((seeds, len(rows)), np.int32), np.empty((seeds, len(rows)), np.float32)
-    )
+    n = 1 if together else seeds
+    out = Predicted(np.empty((n, len(rows)), np.int32), np.empty((n, len(rows)), np.float32))
     outputs = mlp if isinstance(head, Mlp) else linear
     for here, x in tiles(rows, device):
         at = here.start
         for part in x.split(max(1, CELLS // (seeds * widest))):
             probability = outputs(part, *layers).softmax(2)
+            if together:
+                probability = probability.mean(0, keepdim=True)
             best, cluster = probability.max(2)
             out.assignment[:, at : at + len(part)] = cluster.cpu().numpy()
             out.probability[:, at : at + len(part)] = best.cpu().numpy()

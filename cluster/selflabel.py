@@ -67,15 +67,10 @@ class SelfLabel:
     def step(self, x: torch.Tensor, rate: float) -> Step:
         """Learn from x, float32 [2, batch, dim]: plain views and others; see cluster.training."""
         plain, other = self._outputs(x.flatten(0, 1))[0].chunk(2)
-        probability, label = plain.detach().softmax(1).max(1)
-        sure = probability >= self._settings.threshold
-        weight = sure.float()
+        loss, sure, label = selflabel_loss(
+            plain, other, self._settings.threshold, self._settings.balance
+        )
         sizes = torch.bincount(label, minlength=self.k)
-        if self._settings.balance:
-            of_class = torch.bincount(label, weights=weight, minlength=self.k)
-            weight = weight / of_class.clamp(min=1)[label]
-        each = torch.nn.functional.cross_entropy(other, label, reduction="none")
-        loss = (weight * each).sum() / weight.sum().clamp(min=1e-12)
         loss.backward()
         self._sure += sure.sum()
         self._seen += len(sure)
@@ -125,3 +120,28 @@ class SelfLabel:
 
     def _outputs(self, x: torch.Tensor) -> torch.Tensor:
         return linear((x - self._mean) / self._deviation, self._weight, self._bias)
+
+
+class Taught(NamedTuple):
+    """loss: scalar; sure: bool [image], those that taught; label: int64 [image], the clusters."""
+
+    loss: torch.Tensor
+    sure: torch.Tensor
+    label: torch.Tensor
+
+
+def selflabel_loss(
+    plain: torch.Tensor, other: torch.Tensor, threshold: float, balance: bool
+) -> Taught:
+    """Cross-entropy of the other view with the cluster of the plain one, where that is sure.
+
+    Logits of both: [image, cluster]. The plain view is taught nothing. 0 where nothing is sure.
+    """
+    probability, label = plain.detach().softmax(1).max(1)
+    sure = probability >= threshold
+    weight = sure.float()
+    if balance:
+        of_class = torch.bincount(label, weights=weight, minlength=plain.shape[1])
+        weight = weight / of_class.clamp(min=1)[label]
+    each = torch.nn.functional.cross_entropy(other, label, reduction="none")
+    return Taught((weight * each).sum() / weight.sum().clamp(min=1e-12), sure, label)

@@ -45,6 +45,6 @@ def simgcd_loss(
     return (1 - weights.supervised) * alone + weights.supervised * supervised
 
 
-def teacher_temperature(step: int, first: float, last: float, ramp: int) -> float:
-    """From `first` to `last` in `ramp` steps along a line, and `last` from then on."""
+def teacher_temperature(step: float, first: float, last: float, ramp: float) -> float:
+    """From `first` to `last` in `ramp` steps (or epochs) along a line, and `last` from then on."""
     return last if step >= ramp else first + (last - first) * step / ramp

@@ -142,7 +142,7 @@ def test_only_the_store_knows_hdf5():
     assert {p.parent.name for p in SOURCES if "h5py" in tops(anywhere(p))} == {"store"}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "cluster").glob("*.py")), ids=name_of)
+@pytest.mark.parametrize("path", sorted((ROOT / "cluster").rglob("*.py")), ids=name_of)
 def test_the_numerics_know_no_files_and_no_settings(path: Path):
     assert not tops(anywhere(path)) & {"pathlib", "os", "io", "json", "yaml", "csv", "argparse"}
 

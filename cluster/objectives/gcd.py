@@ -1,0 +1,91 @@
+"""GCD's training: all images apart from each other, labelled ones together by class.
+
+After Vaze et al. (CVPR 2022, arXiv:2201.02609) and their code: (1 - lambda) InfoNCE of all images +
+lambda SupCon of the labelled ones, through DINO's head. But: exactly half of a batch has labels
+(cluster.half_labelled). Their clusters are those of semi-supervised k-means on the features
+(cluster.sskmeans), so no head that sorts images is learned.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from cluster.half_labelled import HalfLabelled
+from cluster.heads import Linear
+from cluster.objectives import Drawn, Loss, Outputs
+from cluster.objectives.contrastive import info_nce, sup_con
+from cluster.objectives.projector import Projector
+from cluster.rows import Rows
+
+
+class Gcd:
+    """A cluster.objectives.Objective."""
+
+    slots = ("view", "view")
+    looks = False
+    unit = False
+
+    def __init__(
+        self,
+        label: np.ndarray,
+        dim: int,
+        *,
+        hidden: int,
+        bottleneck: int,
+        width: int,
+        temperature: float,
+        label_temperature: float,
+        supervised: float,
+        batch: int,
+        seed: int,
+        device: str,
+    ) -> None:
+        """label: int64 [image], the known class or -1; hidden, bottleneck, width: of the Projector;
+        temperature: of InfoNCE, label_temperature: of SupCon; supervised: lambda. Raises
+        ClusterError unless some images have a label and some have none."""
+        self._stream = HalfLabelled([label], batch, [seed])
+        self._projector = Projector(
+            dim, hidden=hidden, bottleneck=bottleneck, width=width, seed=seed
+        ).to(device)
+        self.heads: torch.nn.Module = self._projector
+        self._temperature, self._label_temperature = temperature, label_temperature
+        self._supervised = supervised
+
+    def draw(self, step: int) -> Drawn:
+        """See cluster.objectives: the same images in both slots."""
+        return half_labelled(self._stream, step)
+
+    def outputs(self, features: torch.Tensor) -> Outputs:
+        """z: float32 [slot, image, width, or bottleneck where width is 0], of length 1."""
+        return (self._projector(features),)
+
+    def loss(self, outputs: Outputs, drawn: Drawn, epoch: float) -> Loss:
+        """(1 - lambda) InfoNCE + lambda SupCon."""
+        (z,) = outputs
+        apart = info_nce(z, self._temperature)
+        together = sup_con(z, torch.as_tensor(drawn.label).to(z.device), self._label_temperature)
+        total = (1 - self._supervised) * apart + self._supervised * together
+        return Loss(total, {"info_nce": apart, "sup_con": together})
+
+    def look(self, rows: Rows, epoch: int) -> None:
+        """Nothing to see."""
+
+    def memory(self) -> Mapping[str, np.ndarray]:
+        """Nothing."""
+        return {}
+
+    def remember(self, memory: Mapping[str, np.ndarray]) -> None:
+        """Nothing."""
+
+    def learned(self) -> dict[str, Linear]:
+        """None."""
+        return {}
+
+
+def half_labelled(stream: HalfLabelled, step: int) -> Drawn:
+    """What a stream of one seed draws, for two views: the labelled half first."""
+    found = stream.at(step)
+    label = np.full(found.images.shape[1], -1)
+    label[: found.label.shape[1]] = found.label[0]
+    return Drawn(np.repeat(found.images, 2, axis=0), label)

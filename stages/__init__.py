@@ -43,6 +43,7 @@ class Runtime(Section):
     workers: int = pydantic.Field(ge=0)  # threads that decode images; 0: one a core
     batch_size: int = pydantic.Field(ge=1)  # images a forward pass
     memory_gb: float = pydantic.Field(gt=0)  # features kept in RAM when they fit in this
+    gpus: int = pydantic.Field(ge=1)  # that a backbone trains on (adapt)
 
 
 Model = typing.TypeVar("Model", bound=Section)

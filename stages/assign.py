@@ -39,6 +39,10 @@ def main(
                 f"{clusters} clusters features of {attrs['backbone']}, {features} holds those of "
                 f"{found.backbone}: assign within one backbone"
             )
+        if attrs["how"] not in KEPT:
+            raise StageError(
+                f"{clusters} is the mean of several heads: assign by one of them, beside it"
+            )
         if len(basis.mean) != found.dim:
             raise StageError(
                 f"{clusters} is {len(basis.mean)} wide, {features} {found.dim}: not alike"

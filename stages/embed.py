@@ -2,6 +2,7 @@
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -32,8 +33,9 @@ def main(
     params: Params,
     runtime: Runtime,
 ) -> None:
-    """Embed the images of INDEX with BACKBONE (a row of backbones/zoo.yaml) into folder FEATURES.
+    """Embed the images of INDEX with BACKBONE into folder FEATURES.
 
+    BACKBONE is a row of backbones/zoo.yaml, or the folder of one that stage adapt has trained.
     Images that this backbone embedded before are copied, by the digest of their bytes. A killed run
     goes on where it was. Images that cannot be read are listed in UNREADABLE (csv); with
     `unreadable: error` the stage then ends with an error after all others are stored, with `skip`
@@ -45,10 +47,10 @@ def main(
         names, digests, split = (file[name] for name in ("name", "digest", "split"))
         dataset, splits = file.attrs["dataset"], file.attrs["splits"]
     order = np.arange(len(names))
-    plan = store.Plan(dataset, backbone, row.digest, row.dim, splits, digests, order, split)
-    embedder = Embedder(row, dataset, names, runtime)
+    plan = store.Plan(dataset, row.name, row.digest, row.dim, splits, digests, order, split)
+    embedder = Embedder(row, dataset, names, runtime, partial(backbones.load, backbone))
     with store.FeatureWriter(features, plan) as writer:
-        reasons = embedder.fill(writer, f"embed {backbone}")
+        reasons = embedder.fill(writer, f"embed {row.name}")
         _list_unreadable(unreadable, names, reasons)
         if not reasons:
             writer.finish()

@@ -24,6 +24,7 @@ from cluster.scores import (
     stability,
 )
 from stages import Section, StageError, run
+from stages.files.clusters import run_files
 from stages.files.scores import headline, write_scores
 
 WHAT = ("dataset", "backbone", "run", "fitted_on", "setting", "k", "dims", "dim", "split", "seed")
@@ -63,7 +64,7 @@ def main(
     scores. FEATURES are for the silhouette. EPOCHS (csv): the accuracy after each epoch of methods
     that train, on the images of train that they watched; nothing but the report looks at it.
     """
-    paths = sorted(clusters.glob("*.h5"))
+    paths = run_files(clusters)
     if not paths:
         raise StageError(f"{clusters}: no clusterings (*.h5); a stage such as kmeans has not run")
     found, known = store.Features(features), _read_labels(labels)

@@ -15,6 +15,7 @@ import store
 from cluster.discovery_scores import DISCOVERY_SCORES, discovery_scores
 from cluster.matching import count
 from stages import StageError, run
+from stages.files.clusters import run_files
 from stages.files.scores import headline, write_scores
 
 WHAT = ("dataset", "backbone", "run", "fitted_on", "setting", "k", "dims", "dim", "split", "seed")
@@ -43,11 +44,11 @@ def main(
     scored, and the table has empty scores.
     """
     truth = _read_truth(known, labels)
-    paths = sorted(discovered.glob("*.h5"))
+    paths = run_files(discovered)
     if not paths:
         raise StageError(f"{discovered}: no file *.h5; a stage such as sskmeans has not run")
     rows = [row for path in paths for row in _score(path, truth, True)]
-    rows += [row for path in sorted(clusters.glob("*.h5")) for row in _score(path, truth, False)]
+    rows += [row for path in run_files(clusters) for row in _score(path, truth, False)]
     if not any(row["images"] for row in rows):
         print("evaluate_discovery: the unlabelled images have no labels: there is nothing to score")
     write_scores(scores, COLUMNS, rows)

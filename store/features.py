@@ -54,11 +54,12 @@ class Features:
                 out[low - start : high - start] = shard.features[low - first : high - first]
         return out
 
-    def take(self, rows: np.ndarray) -> np.ndarray:
-        """The `rows` (int [image], any order) as float32 [image, dim]; IndexError past the end."""
+    def take(self, rows: np.ndarray, dtype: type[np.floating] = np.float32) -> np.ndarray:
+        """The `rows` (int [image], any order) as float32 [image, dim], or as stored (float16);
+        IndexError past the end."""
         if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
             raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(self)}")
-        out = np.empty((len(rows), self.dim), np.float32)
+        out = np.empty((len(rows), self.dim), dtype)
         number_of = np.searchsorted(self._start, rows, side="right") - 1
         for number in np.unique(number_of):
             here = number_of == number

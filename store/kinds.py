@@ -117,6 +117,19 @@ KINDS: dict[str, Kind] = {
         },
         ("target", "among", "backbone", "k", "minimum"),
     ),
+    "learned": Kind(
+        1,
+        "data/adapted/<run>/learned.h5",
+        {
+            "row": Array("int64", "image", "rows in the index of the images whose class was known"),
+            "label": Array("int32", "image", "the known class of each"),
+            "*/weight": Array(
+                "float32", "cluster dim", "of a linear head, learned with the backbone"
+            ),
+            "*/bias": Array("float32", "cluster", "of the same"),
+        },
+        ("dataset", "backbone", "encoder", "heads", "unit", "old", "seed"),
+    ),
     "clusters": Kind(
         2,
         "data/clusters/<dataset>/<backbone>/<run>.h5",

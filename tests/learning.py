@@ -15,7 +15,7 @@ import store
 from stages import Runtime
 from stages.files import checkpoint
 
-RUNTIME = Runtime(device="cpu", workers=0, batch_size=32, memory_gb=8.0)
+RUNTIME = Runtime(device="cpu", workers=0, batch_size=32, memory_gb=8.0, gpus=1)
 STEPS: dict[str, Any] = {
     "steps": 12, "batch": 32, "rate": 1e-2, "least_rate": 0.0, "warmup": 2, "weight_decay": 1e-4,
 }  # fmt: skip

@@ -11,7 +11,7 @@ import stages.duplicates
 import store
 from stages import Runtime, StageError, section
 
-RUNTIME = Runtime(device="cpu", workers=0, batch_size=1, memory_gb=1)
+RUNTIME = Runtime(device="cpu", workers=0, batch_size=1, memory_gb=1, gpus=1)
 PATHS = (Path("data/features/d/pixels"), Path("data/duplicates/d/pixels.h5"))
 
 

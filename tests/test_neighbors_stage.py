@@ -18,7 +18,7 @@ from stages.neighbors import Params, main
 OUT, METRICS = "data/neighbors/digits/pixels.h5", "metrics/digits/pixels.neighbors.json"
 FEATURES = "data/features/digits/pixels"
 PARAMS = {"k": 12, "metric": "cosine", "exact_up_to": 1000, "recall": 0.95}
-RUNTIME = {"device": "cpu", "workers": 0, "batch_size": 32, "memory_gb": 1.0}
+RUNTIME = {"device": "cpu", "workers": 0, "batch_size": 32, "memory_gb": 1.0, "gpus": 1}
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,8 @@ def readers() -> str:
         reader = images.reader(name)
         options = "<br>".join(f"`{option}`: {says}" for option, says in reader.options.items())
         lines.append(f"| `{name}` | {reader.summary.rstrip('.')} | {options} |")
-    lines.append("| every reader | | `splits`, `train`: lists of splits<br>`classes`: a number |")
+    every = "`splits`, `train`: lists of splits<br>`part`: the share of each split's images to keep"
+    lines.append(f"| every reader | | {every}<br>`classes`: a number |")
     return "\n".join(lines)
 
 

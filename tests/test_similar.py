@@ -86,7 +86,7 @@ def write_clusters(assignment: list[int]) -> None:
 
 def find(paths: dict[str, str] | None = None, memory_gb: float = 1, **params: Any) -> None:
     places = {name: Path(path) for name, path in (PATHS | (paths or {})).items()}
-    runtime = Runtime(device="cpu", workers=0, batch_size=1, memory_gb=memory_gb)
+    runtime = Runtime(device="cpu", workers=0, batch_size=1, memory_gb=memory_gb, gpus=1)
     stages.similar.main(**places, params=settings(**params), runtime=runtime)
 
 

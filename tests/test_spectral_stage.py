@@ -28,7 +28,7 @@ PLAIN: dict[str, Any] = {
     "tol": 1e-4,
     "seeds": (0, 1),
 }
-RUNTIME = Runtime(device="cpu", workers=0, batch_size=32, memory_gb=8.0)
+RUNTIME = Runtime(device="cpu", workers=0, batch_size=32, memory_gb=8.0, gpus=1)
 FEATURES, INDEX = "data/features/digits/pixels", "data/images/digits.h5"
 ESTIMATE = "data/k/digits/pixels.json"
 TABLE, OUT, METRICS = "data/neighbors/digits/pixels.h5", "spectral.h5", "metrics/spectral.json"

@@ -5,16 +5,14 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 
 import numpy as np
-from PIL.Image import Image
 from tqdm import tqdm
 
 import backbones
 import images
 import store
 from backbones.stream import Batch, stream
-from stages import Runtime, StageError, count_cores, read_params, torch_device
-
-Alter = Callable[[Image, bytes], Image]  # a picture and the digest of its bytes
+from stages import Runtime, StageError, count_cores, torch_device
+from stages.embedding.pictures import Alter, Pictures
 
 
 class Embedder:
@@ -24,9 +22,16 @@ class Embedder:
     """
 
     def __init__(
-        self, row: backbones.Backbone, dataset: str, names: np.ndarray, runtime: Runtime
+        self,
+        row: backbones.Backbone,
+        dataset: str,
+        names: np.ndarray,
+        runtime: Runtime,
+        load: Callable[[str], backbones.Encoder],
     ) -> None:
+        """load: makes the encoder of `row` for a device."""
         self.row, self._dataset, self._names, self._runtime = row, dataset, names, runtime
+        self._load = load
         self.embedded = 0
         self.spent = {"decode": 0.0, "forward": 0.0, "write": 0.0, "wall": 0.0}
 
@@ -62,22 +67,17 @@ class Embedder:
         return reasons
 
     def _batches(self, writer: store.FeatureWriter, alter: Alter | None) -> Iterator[Batch]:
-        plan, row = writer.plan, self.row
-        read = self._read  # here, since threads might each open a packed set of their own
+        plan = writer.plan
+        pictures = self._pictures  # here, since threads might each open a packed set of their own
 
         def picture(at: int) -> np.ndarray:
-            name, digest = self._names[plan.row[at]], plan.id[at].tobytes()
-            raw = read(name)
-            if images.digest(raw) != digest:
-                raise StageError(f"{name} changed after it was indexed: run `dvc repro` again")
-            seen = images.decode(raw)
-            return backbones.preprocess(row, alter(seen, digest) if alter else seen)
+            return pictures(int(plan.row[at]), plan.id[at], alter)
 
         return stream(
             self._encoder,
             picture,
             writer.todo,
-            side=row.input.size,
+            side=self.row.input.size,
             batch_size=self._runtime.batch_size,
             workers=self._runtime.workers or count_cores(),
             forwards=2 if self._device.startswith("cuda") else 1,
@@ -100,8 +100,8 @@ class Embedder:
 
     @cached_property
     def _encoder(self) -> backbones.Encoder:
-        return backbones.load(self.row.name, self._device)
+        return self._load(self._device)
 
     @cached_property
-    def _read(self) -> Callable[[str], images.Raw]:
-        return images.open_images(read_params(f"datasets.{self._dataset}"))
+    def _pictures(self) -> Pictures:
+        return Pictures(self.row, self._dataset, self._names)

@@ -11,12 +11,12 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from PIL.Image import Image, Resampling
 
 import images.augment as augmentations
 import store
 from stages import StageError
-from stages.embedding.embedder import Alter, Embedder
+from stages.embedding.embedder import Embedder
+from stages.embedding.pictures import altered
 
 _OURS = re.compile(rf"({'|'.join(augmentations.NAMES)})-\d+")
 
@@ -36,9 +36,9 @@ def save_views(
     folder.mkdir(parents=True, exist_ok=True)
     paths = _paths(folder, augment, number)
     for view, path in enumerate(paths):
-        encoder = _encoder(plan.encoder, augment, view)
+        encoder = view_digest(plan.encoder, augment, view)
         with store.FeatureWriter(path, plan._replace(encoder=encoder)) as writer:
-            alter = _alter(augment, view, 2 * embedder.row.input.resize)
+            alter = altered(augment, view, embedder.row)
             reasons = embedder.fill(writer, f"embed {embedder.row.name} {path.name}", alter)
             if reasons:
                 raise StageError(
@@ -80,28 +80,8 @@ def _paths(folder: Path, augment: str, number: int) -> list[Path]:
     return [folder / f"{augment}-{view}" for view in range(number)]
 
 
-def _encoder(backbone: str, augment: str, view: int) -> str:
+def view_digest(backbone: str, augment: str, view: int) -> str:
     """Names the vectors as a backbone's digest does: equal only where equal pictures give equal
     vectors."""
     facts = json.dumps([backbone, augment, augmentations.REVISION, view])
     return hashlib.blake2b(facts.encode(), digest_size=16).hexdigest()
-
-
-def _alter(augment: augmentations.Augmentation, view: int, short: int) -> Alter:
-    def alter(picture: Image, digest: bytes) -> Image:
-        return augmentations.augment(_shrunk(picture, short), augment, digest, view)
-
-    return alter
-
-
-def _shrunk(picture: Image, short: int) -> Image:
-    """The picture with a shorter side of `short` pixels at most.
-
-    A camera's 12 million pixels take longer to augment than to embed, and blurring them cannot be
-    seen afterwards. Twice what the backbone resizes to leaves the smallest crop enough.
-    """
-    scale = short / min(picture.size)
-    if scale >= 1:
-        return picture
-    width, height = (round(side * scale) for side in picture.size)
-    return picture.resize((width, height), Resampling.BICUBIC, reducing_gap=2.0)

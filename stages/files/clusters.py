@@ -9,7 +9,13 @@ import numpy as np
 import store
 from cluster.rows import Basis
 
-How = Literal["centroids", "linear", "mlp", "neighbors"]  # how other images are assigned
+# How other images are assigned; several heads at once: they cannot be
+How = Literal["centroids", "linear", "mlp", "neighbors", "together"]
+
+
+def run_files(folder: Path) -> list[Path]:
+    """All runs of a dataset and backbone, and those of heads that were learned with it."""
+    return sorted(folder.glob("*.h5")) + sorted(folder.glob("learned/*.h5"))
 
 
 def seed_of_lowest_loss(file: store.File, setting: int) -> int:

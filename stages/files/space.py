@@ -49,6 +49,13 @@ def open_space(features: Path, pca: Path) -> Space:
     return Space(found, basis, train_rows(found))
 
 
+def plain_space(found: store.Features, *, normalize: bool) -> Space:
+    """The vectors of a store as they are, or at length 1, with no projection."""
+    empty = np.zeros((0, found.dim))
+    basis = Basis(np.zeros(found.dim), empty, np.zeros(0), normalize, whiten=False)
+    return Space(found, basis, train_rows(found))
+
+
 def train_rows(found: store.Features) -> np.ndarray:
     """The rows of the split `train`, int64 [image]."""
     return np.flatnonzero(found.split == found.splits.index("train"))
@@ -75,12 +82,13 @@ def numbers_of_clusters(k: Sequence[int | str], index: Path, estimate: Path) -> 
     estimated = json.loads(estimate.read_text())["k"] if "auto" in k else 0
     return list(
         dict.fromkeys(
-            estimated if one == "auto" else _clusters(one, n_classes, dataset) for one in k
+            estimated if one == "auto" else number_of_clusters(one, n_classes, dataset) for one in k
         )
     )
 
 
-def _clusters(k: int | str, n_classes: int, dataset: str) -> int:
+def number_of_clusters(k: int | str, n_classes: int, dataset: str) -> int:
+    """A k such as 20 or 1.5x as a number. Raises StageError when no number of classes is known."""
     if isinstance(k, int):
         return k
     if not n_classes:

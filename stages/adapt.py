@@ -1,0 +1,54 @@
+"""Train the last blocks of a backbone on the images at hand; what comes out is one more backbone.
+
+SimCLR, SCAN and self-labelling on images, GCD, SimGCD, SelEx, GET: cluster/objectives has a file
+and the equations of each.
+"""
+
+from pathlib import Path
+
+import backbones
+from stages import Runtime, run, torch_device
+from stages.adapting.given import read_given
+from stages.adapting.settings import read_run
+from stages.files.checkpoint import Checkpoint
+
+
+def main(
+    wanted: str,
+    features: Path,
+    index: Path,
+    teacher: str,
+    adapted: Path,
+    frozen: Path,
+    out: Path,
+    epochs: Path,
+    runtime: Runtime,
+) -> None:
+    """Train the run WANTED, such as adapt_with_known.cub_gcd in params.yaml; write folder OUT.
+
+    FEATURES are those of the run's dataset by the backbone that it begins with, INDEX the names of
+    the images. TEACHER is what it learns from besides: a file of known classes, a table of
+    neighbours, or the word none. A backbone that is a run itself lies below ADAPTED. What frozen
+    blocks give is stored below FROZEN (trunk: cached), for other runs too. OUT gets the weights,
+    their row, and the heads that were learned with them; `embed` reads it like a row of the zoo.
+    EPOCHS (csv) is what was told of each epoch. A killed run goes on.
+    """
+    from stages.adapting.work import work  # torch and Lightning take seconds
+
+    settings, kind = read_run(wanted)
+    given = read_given(settings, wanted, kind, features, index, teacher, adapted)
+    follows = {
+        **settings.model_dump(mode="json"),
+        "base": backbones.row(given.base).digest,
+        "id": given.collection.plan.id,
+        "label": given.known.label,
+        "old": given.known.old,
+        "neighbor": given.neighbor,
+    }
+    checkpoint = Checkpoint(out, "adapt", follows)
+    device = torch_device(runtime.device)
+    work(settings, wanted, given, device, runtime, frozen, checkpoint, out, epochs)
+
+
+if __name__ == "__main__":
+    run(main)

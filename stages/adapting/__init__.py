@@ -1,0 +1,1 @@
+"""How the stage `adapt` trains a backbone: settings, what it sees, and the loop."""

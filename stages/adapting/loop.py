@@ -1,0 +1,182 @@
+"""The training of a backbone: steps, epochs, what is told of each, and going on after a kill.
+
+GPUs, half precision and the exchange between GPUs are Lightning Fabric's. A batch is dealt out to
+all GPUs; they exchange outputs, so that each compares all images of the batch, and the gradient is
+that of the whole batch, whatever the number of GPUs. Parts of a batch (`accumulate`) are compared
+within themselves alone.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from tqdm import tqdm
+
+from cluster.objectives import Drawn, Objective
+from cluster.rows import ArrayRows
+from cluster.training import Schedule
+from stages import StageError
+from stages.adapting.model import Model
+from stages.adapting.settings import Run
+from stages.adapting.state import Told, begin, optimizer_of, put, state_of, trained
+from stages.adapting.tokens import Source, numbers
+from stages.files.checkpoint import Checkpoint
+
+AHEAD = 2  # batches that are read while one trains
+LOOKED_AT = 256  # images of a forward pass of a look
+
+
+def train(
+    fabric: Fabric,
+    model: Model,
+    objective: Objective,
+    source: Source,
+    run: Run,
+    images: int,
+    checkpoint: Checkpoint,
+    name: str,
+) -> Told:
+    """Train `model` on `images` of train for all epochs; it ends as the epoch that is kept.
+
+    Raises StageError when the loss is no number any more. A resumed run ends as one that was never
+    stopped.
+    """
+    steps = max(1, round(images / run.batch))  # an epoch
+    schedule = Schedule(run.epochs * steps, run.rate, run.least_rate, round(run.warmup * steps))
+    optimizer = optimizer_of(model, run)
+    wrapped, stepper = fabric.setup(model, optimizer)
+    wrapped.mark_forward_method("features")
+    at, sums, told, best = begin(checkpoint.resume, model, optimizer, objective, fabric)
+    bar = tqdm(
+        total=schedule.steps, initial=at, desc=name, unit="step",
+        disable=None if fabric.is_global_zero else True,
+    )  # fmt: skip
+    with bar:
+        for step, drawn, tokens in _ahead(objective, source, run, at, schedule.steps):
+            if step % steps == 0 and objective.looks:
+                _look(fabric, wrapped, objective, source, images, step // steps)
+            for group in optimizer.param_groups:
+                group["lr"] = group["share"] * schedule.at(step)
+            found = _step(fabric, wrapped, objective, drawn, tokens, run, step / steps)
+            # Where nothing was sure nothing was taught, yet momentum would still move the weights.
+            if float(found.get("sure", 1.0)) > 0:
+                stepper.step()
+            stepper.zero_grad()
+            sums = {key: sums.get(key, 0.0) + value.double() for key, value in found.items()}
+            if (step + 1) % steps == 0:
+                told = _tell(told, sums, step + 1, steps, name)
+                sums = {}
+                bar.set_postfix(loss=f"{told.rows[-1, 1]:.3f}", refresh=False)
+                if run.keep == "best" and told.rows[:, 1].argmin() == len(told.rows) - 1:
+                    best = {key: value.copy() for key, value in trained(model).items()}
+            bar.update()
+            if fabric.is_global_zero:
+                state = partial(state_of, step + 1, sums, told, best, model, optimizer, objective)
+                checkpoint.offer(state)
+                if step + 1 == schedule.steps:
+                    checkpoint.save(state())
+    put(model, best)
+    return told
+
+
+def _step(
+    fabric: Fabric,
+    wrapped: Any,
+    objective: Objective,
+    drawn: Drawn,
+    tokens: torch.Tensor,
+    run: Run,
+    epoch: float,
+) -> dict[str, torch.Tensor]:
+    """The gradients of one batch; its loss and the parts of that, by name."""
+    parts, world = run.accumulate, fabric.world_size
+    each = len(drawn.label) // (parts * world)
+    if not each:
+        raise StageError(
+            f"a batch of {len(drawn.label)} images is too small for {parts} parts on {world} GPUs"
+        )
+    # Strided, so that labelled and other images come to every part and GPU
+    deal = np.arange(each * parts * world).reshape(each, parts, world)
+    total: dict[str, torch.Tensor] = {}
+    for part in range(parts):
+        # deal[:, part, own rank], as a view
+        mine = slice(part * world + fabric.global_rank, each * parts * world, parts * world)
+        all_of_it = deal[:, part].T.ravel()
+        with fabric.no_backward_sync(wrapped, enabled=part < parts - 1):
+            outputs = tuple(
+                _gathered(fabric, out) for out in wrapped(tokens[:, mine].to(fabric.device))
+            )
+            here = Drawn(drawn.image[:, all_of_it], drawn.label[all_of_it])
+            loss = objective.loss(outputs, here, epoch)
+            fabric.backward(loss.total / parts)
+        for key, value in {"loss": loss.total, **loss.parts}.items():
+            total[key] = total.get(key, 0.0) + value.detach() / parts
+    return total
+
+
+def _gathered(fabric: Fabric, out: torch.Tensor) -> torch.Tensor:
+    """[slot, image, ...] of all GPUs, by GPU."""
+    if fabric.world_size == 1:
+        return out
+    found: Any = fabric.all_gather(out, sync_grads=True)  # [GPU, slot, image, ...]
+    return found.transpose(0, 1).flatten(1, 2)
+
+
+@torch.no_grad()
+def _look(
+    fabric: Fabric, wrapped: Any, objective: Objective, source: Source, images: int, epoch: int
+) -> None:
+    """Show the objective the centre view of all images of train, by a file that may be larger than
+    the RAM."""
+    training, start = wrapped.tail.training, 0
+    wrapped.tail.eval()
+    with tempfile.TemporaryFile() as file:
+        while start < images:
+            here = np.arange(start, min(start + LOOKED_AT, images))
+            tokens = source("centre", here, np.zeros(len(here), np.int64))
+            found = wrapped.features(tokens.to(fabric.device)).float().cpu().numpy()
+            file.write(found.tobytes())
+            start += len(here)
+        file.flush()
+        rows = np.memmap(file, np.float32, "r", shape=(images, found.shape[1]))
+        objective.look(ArrayRows(rows), epoch)
+    wrapped.tail.train(training)
+
+
+def _ahead(
+    objective: Objective, source: Source, run: Run, first: int, last: int
+) -> Iterator[tuple[int, Drawn, torch.Tensor]]:
+    """The steps with what they learn from, some of them read ahead."""
+
+    def read(step: int) -> tuple[int, Drawn, torch.Tensor]:
+        drawn = objective.draw(step)
+        views = numbers(objective.slots, drawn.image.shape[1], run.views, run.seed, step)
+        slots = zip(objective.slots, drawn.image, views, strict=True)
+        return step, drawn, torch.stack([source(*slot) for slot in slots])
+
+    with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
+        waiting: list[Future] = []
+        try:
+            for step in range(first, last):
+                waiting.append(pool.submit(read, step))
+                if len(waiting) > AHEAD:
+                    yield waiting.pop(0).result()
+            while waiting:
+                yield waiting.pop(0).result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _tell(told: Told, sums: Mapping[str, torch.Tensor], step: int, steps: int, name: str) -> Told:
+    means = {key: float(value) / steps for key, value in sums.items()}
+    if not np.isfinite(means["loss"]):
+        raise StageError(f"{name}: after {step} steps the loss is no number: lower the rate")
+    row = np.array([[step, *means.values()]])
+    before = told.rows if told.columns else row[:0]
+    return Told(list(means), np.concatenate([before, row]))

@@ -1,0 +1,140 @@
+"""A run of `adapt` from the network it begins with to the folder it ends in."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+import backbones
+from backbones import adapted, blocks
+from backbones.engine import Whole
+from cluster.heads import Linear
+from cluster.objectives import Objective
+from cluster.standardize import Scale, absorbed, unscaled
+from stages import Runtime, StageError
+from stages.adapting import begin
+from stages.adapting.given import Given
+from stages.adapting.loop import Model, train
+from stages.adapting.tokens import Source, cached, live, pixels
+from stages.files.checkpoint import Checkpoint
+from stages.files.learned import Learned, save_learned
+
+
+def work(
+    run: Any,
+    wanted: str,
+    given: Given,
+    device: str,
+    runtime: Runtime,
+    frozen: Path,
+    checkpoint: Checkpoint,
+    out: Path,
+    epochs: Path,
+) -> None:
+    """Train, then write OUT and EPOCHS; see stages.adapt."""
+    fabric = _fabric(run, device, runtime)
+    row, name = backbones.row(given.base), out.name
+    network = begin.network(run, given)
+    dim = _dim(network, row)
+    cut = blocks.cut(row, network, run.train_blocks)
+    objective = begin.objective(run, wanted, given, dim, str(fabric.device))
+    source = _source(cut, row, run, given, objective, runtime, frozen, fabric)
+    tail = Whole(cut.tail, row) if run.train_blocks == "all" else cut.tail
+    # What tes and get give is wider than what they begin with
+    scale = given.scale if len(given.scale.mean) == dim else unscaled(dim)
+    model = Model(tail, objective, scale)
+    told = train(
+        fabric, model, objective, source, run, len(given.collection.plan.id), checkpoint, name
+    )
+    if not fabric.is_global_zero:
+        return
+    told.write(epochs)
+    written = _save(run, given, row, network.cpu().eval(), dim, out)
+    heads = {what: _unscaled(head, scale) for what, head in objective.learned().items()}
+    plan, labelled = given.collection.plan, given.known.label >= 0
+    save_learned(
+        out / "learned.h5",
+        Learned(
+            plan.dataset, written.digest, heads, objective.unit,
+            plan.row[labelled], given.known.label[labelled], given.known.old, run.seed,
+        ),
+        name,
+    )  # fmt: skip
+    checkpoint.remove()
+    print(f"adapt: {name} is trained" + f", and with it {', '.join(heads)}" * bool(heads))
+
+
+def _fabric(run: Any, device: str, runtime: Runtime) -> Fabric:
+    """Lightning's hand on the devices: one, or several GPUs that share each batch."""
+    kind, _, index = device.partition(":")
+    if kind == "cpu":
+        # Two processes on a CPU are for tests: they take the way of two GPUs.
+        return _launched(Fabric(accelerator="cpu", devices=runtime.gpus, precision="32-true"))
+    if runtime.gpus > torch.cuda.device_count():
+        raise StageError(
+            f"runtime.gpus is {runtime.gpus}, torch sees {torch.cuda.device_count()}: set fewer"
+        )
+    # Equal steps in equal order: what a killed run did not see must not make it another one.
+    torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
+    # bfloat16 has float32's range, so nothing is scaled; older GPUs only emulate it, slowly.
+    half = run.amp and torch.cuda.get_device_capability()[0] >= 8
+    devices: Any = [int(index)] if index and runtime.gpus == 1 else runtime.gpus
+    precision: Any = "bf16-mixed" if half else "32-true"
+    return _launched(Fabric(accelerator="cuda", devices=devices, precision=precision))
+
+
+def _launched(fabric: Fabric) -> Fabric:
+    fabric.launch()
+    return fabric
+
+
+def _source(
+    cut: blocks.Cut,
+    row: backbones.Backbone,
+    run: Any,
+    given: Given,
+    objective: Objective,
+    runtime: Runtime,
+    frozen: Path,
+    fabric: Fabric,
+) -> Source:
+    """What the trained blocks read."""
+    device, of = str(fabric.device), given.collection
+    if run.trunk == "cached":
+        kinds = [*objective.slots, *(["centre"] if objective.looks else [])]
+        with fabric.rank_zero_first():  # the others find it stored
+            return cached(cut.trunk, row, of, run, kinds, frozen, runtime, device)
+    read = pixels(row, of, run, runtime)
+    return read if run.train_blocks == "all" else live(cut.trunk, read, row, device)
+
+
+def _unscaled(head: Linear, scale: Scale) -> Linear:
+    """The head for features as the network gives them."""
+    weight, bias = absorbed(torch.from_numpy(head.weight), torch.from_numpy(head.bias), scale)
+    return Linear(weight.numpy(), bias.numpy())
+
+
+def _dim(network: torch.nn.Module, row: backbones.Backbone) -> int:
+    """The width of what the network gives, which may be more than its row says (tes, get)."""
+    side = row.input.size
+    with torch.inference_mode():
+        return int(network.eval()(torch.zeros(1, 3, side, side)).shape[1])
+
+
+def _save(
+    run: Any, given: Given, row: backbones.Backbone, network: torch.nn.Module, dim: int, out: Path
+) -> backbones.Backbone:
+    """The folder that `embed` reads."""
+    form, output, extra = "plain", row.output, {}
+    if run.objective == "tes":
+        form, output, extra = "tes", run.output, {"n_words": run.words}
+        dim = dim if output == "both" else dim // 2
+    if run.objective == "get":
+        form, output, extra = "get", "both", {"train_blocks": run.train_blocks}
+    return adapted.save(
+        out, row, network,
+        form=form, output=output, dim=dim, extra=extra,
+        method=f"{row.method}; adapted by {run.objective}",
+        data=f"{row.data}; {given.collection.plan.dataset}",
+    )  # fmt: skip

@@ -1,0 +1,61 @@
+"""Sort all images by the heads that were learned together with a backbone."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+import store
+from cluster.heads import Linear, Predicted, predict, stacked
+from stages import Runtime, StageError, run, torch_device
+from stages.files.clusters import How, save_clusters
+from stages.files.learned import Learned, read_learned
+from stages.files.space import Space, plain_space
+
+
+def main(learned: Path, features: Path, clusters: Path, discovered: Path, runtime: Runtime) -> None:
+    """Apply the heads of LEARNED to the store FEATURES of the same backbone.
+
+    Writes a file of clusters a head, and one of the mean of their probabilities where there are
+    several: to the folder CLUSTERS where no class was known, else to DISCOVERED, with the labelled
+    images in their class. The other folder just says that there are none, and both do for a
+    backbone that was trained without heads.
+    """
+    found, device = read_learned(learned), torch_device(runtime.device)
+    space = plain_space(store.Features(features), normalize=found.unit)
+    if space.found.encoder != found.encoder:
+        raise StageError(f"{features} was not made by the backbone of {learned}: run `dvc repro`")
+    to = discovered if found.old else clusters
+    names = [name if name == "learned" else f"learned_{name}" for name in found.heads]
+    for folder in (clusters, discovered):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        here = names if folder == to else []
+        (folder / "heads.txt").write_text("".join(f"{name}\n" for name in here))
+    rows = space.rows(0)
+    for name, head in zip(names, found.heads.values(), strict=True):
+        _save(to / f"{name}.h5", found, space, head, predict(rows, head, device=device), "linear")
+    if len(names) > 1:
+        both = stacked(list(found.heads.values()))
+        said = predict(rows, both, together=True, device=device)
+        _save(to / "learned_mean.h5", found, space, both, said, "together")
+    print(f"learned: {', '.join(names) or 'no head was learned with this backbone'}")
+
+
+def _save(
+    path: Path, found: Learned, space: Space, head: Linear, said: Predicted, how: How
+) -> None:
+    """A file of clusters; the labelled images in their class, for sure, if they are among these."""
+    if space.found.dataset == found.dataset and len(found.row):
+        at = space.found.places(found.row)
+        said.assignment[:, at], said.probability[:, at] = found.label, 1
+    arrays = {**(head._asdict() if how == "linear" else {}), **said._asdict()}
+    arrays["loss"] = np.zeros(1)  # one run: nothing is chosen
+    save_clusters(
+        path, space.found, space.basis, [(head.weight.shape[1], 0)], [arrays],
+        how=how, seeds=[found.seed], fitted_on=found.dataset, old=found.old,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    run(main)

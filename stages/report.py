@@ -6,7 +6,8 @@ from typing import Annotated
 from pydantic import Field
 
 from stages import Section, StageError, read_params, run
-from stages.page import ablations, discovery, examples, figures, probes, section, training
+from stages.page import ablations, discovery, examples, figures, lineage, probes, section, training
+from stages.page.adapted import Adapted, adapted, adapted_figure
 from stages.page.album import Albums
 from stages.page.curves import curve_figures
 from stages.page.how_many import how_many
@@ -48,6 +49,9 @@ def main(
     asked_for = _asked_for()
     settings = [s for s in read_settings(scores) if (s.dataset, s.backbone) in asked_for]
     runs = _discovered()
+    adaptations = read_params("adapted.backbones") or {}
+    knowing = list(read_params(lineage.KNOWING) or {})
+    changed: dict[str, Adapted | None] = {}
     partly = [
         s
         for s in discovery.read_discovery(scores)
@@ -60,33 +64,49 @@ def main(
     backbones, known = sorted({s.backbone for s in settings}), {}
     for number, name in enumerate(dict.fromkeys(s.dataset for s in settings)):
         here, id = [s for s in settings if s.dataset == name], f"d{number}"
+        steps = lineage.steps(adaptations, name)
+        taught, again = lineage.taught(adaptations, knowing, name), lineage.repeats(steps)
         own = [backbone for backbone in backbones if (name, backbone) in asked_for]
+        drawn = [backbone for backbone in own if backbone not in again]
+        drawn_here = [s for s in here if s.backbone in drawn]
         known[name] = probes.read_probes(ceilings, metrics, name, own)
         knew = [s for s in partly if s.dataset == name]
         trained = training.read_trainings(
-            metrics, epochs, [*here, *(s for s in knew if s.labelled)]
+            metrics,
+            epochs,
+            [*drawn_here, *(s for s in knew if s.labelled and s.backbone in drawn)],
         )
+        changed[name] = adapted(steps, here, knew, discovery.columns(), taught)
         parts.append(
             section.Section(
                 id,
                 name,
                 section.facts(here),
                 section.unreadable(unreadable, name),
-                section.tables(here),
-                discovery.tables(knew),
+                changed[name],
+                section.tables(here, taught, steps),
+                discovery.tables(knew, taught, steps),
                 probes.tables(known[name]),
-                how_many(metrics, name, own, known=name in runs),
+                how_many(metrics, name, drawn, known=name in runs),
                 [
                     *curve_figures(
-                        metrics, estimates, name, backbones, id, own, known=name in runs
+                        metrics, estimates, name, backbones, id, drawn, known=name in runs
                     ),
-                    *figures.ablation_figures(here, backbones, id),
+                    *figures.ablation_figures(drawn_here, backbones, id),
                     *training.training_figure(trained, backbones, f"{id}-t"),
+                    *adapted_figure(metrics, steps, f"{id}-a"),
                 ],
                 [
-                    *examples.sheets(here, clusters, albums.of(name), shown, backbones, id),
+                    *examples.sheets(drawn_here, clusters, albums.of(name), shown, backbones, id),
                     *examples.discovered(
-                        clusters, name, runs.get(name, []), albums.of(name), shown, backbones, id
+                        clusters,
+                        name,
+                        runs.get(name, []),
+                        albums.of(name),
+                        shown,
+                        backbones,
+                        id,
+                        drawn,
                     ),
                 ],
             )
@@ -97,7 +117,7 @@ def main(
     report.mkdir(parents=True, exist_ok=True)
     (report / "index.html").write_text(page(parts, found, shown), encoding="utf-8")
     (report / "table.md").write_text(
-        markdown(headlines(settings), headlines(partly), known), encoding="utf-8"
+        markdown(headlines(settings), headlines(partly), known, changed), encoding="utf-8"
     )
     ablations.write(report / "by_k.csv", ablations.by_k(settings), "k")
     ablations.write(report / "by_dims.csv", ablations.by_dims(settings), "dims")
@@ -106,6 +126,8 @@ def main(
 def _asked_for() -> set[tuple[str, str]]:
     """Datasets and backbones of params.yaml: what was taken out of it still lies in the folders."""
     cells = {(d, b) for d in read_params("datasets") or {} for b in read_params("backbones") or []}
+    adapted = read_params("adapted") or {}
+    cells |= {(d, b) for d in adapted.get("datasets") or [] for b in adapted.get("backbones") or {}}
     return cells | {(name, "imported") for name in read_params("import") or {}}
 
 

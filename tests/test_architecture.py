@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "backbones": {"backbones"},
     "cluster": {"cluster"},
     "stages": {"stages", "store", "images", "backbones", "cluster"},
+    "recipes": {"recipes"},
     "bench": {"bench", "stages", "store", "images", "backbones", "cluster"},
 }
 HEAVY = {"torch", "torchvision", "timm", "open_clip", "tensorflow", "tensorflow_hub", "tf_keras"}

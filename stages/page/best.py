@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 import store
+from stages.files.clusters import run_files
 from stages.page.settings import Setting, headlines
 
 
@@ -34,7 +35,8 @@ def away(file: store.File, setting: int) -> np.ndarray:
 
 def place(folder: Path, s: Setting) -> Path:
     """The file of kind clusters that a setting is of."""
-    return folder / s.dataset / s.backbone / f"{s.run}.h5"
+    here = folder / s.dataset / s.backbone
+    return next(path for path in run_files(here) if path.stem == s.run)
 
 
 def _or_lowest(value: float) -> float:

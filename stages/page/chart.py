@@ -61,6 +61,7 @@ def bands(rows: Sequence[Sequence[Panel]], x_label: str, name: str) -> str:
     figure, axes = new_figure(len(rows[0]), height, len(rows))
     panels = [panel for row in rows for panel in row]
     for number, (axis, panel) in enumerate(zip(axes, panels, strict=True)):
+        axis.set_visible(bool(panel.curves))  # an empty one fills a row
         for curve in panel.curves:
             look = {key: _look(curve.colour, curve.dash)[key] for key in ("color", "linestyle")}
             lone = {"marker": "o", "markersize": 4.5} if len(curve.x) == 1 else {}

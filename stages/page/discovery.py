@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cluster.discovery_scores import PARTS, WAYS
-from stages.page import section, table
+from stages.page import lineage, section, table
 from stages.page.settings import Setting, headlines, read_settings
 
 HINTS = {
@@ -32,23 +32,28 @@ def columns(ways: Sequence[str] = ("v2",)) -> list[table.Column]:
     ]  # fmt: skip
 
 
-def tables(settings: Sequence[Setting]) -> list[section.Table]:
-    """One table of the headlines by v2; folded in, every setting by all ways."""
+def tables(
+    settings: Sequence[Setting], taught: Sequence[str], steps: Sequence[lineage.Step]
+) -> list[section.Table]:
+    """One table of the headlines by v2; folded in, every setting by all ways, and what `steps` of
+    adapting made. `taught`: backbones that have seen the known labels."""
     if not table.scored(settings, columns()):
         return []
-    first, ways = headlines(settings), columns(WAYS)
-    more = section.filled("", "Every setting, by all ways", settings, table.scored(settings, ways))
-    said = section.over_seeds(first)
-    caption = (
-        f"{said}; in %, by v2, on {first[0].images:,} unlabelled images of train. {_who(first)}"
+    first, ways = lineage.apart(headlines(settings), steps), columns(WAYS)
+    seen = lineage.said(taught, [s.backbone for s in settings])
+    more = section.filled(
+        "", f"Every setting, by all ways.{seen}", settings, table.scored(settings, ways)
     )
+    said = section.over_seeds(first)
+    images = f"{first[0].images:,} unlabelled images of train"
+    caption = f"{said}; in %, by v2, on {images}. {_who(first)}{seen}"
     return [
         section.filled(
             "Category discovery",
             f"{caption} Shaded: the highest.",
             first,
             table.scored(first, columns()),
-            f"All {len(more.rows)} settings by v2, v2b and v1",
+            section.whole_of(more, first, "by v2, v2b and v1"),
             more,
         )
     ]

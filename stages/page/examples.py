@@ -63,13 +63,14 @@ def discovered(
     shown: Shown,
     backbones: Sequence[str],
     name: str,
+    own: Sequence[str],
 ) -> list[Sheet]:
-    """What category discovery made of each backbone's unlabelled images, by the first of `runs`
-    that there is; clusters bear the names of the known classes."""
+    """What category discovery made of the unlabelled images, for each of the backbones `own` by the
+    first of `runs` that there is; clusters bear the names of the known classes."""
     out = []
     for number, backbone in enumerate(backbones):
         places = [clusters / "discovered" / dataset / backbone / f"{run}.h5" for run in runs]
-        there = [path for path in places if path.exists()]
+        there = [path for path in places if path.exists() and backbone in own]
         found = _read(there[0], 0) if there else None
         if found and found.old:
             old, new = len(found.old), found.k - len(found.old)

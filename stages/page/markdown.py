@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from stages.page import discovery, probes, table
+from stages.page.adapted import Adapted
 from stages.page.probes import Scores
 from stages.page.settings import Setting
 from stages.page.table import Cell
@@ -14,14 +15,16 @@ def markdown(
     settings: Sequence[Setting],
     partly: Sequence[Setting],
     ceilings: Mapping[str, Sequence[Scores]],
+    changed: Mapping[str, Adapted | None],
 ) -> str:
     """The headlines on `train`, a table a dataset; without labels, the label-free columns. Below
-    it category discovery (`partly`), and what probes reach with labels (`ceilings`, by dataset),
-    where they are known."""
+    it category discovery (`partly`), what adapting has `changed`, and what probes reach with labels
+    (`ceilings`), both by dataset, where they are known."""
     parts = []
     for dataset in dict.fromkeys(s.dataset for s in settings):
         parts += _clusterings(dataset, [s for s in settings if s.dataset == dataset])
         parts += _discovery(dataset, [s for s in partly if s.dataset == dataset])
+        parts += _adapted(dataset, changed.get(dataset))
         parts += _probes(dataset, ceilings.get(dataset, ()))
     return "\n\n".join(parts) + "\n"
 
@@ -43,6 +46,20 @@ def _discovery(dataset: str, settings: Sequence[Setting]) -> list[str]:
         f"labelled, {_seeds(settings)}. Accuracy in %, by v2."
     )
     return [title, _scores(settings, shown)]
+
+
+def _adapted(dataset: str, found: Adapted | None) -> list[str]:
+    if found is None:
+        return []
+    out = [f"{_safe(dataset)}, adapted backbones. {found.caption}"]
+    for of_score in found.tables:
+        out.append(f"{_safe(dataset)}, adapted backbones, {of_score.title}:")
+        body = [["backbone", "adapted by", "runs", *(c.title for c in of_score.columns)]]
+        for step, cells in of_score.rows:
+            runs = "" if step.frozen else str(len(step.runs))
+            body.append([step.base, step.how, runs, *map(_text, cells)])
+        out.append(_pipes(body))
+    return out
 
 
 def _scores(settings: Sequence[Setting], shown: Sequence[table.Column]) -> str:

@@ -30,7 +30,8 @@ def page(parts: Sequence[Section], similar: Sequence[Pair], shown: Shown) -> str
 
 def _lede(parts: Sequence[Section]) -> str:
     named = f"{len(parts)} datasets" if len(parts) > 1 else parts[0].name
+    what = "Frozen and adapted" if any(part.adapted for part in parts) else "Frozen"
     return (
-        f"Frozen backbones, clustered and compared on {named}. "
+        f"{what} backbones, clustered and compared on {named}. "
         "Click the head of a column to sort by it."
     )

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from stages.page import table
+from stages.page import lineage, table
+from stages.page.adapted import Adapted
 from stages.page.examples import Sheet
 from stages.page.figures import Figure
 from stages.page.probes import Probes
@@ -32,6 +33,7 @@ class Section:
     name: str
     facts: str
     unreadable: list[str]
+    adapted: Adapted | None
     tables: list[Table]
     discovery: list[Table]
     probes: list[Probes]
@@ -40,19 +42,23 @@ class Section:
     sheets: list[Sheet]
 
 
-def tables(settings: Sequence[Setting]) -> list[Table]:
-    """A table a split, train first."""
+def tables(
+    settings: Sequence[Setting], taught: Sequence[str], steps: Sequence[lineage.Step]
+) -> list[Table]:
+    """A table a split, train first; folded in, what `steps` of adapting made. `taught`: backbones
+    that have seen the known labels."""
     splits = sorted({s.split for s in settings}, key=lambda name: (name != "train", name))
     out = []
     for split in splits:
         everything = [s for s in settings if s.split == split]
-        first = headlines(everything)
-        whole = _table(everything, split, None) if len(everything) > len(first) else None
-        out.append(_table(first, split, whole))
+        seen = lineage.said(taught, [s.backbone for s in everything])
+        first = lineage.apart(headlines(everything), steps)
+        whole = _table(everything, split, None, seen) if len(everything) > len(first) else None
+        out.append(_table(first, split, whole, seen))
     return out
 
 
-def _table(settings: list[Setting], split: str, whole: Table | None) -> Table:
+def _table(settings: list[Setting], split: str, whole: Table | None, seen: str) -> Table:
     fitted = "the clusters were fitted on these images" if split == "train" else (
         "the clusters were fitted on train and applied to these images")  # fmt: skip
     others = sorted({s.fitted_on for s in settings if not s.own})
@@ -61,8 +67,8 @@ def _table(settings: list[Setting], split: str, whole: Table | None) -> Table:
     scale = " ACC to ARI and stability × 100." if any(s.labelled for s in settings) else (
         " Stability × 100.")  # fmt: skip
     first = " The first setting of each run." if whole else ""
-    caption = f"{over_seeds(settings)}; {fitted}.{scale}{first} Shaded: the highest."
-    summary = f"All {len(whole.rows)} settings on {split}" if whole else ""
+    caption = f"{over_seeds(settings)}; {fitted}.{scale}{first} Shaded: the highest.{seen}"
+    summary = whole_of(whole, settings, f"on {split}") if whole else ""
     shown = table.columns(settings)
     return filled(f"Scores on {split}", caption, settings, shown, summary, whole)
 
@@ -79,6 +85,12 @@ def filled(
     rows = table.rows(settings, shown)
     spread = [any(row.cells[at].sd for row in rows) for at in range(len(shown))]
     return Table(title, caption, summary, shown, spread, rows, more)
+
+
+def whole_of(whole: Table, settings: Sequence[Setting], where: str) -> str:
+    """What a folded-in table has more of than `settings`."""
+    more = {row.setting.backbone for row in whole.rows} > {s.backbone for s in settings}
+    return f"All {len(whole.rows)} settings {where}" + ", of adapted backbones too" * more
 
 
 def over_seeds(settings: Sequence[Setting]) -> str:

@@ -18,8 +18,8 @@ class Setting:
     """What one setting of one run scored on one split.
 
     setting: its number in the run, the first is the run's headline; dim: the width of what was
-    clustered, dims or, where that is 0 (no projection), the features'. mean and sd, by score,
-    over `seeds`; nan where a score does not exist.
+    clustered, dims or, where that is 0 (no projection), the features'. By score: its values, one
+    of each of `seeds`, their mean and sd; nan where a score does not exist.
     """
 
     dataset: str
@@ -34,6 +34,7 @@ class Setting:
     labelled: int
     split: str
     seeds: tuple[int, ...]
+    values: dict[str, list[float]]
     mean: dict[str, float]
     sd: dict[str, float]
 
@@ -64,11 +65,13 @@ def _read(path: Path) -> list[Setting]:
 def _sum_up(rows: list[dict[str, str]]) -> Setting:
     first = rows[0]
     scores = [name for name in first if name not in KEYS and name != "seed"]
-    found = {name: mean_sd([float(row[name] or "nan") for row in rows]) for name in scores}
+    values = {name: [float(row[name] or "nan") for row in rows] for name in scores}
+    found = {name: mean_sd(values[name]) for name in scores}
     return Setting(
         **{key: first[key] for key in KEYS if key not in COUNTS},  # type: ignore[arg-type]
         **{key: int(first[key]) for key in COUNTS},  # type: ignore[arg-type]
         seeds=tuple(int(row["seed"]) for row in rows),
+        values=values,
         mean={name: mean for name, (mean, _) in found.items()},
         sd={name: sd for name, (_, sd) in found.items()},
     )

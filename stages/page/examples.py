@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 import store
-from stages.files.clusters import seed_of_lowest_loss
+from stages.files.clusters import run_files, seed_of_lowest_loss
 from stages.page.album import AWAY, Album
 from stages.page.best import away, best, place
 from stages.page.chart import sizes
@@ -69,8 +69,9 @@ def discovered(
     first of `runs` that there is; clusters bear the names of the known classes."""
     out = []
     for number, backbone in enumerate(backbones):
-        places = [clusters / "discovered" / dataset / backbone / f"{run}.h5" for run in runs]
-        there = [path for path in places if path.exists() and backbone in own]
+        found_there = run_files(clusters / "discovered" / dataset / backbone)
+        of_it = found_there if backbone in own else []
+        there = [path for run in runs for path in of_it if path.stem == run]
         found = _read(there[0], 0) if there else None
         if found and found.old:
             old, new = len(found.old), found.k - len(found.old)

@@ -44,7 +44,11 @@ def main(
         "label": given.known.label,
         "old": given.known.old,
         "neighbor": given.neighbor,
+        **{f"head/{name}": head.weight for name, head in given.heads().items()},
     }
+    names = Path(getattr(settings, "names", "")).expanduser()
+    if names.is_file():
+        follows["names"] = names.read_text(encoding="utf-8")
     checkpoint = Checkpoint(out, "adapt", follows)
     device = torch_device(runtime.device)
     work(settings, wanted, given, device, runtime, frozen, checkpoint, out, epochs)

@@ -85,7 +85,7 @@ def _of(run: Any, names: str) -> dict[str, Any]:
 
 def _head(wanted: str, given: Given) -> Any:
     """The head that self-labelling begins with."""
-    heads = given.learned.heads if given.learned else {}
+    heads = given.heads()
     if len(heads) != 1:
         raise StageError(
             f"{wanted}: {given.base} has {len(heads)} heads that sort images, self-labelling "

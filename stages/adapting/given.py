@@ -11,6 +11,7 @@ import numpy as np
 
 import backbones
 import store
+from cluster.heads import Linear
 from cluster.length import unit_scale
 from cluster.rows import Rows
 from cluster.standardize import Scale, unscaled
@@ -36,6 +37,10 @@ class Given(NamedTuple):
     learned: Learned | None
     k: int
     scale: Scale
+
+    def heads(self) -> dict[str, Linear]:
+        """Those that the base sorts images by."""
+        return self.learned.heads if self.learned else {}
 
 
 def read_given(

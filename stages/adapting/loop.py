@@ -9,6 +9,7 @@ within themselves alone.
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -62,7 +63,8 @@ def train(
                 _look(fabric, wrapped, objective, source, images, step // steps)
             for group in optimizer.param_groups:
                 group["lr"] = group["share"] * schedule.at(step)
-            found = _step(fabric, wrapped, objective, drawn, tokens, run, step / steps)
+            with _seeded(fabric, run, step):
+                found = _step(fabric, wrapped, objective, drawn, tokens, run, step / steps)
             # Where nothing was sure nothing was taught, yet momentum would still move the weights.
             if float(found.get("sure", 1.0)) > 0:
                 stepper.step()
@@ -82,6 +84,16 @@ def train(
                     checkpoint.save(state())
     put(model, best)
     return told
+
+
+@contextmanager
+def _seeded(fabric: Fabric, run: Run, step: int) -> Iterator[None]:
+    """What a network drops while it learns follows from the seed and the step's number too."""
+    devices = [fabric.device] if fabric.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        drawn = np.random.default_rng([run.seed, step, fabric.global_rank]).integers(2**63)
+        torch.manual_seed(int(drawn))
+        yield
 
 
 def _step(

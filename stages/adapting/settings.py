@@ -1,9 +1,11 @@
 """The settings of a run of `adapt`: those that all have, and those of each objective."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+import backbones
 from images.augment import Augmentation
 from stages import Section, StageError, did_you_mean, read_params, section
 from stages.files.space import Count, Multiple
@@ -144,6 +146,7 @@ def read_run(wanted: str) -> tuple[Any, str]:
     if where not in TEACHERS or not name:
         raise StageError(f"{wanted} is no run of adapt: expected {', '.join(TEACHERS)} and .NAME")
     found = read_params(wanted)
+    _require_name(name, wanted)
     objective = found.get("objective") if isinstance(found, dict) else None
     if objective not in OBJECTIVES:
         said = "no objective" if objective is None else f"objective {objective!r}"
@@ -155,6 +158,14 @@ def read_run(wanted: str) -> tuple[Any, str]:
     run: Any = section(OBJECTIVES[objective], wanted)
     _require_sense(run, wanted)
     return run, teacher
+
+
+def _require_name(name: str, wanted: str) -> None:
+    """The run's name will be that of a backbone."""
+    if not re.fullmatch("[a-z0-9_]+", name):
+        raise StageError(f"{wanted}: write the name in a-z, 0-9 and _ only")
+    if name in backbones.names():
+        raise StageError(f"{wanted}: the zoo has a backbone {name} already: choose another name")
 
 
 def _require_sense(run: Run, wanted: str) -> None:

@@ -93,15 +93,15 @@ def cached(
         for kind in kinds
     }
     place = folder / of.plan.dataset / f"{row.name}-{run.train_blocks}"
-    wanted = {
-        (kind, view): place / _name(kind, view, run)
-        for kind in dict.fromkeys(kinds)
-        for view in range(1 if kind == "centre" else run.views)
-    }
-    _require_room(list(wanted.values()), len(of.plan.id) * wide.dim * 2, folder)
-    for (kind, view), path in wanted.items():
-        digest = view_digest(_cut_digest(row, run, shape), _augment(kind, run), view)
-        plan = of.plan._replace(encoder=digest, dim=wide.dim, backbone=row.name)
+    wanted = dict[tuple[str, int], tuple[Path, store.Plan]]()
+    for kind in dict.fromkeys(kinds):
+        for view in range(1 if kind == "centre" else run.views):
+            digest = view_digest(_cut_digest(row, run, shape), _augment(kind, run), view)
+            plan = of.plan._replace(encoder=digest, dim=wide.dim, backbone=row.name)
+            wanted[kind, view] = place / _name(kind, view, run), plan
+    missing = [path for path, plan in wanted.values() if not _is_there(path, plan)]
+    _require_room(missing, len(of.plan.id) * wide.dim * 2, folder)
+    for (kind, view), (path, plan) in wanted.items():
         with store.FeatureWriter(path, plan) as writer:
             alter = _alter(kind, view, run, row)
             if reasons := embedders[kind].fill(writer, f"frozen blocks {path.name}", alter):
@@ -110,7 +110,7 @@ def cached(
                     f"({reasons[min(reasons)]}): run `dvc repro embed`"
                 )
             writer.finish()
-    stores = {key: store.Features(path) for key, path in wanted.items()}
+    stores = {key: store.Features(path) for key, (path, _) in wanted.items()}
 
     def tokens(kind: str, image: np.ndarray, view: np.ndarray) -> torch.Tensor:
         out = np.empty((len(image), wide.dim), np.float16)
@@ -183,9 +183,17 @@ def _cut_digest(row: backbones.Backbone, run: Run, shape: tuple[int, ...]) -> st
     return hashlib.blake2b(facts.encode(), digest_size=16).hexdigest()
 
 
-def _require_room(paths: Sequence[Path], each: int, folder: Path) -> None:
+def _is_there(path: Path, plan: store.Plan) -> bool:
+    """Whether it holds what is planned: weights or images may be others than when it was stored."""
+    try:
+        found = store.Features(path)
+    except store.StoreError:  # not whole: what writes it looks at what is left
+        return False
+    return found.encoder == plan.encoder and np.array_equal(found.id, plan.id)
+
+
+def _require_room(missing: Sequence[Path], each: int, folder: Path) -> None:
     """Tell how large the tokens are; refuse what the disk cannot take."""
-    missing = [path for path in paths if not (path / "features.h5").exists()]
     if not missing:
         return
     folder.mkdir(parents=True, exist_ok=True)

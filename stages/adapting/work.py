@@ -1,10 +1,15 @@
 """A run of `adapt` from the network it begins with to the folder it ends in."""
 
+import hashlib
+from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 
 import backbones
 from backbones import adapted, blocks
@@ -19,6 +24,8 @@ from stages.adapting.loop import Model, train
 from stages.adapting.tokens import Source, cached, live, pixels
 from stages.files.checkpoint import Checkpoint
 from stages.files.learned import Learned, save_learned
+
+PATIENCE = timedelta(days=30)  # the other GPUs wait while one stores tokens
 
 
 def work(
@@ -41,6 +48,9 @@ def work(
     objective = begin.objective(run, wanted, given, dim, str(fabric.device))
     source = _source(cut, row, run, given, objective, runtime, frozen, fabric)
     tail = Whole(cut.tail, row) if run.train_blocks == "all" else cut.tail
+    if fabric.world_size > 1 and fabric.device.type == "cuda":
+        # Batch norms in training see the whole batch too
+        tail = torch.nn.SyncBatchNorm.convert_sync_batchnorm(tail)
     # What tes and get give is wider than what they begin with
     scale = given.scale if len(given.scale.mean) == dim else unscaled(dim)
     model = Model(tail, objective, scale)
@@ -50,8 +60,8 @@ def work(
     if not fabric.is_global_zero:
         return
     told.write(epochs)
-    written = _save(run, given, row, network.cpu().eval(), dim, out)
     heads = {what: _unscaled(head, scale) for what, head in objective.learned().items()}
+    written = _save(run, given, row, network.cpu().eval(), dim, heads, out)
     plan, labelled = given.collection.plan, given.known.label >= 0
     save_learned(
         out / "learned.h5",
@@ -68,9 +78,13 @@ def work(
 def _fabric(run: Any, device: str, runtime: Runtime) -> Fabric:
     """Lightning's hand on the devices: one, or several GPUs that share each batch."""
     kind, _, index = device.partition(":")
+    strategy: Any = DDPStrategy(timeout=PATIENCE) if runtime.gpus > 1 else "auto"
     if kind == "cpu":
         # Two processes on a CPU are for tests: they take the way of two GPUs.
-        return _launched(Fabric(accelerator="cpu", devices=runtime.gpus, precision="32-true"))
+        found = Fabric(
+            accelerator="cpu", devices=runtime.gpus, strategy=strategy, precision="32-true"
+        )
+        return _launched(found)
     if runtime.gpus > torch.cuda.device_count():
         raise StageError(
             f"runtime.gpus is {runtime.gpus}, torch sees {torch.cuda.device_count()}: set fewer"
@@ -81,7 +95,8 @@ def _fabric(run: Any, device: str, runtime: Runtime) -> Fabric:
     half = run.amp and torch.cuda.get_device_capability()[0] >= 8
     devices: Any = [int(index)] if index and runtime.gpus == 1 else runtime.gpus
     precision: Any = "bf16-mixed" if half else "32-true"
-    return _launched(Fabric(accelerator="cuda", devices=devices, precision=precision))
+    found = Fabric(accelerator="cuda", devices=devices, strategy=strategy, precision=precision)
+    return _launched(found)
 
 
 def _launched(fabric: Fabric) -> Fabric:
@@ -123,15 +138,25 @@ def _dim(network: torch.nn.Module, row: backbones.Backbone) -> int:
 
 
 def _save(
-    run: Any, given: Given, row: backbones.Backbone, network: torch.nn.Module, dim: int, out: Path
+    run: Any,
+    given: Given,
+    row: backbones.Backbone,
+    network: torch.nn.Module,
+    dim: int,
+    heads: Mapping[str, Linear],
+    out: Path,
 ) -> backbones.Backbone:
     """The folder that `embed` reads."""
-    form, output, extra = "plain", row.output, {}
+    form, output, extra = "plain", row.output, dict[str, Any]()
     if run.objective == "tes":
         form, output, extra = "tes", run.output, {"n_words": run.words}
         dim = dim if output == "both" else dim // 2
     if run.objective == "get":
         form, output, extra = "get", "both", {"train_blocks": run.train_blocks}
+    if run.train_blocks == 0 and heads:
+        # Else two runs of equal weights would be one, and who goes on from a head not told of it
+        tensors = {name: torch.from_numpy(head.weight) for name, head in heads.items()}
+        extra["heads"] = hashlib.blake2b(safetensors.torch.save(tensors), digest_size=8).hexdigest()
     return adapted.save(
         out, row, network,
         form=form, output=output, dim=dim, extra=extra,

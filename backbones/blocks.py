@@ -22,6 +22,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
+import backbones.cpu_torchvision  # noqa: F401  before timm
 from backbones import blocks_open_clip, blocks_timm, blocks_torchvision
 from backbones.blocks_parts import Parts, kind
 from backbones.row import Backbone, BackboneError
@@ -84,6 +85,14 @@ def cut(row: Backbone, network: torch.nn.Module, train_blocks: int | Literal["al
     for block in blocks[at:]:
         block.requires_grad_(True)
     return Cut(torch.nn.Sequential(stem, *blocks[:at]).eval(), tail.eval())
+
+
+def synchronized(network: torch.nn.Module) -> torch.nn.Module:
+    """The network with batch norms that, in training, see the images of all GPUs."""
+    # timm's norms may hold an activation, which torch's own conversion drops.
+    from timm.layers import convert_sync_batchnorm
+
+    return convert_sync_batchnorm(network)
 
 
 def parts_of(row: Backbone, network: torch.nn.Module) -> Parts:

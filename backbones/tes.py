@@ -159,6 +159,6 @@ def _made(
 def _require_projected(row: Backbone) -> None:
     if row.output != "projected":
         raise BackboneError(
-            f"{row.name}: TES begins with the embedding that meets the text's, and this row's "
-            f"output is {row.output}; take one of output projected"
+            f"{row.name}: TES begins with the image embedding of a CLIP that meets the text's, and "
+            f"this row's output is {row.output}; take a CLIP of output projected"
         )

@@ -10,6 +10,7 @@ import difflib
 import inspect
 import json
 import os
+import re
 import sys
 import typing
 from collections.abc import Callable
@@ -133,14 +134,20 @@ def _is_for_users(error: Exception) -> bool:
 def _first_mistake(error: pydantic.ValidationError, model: type[Section], path: str) -> str:
     # A misspelt key is also a missing one: the key that is there says what is wrong.
     mistake = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    key = ".".join([path, *(str(step) for step in mistake["loc"])])
+    # Of a setting that may be of several types pydantic adds which of them it speaks of
+    steps = [str(step) for step in mistake["loc"] if not re.search(r"[-\[]", str(step))]
+    key = ".".join([path, *steps])
     more = f" (and {len(error.errors()) - 1} more)" if len(error.errors()) > 1 else ""
     if mistake["type"] == "extra_forbidden":
         word = str(mistake["loc"][-1])
         return f"{key} is not a setting{did_you_mean(word, model.model_fields)}{more}"
     if mistake["type"] == "missing":
         return f"{key} is missing{more}"
-    return f"{key} is {mistake['input']!r}: {mistake['msg']}{more}"
+    wrong = mistake["input"]
+    if isinstance(wrong, str) and re.fullmatch(r"[+-]?\d+e[+-]?\d+", wrong, re.IGNORECASE):
+        # YAML 1.1 takes a number without a point for a text
+        return f"{key} is the text {wrong!r}: write {wrong.lower().replace('e', '.0e')}{more}"
+    return f"{key} is {wrong!r}: {mistake['msg']}{more}"
 
 
 def torch_device(wanted: str) -> str:

@@ -6,6 +6,8 @@ and the equations of each.
 
 from pathlib import Path
 
+import numpy as np
+
 import backbones
 from stages import Runtime, run, torch_device
 from stages.adapting.given import read_given
@@ -46,9 +48,11 @@ def main(
         "neighbor": given.neighbor,
         **{f"head/{name}": head.weight for name, head in given.heads().items()},
     }
+    if given.k:
+        follows["k"] = given.k  # what a multiple of the number of classes means now
     names = Path(getattr(settings, "names", "")).expanduser()
     if names.is_file():
-        follows["names"] = names.read_text(encoding="utf-8")
+        follows["names"] = np.frombuffer(names.read_bytes(), np.uint8)
     checkpoint = Checkpoint(out, "adapt", follows)
     device = torch_device(runtime.device)
     work(settings, wanted, given, device, runtime, frozen, checkpoint, out, epochs)

@@ -39,7 +39,8 @@ def main(learned: Path, features: Path, clusters: Path, discovered: Path, runtim
         both = stacked(list(found.heads.values()))
         said = predict(rows, both, together=True, device=device)
         _save(to / "learned_mean.h5", found, space, both, said, "together")
-    print(f"learned: {', '.join(names) or 'no head was learned with this backbone'}")
+    by = f"{len(rows)} images sorted by {', '.join(names)}" if names else ""
+    print(f"learned: {by or 'no head was learned with this backbone'}")
 
 
 def _save(

@@ -127,6 +127,11 @@ def _asked_for() -> set[tuple[str, str]]:
     """Datasets and backbones of params.yaml: what was taken out of it still lies in the folders."""
     cells = {(d, b) for d in read_params("datasets") or {} for b in read_params("backbones") or []}
     adapted = read_params("adapted") or {}
+    if not isinstance(adapted.get("backbones") or {}, dict):
+        raise StageError(
+            "params.yaml: adapted.backbones takes over the runs: write "
+            "{<<: [*adapt, *adapt_with_neighbors, *adapt_with_known]}"
+        )
     cells |= {(d, b) for d in adapted.get("datasets") or [] for b in adapted.get("backbones") or {}}
     return cells | {(name, "imported") for name in read_params("import") or {}}
 

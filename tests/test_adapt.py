@@ -23,6 +23,7 @@ import backbones
 import store
 from backbones import blocks
 from cluster.objectives import Loss
+from cluster.objectives.scan import Scan
 from cluster.objectives.simclr import Simclr
 from stages import StageError
 from stages.files import checkpoint
@@ -274,6 +275,27 @@ def test_the_epoch_of_the_lowest_loss_is_kept_or_the_last(
     expected, other = (states[4 * e][f"model/tail.0.{name}"] for e in (epoch, 6 - epoch))
     np.testing.assert_array_equal(kept[f"blocks.2.{name}"], expected)
     assert (expected != other).any()
+
+
+def test_the_head_of_the_best_epoch_is_the_best_of_that_epoch(monkeypatch: pytest.MonkeyPatch):
+    kept, plain = list[int](), Scan.loss
+
+    def turns(self: Scan, outputs: Any, drawn: Any, epoch: float) -> Loss:
+        """Head 0 is the best of the first epoch, which is the best one; then head 1 is."""
+        found = plain(self, outputs, drawn, epoch)
+        self._recent[:] = torch.tensor([0.0, 1.0] if epoch < 1 else [1.0, 0.0])
+        return found._replace(total=found.total + 100 * (epoch >= 1))
+
+    def noted(self: Scan) -> Any:
+        kept.append(int(self._recent[0].argmin()))
+        return learned(self)
+
+    learned = Scan.learned
+    monkeypatch.setattr(Scan, "loss", turns)
+    monkeypatch.setattr(Scan, "learned", noted)
+    for keep, head in (("best", 0), ("last", 1)):
+        train("scan", heads=2, keep=keep)
+        assert kept[-1] == head
 
 
 def test_a_loss_that_is_no_number_ends_in_one_line(monkeypatch: pytest.MonkeyPatch):

@@ -83,6 +83,17 @@ def pretend_features(name: str) -> None:
          "adapt_with_known.gcd: one view is no pair: set views to 0 (new ones) or 2 or more"),
         ("gcd", {"accumulate": 3},
          "adapt_with_known.gcd: a batch of 16 has no 3 equal parts: change batch or accumulate"),
+        ("gcd", {"batch": 16, "accumulate": 16},
+         "a batch of 16 images is too small for 16 parts on 1 GPUs: each compares two or more, and "
+         "a GPU has one at least"),
+        ("scan", {"rate": 1e-5},
+         "adapt_with_neighbors.scan: the rate of 1e-05 would rise to least_rate, 0.0001: set that "
+         "to no more than rate"),
+        ("selflabel", {"center": True},
+         "adapt.selflabel: selflabel takes features as they are: set center: false"),
+        ("gcd", {"train_blocks": 0},
+         "adapt_with_known.gcd: with train_blocks: 0 nothing of tiny_vit learns, and gcd keeps no "
+         "head: set 1 or more"),
         ("gcd", {"train_blocks": 4},
          'tiny_vit: train_blocks is 4, but it has 3 blocks; take fewer, or "all"'),
         ("simgcd", {"k": 3}, "k is 3, but 5 classes are known: choose k from 5 on"),
@@ -107,6 +118,21 @@ def test_settings_that_cannot_be_are_one_line(objective: str, changes: dict[str,
 )
 def test_a_run_has_the_name_of_a_backbone_and_none_that_is_taken(name: str, line: str):
     assert refusal("gcd", name) == f"adapt_with_known.{name}: {line}"
+
+
+def test_a_checkpoint_is_of_one_number_of_clusters(monkeypatch: pytest.MonkeyPatch):
+    plain, seen = adapting.adapt.read_given, list[int]()
+
+    def noted(out: Path, what: str, follows: dict[str, Any]) -> None:
+        seen.append(follows["k"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(adapting.adapt, "Checkpoint", noted)
+    for k in (7, 8):  # 1x, before and after a class was added
+        monkeypatch.setattr(adapting.adapt, "read_given", lambda *of, k=k: plain(*of)._replace(k=k))
+        with pytest.raises(KeyboardInterrupt):
+            train("simgcd")
+    assert seen == [7, 8]
 
 
 def test_a_run_that_is_not_there_is_named():
@@ -205,6 +231,23 @@ def test_names_of_classes_that_are_missing_or_doubled_are_one_line(
     pretend_features("tiny_clip")
     if rows:
         Path("names.csv").write_text("\n".join(rows))
+    found = refusal("tes", backbone="tiny_clip", train_blocks=0, names="names.csv")
+    assert found.startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("coding", "line"),
+    [
+        ("utf-8-sig", "names.csv has no name for the known class '2'"),
+        ("latin-1", "names.csv is not UTF-8 (invalid continuation byte): save it as such"),
+    ],
+)
+def test_a_table_of_names_may_be_a_spreadsheets_in_utf_8_alone(
+    coding: str, line: str, monkeypatch: pytest.MonkeyPatch
+):
+    adapting.own_zoo(monkeypatch, tiny_clip=tiny_clip.facts(Path.cwd()))
+    pretend_features("tiny_clip")
+    Path("names.csv").write_text("\n".join(["class,name", "0,zéro", *NAMES[1:2]]), encoding=coding)
     found = refusal("tes", backbone="tiny_clip", train_blocks=0, names="names.csv")
     assert found.startswith(line)
 

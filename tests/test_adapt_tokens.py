@@ -1,8 +1,10 @@
 """What frozen blocks give: stored once or made anew, the same; room, going on, use by others."""
 
+import os
 import shutil
 from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import adapting
@@ -209,6 +211,48 @@ def test_another_run_with_the_same_cut_stores_nothing(
     assert sum(stored) == 7 * IMAGES
     train("simgcd", views=4)
     assert sum(stored) == 8 * IMAGES
+
+
+def test_tokens_that_are_there_are_read_while_another_process_claims_them():
+    run, found = given("gcd")
+    _, live, _ = sources(run, found.collection)
+    paths = [path.parent for path in Path("data/frozen").rglob("features.h5")]
+    assert len(paths) == len(tokens.SHOWN) * run.views - run.views + 1
+    claims = [store.disk.claim(path / "features.h5.part") for path in paths]
+    try:
+        again, *_ = sources(run, found.collection)
+    finally:
+        for claim in claims:
+            os.close(claim)
+    seen = "strong", np.arange(9), np.full(9, 1)
+    assert torch.equal(again(*seen), live(*seen))
+
+
+def test_tokens_beyond_float16_are_one_line_when_made_anew_as_well():
+    class Large(torch.nn.Module):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return pixels.mean((2, 3)) + 7e4
+
+    run, found = given("gcd", trunk="live")
+    row = backbones.row(BASE)
+    read = tokens.pixels(row, found.collection, run, RUNTIME)
+    line = r"^the frozen blocks of tiny_vit give NaN, infinity or more than float16 holds \(65504\)"
+    with pytest.raises(StageError, match=line):
+        tokens.live(Large(), read, row, "cpu")("view", np.arange(2), np.zeros(2, int))
+
+
+def test_each_of_several_gpus_reads_its_own_images_alone():
+    run, found = given("gcd", accumulate=2)
+    objective, seen = begin.objective(run, "gcd", found, 32, "cpu"), list[np.ndarray]()
+
+    def read(kind: str, image: np.ndarray, view: np.ndarray) -> torch.Tensor:
+        seen.append(image)
+        return torch.from_numpy(image)
+
+    second: Any = SimpleNamespace(global_rank=1, world_size=2)
+    for _, drawn, own in loop._ahead(second, objective, read, run, 0, 3):
+        np.testing.assert_array_equal(own.numpy(), drawn.image[:, 1::2])
+    assert [len(image) for image in seen] == [run.batch // 2] * 2 * 3
 
 
 def test_other_weights_of_the_base_store_their_own_tokens(

@@ -13,7 +13,7 @@ import torch
 
 import backbones.cpu_torchvision  # noqa: F401  before timm
 from backbones import Backbone, BackboneError, from_timm, names, row
-from backbones.blocks import FAMILIES, LOADERS, build, cut, parts_of
+from backbones.blocks import FAMILIES, LOADERS, build, cut, parts_of, synchronized
 from backbones.blocks_parts import kind
 
 TINY_VIT = {"embed_dim": 32, "depth": 3, "num_heads": 2, "patch_size": 8}
@@ -200,6 +200,17 @@ def test_the_statistics_of_batch_norms_stay_as_they_are() -> None:
     trunk, tail = cut(ROW, network, 2)
     tail(trunk(pixels())).sum().backward()
     assert all(torch.equal(before[name], it) for name, it in network.named_buffers())
+
+
+def test_norms_across_gpus_keep_their_activations() -> None:
+    network = network_of("efficientnet").eval()
+    x = pixels()
+    with torch.no_grad():
+        expected = network(x)
+        assert torch.equal(synchronized(network)(x), expected)
+    norms = [it for it in network.modules() if isinstance(it, torch.nn.SyncBatchNorm)]
+    assert len(norms) > 3
+    assert not any(type(it) is torch.nn.BatchNorm2d for it in network.modules())
 
 
 @pytest.mark.parametrize("name", ["vit, class token", "dinov3, any size", "clip vit", "convnext"])

@@ -141,6 +141,13 @@ def test_heads_come_from_the_run_whose_features_these_are():
         sort("simgcd", on=str(features("scan")))
 
 
+def test_self_labelling_goes_on_with_heads_of_this_very_backbone():
+    write_heads("scan", encoder="0" * 32)
+    line = r"scan.learned\.h5 was not learned with the backbone beside it: run `dvc repro`$"
+    with pytest.raises(StageError, match=line):
+        train("selflabel", backbone="scan")
+
+
 def test_other_images_are_assigned_by_a_head_but_not_by_the_mean_of_several():
     sort("simgcd")
     write_heads("scan")

@@ -58,7 +58,8 @@ class Clone:
         path = self.folder / "params.yaml"
         params = yaml.safe_load(path.read_text())
         for name, section in sections.items():
-            params[name] = section if name in ("datasets", "import") else params[name] | section
+            whole = name in ("datasets", "import", "backbones")
+            params[name] = section if whole else params[name] | section
         path.write_text(yaml.safe_dump(params))
 
 
@@ -125,6 +126,8 @@ def test_one_command_runs_every_stage(clone: Clone):
     stages = set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
     idle = {"assign", "similar", "similar_by_labels"}
     idle |= {f"{name}_imported" for name in DISCOVERY}  # no class of imported features is known
+    idle |= {name for name in stages if name.startswith("adapt") or name.endswith("_adapted")}
+    idle |= {"learned"}
     assert ran == stages - idle
     assert (clone.folder / "report/index.html").stat().st_size > 10_000
     table = (clone.folder / "report/table.md").read_text()
@@ -190,3 +193,24 @@ def test_own_pictures_and_assign_need_a_line_each(clone: Clone):
     assert "What looks like others in colours" in page
     found = json.loads((clone.folder / "metrics/others/pixels.json").read_text())
     assert "acc" not in json.dumps(found)  # no labels: the label-free scores only
+
+
+def test_a_backbone_that_learned_is_one_more(clone: Clone):
+    params = yaml.safe_load((clone.folder / "params.yaml").read_text())
+    run = {
+        **params["objectives"]["simgcd"],
+        **{"dataset": "colours", "backbone": "resnet18_small_narrow", "k": 3, "epochs": 1},
+        **{"batch": 20, "views": 2, "hidden": 16, "bottleneck": 8},
+    }
+    clone.change(
+        backbones=["pixels", "resnet18_small_narrow"],
+        adapt_with_known={"learner": run},
+        adapted={"datasets": ["colours"], "known": ["colours"], "backbones": {"learner": run}},
+    )
+    ran = clone.repro("learned")
+    first = ["embed@colours-resnet18_small_narrow", "adapt_with_known@learner"]
+    assert [name for name in ran if name not in ("index@colours", "known@colours")] == [
+        *first, "embed_adapted@colours-learner", "learned@colours-learner",
+    ]  # fmt: skip
+    assert (clone.folder / "data/clusters/discovered/colours/learner/learned/learned.h5").exists()
+    assert {name.split("@")[0] for name in clone.repro("learned")} <= {"index", "known"}

@@ -1,6 +1,7 @@
 """The network and the objective that a run begins with."""
 
 import csv
+import io
 from pathlib import Path
 from typing import Any
 
@@ -112,11 +113,14 @@ def _read_names(path: Path, old: list[str]) -> list[str]:
     """Each known class as a table calls it. Raises StageError: missing, doubled or empty ones."""
     if not path.exists():
         raise StageError(f"{path} is not there: write a CSV file with the columns class and name")
-    with path.open(newline="") as file:
-        reader = csv.DictReader(file)
-        if not set(NAMES) <= set(reader.fieldnames or ()):
-            raise StageError(f"{path} has the columns {reader.fieldnames}, expected class and name")
-        rows = [(row["class"].strip(), (row["name"] or "").strip()) for row in reader]
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark before the text
+    except UnicodeDecodeError as error:
+        raise StageError(f"{path} is not UTF-8 ({error.reason}): save it as such") from None
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    if not set(NAMES) <= set(reader.fieldnames or ()):
+        raise StageError(f"{path} has the columns {reader.fieldnames}, expected class and name")
+    rows = [((row["class"] or "").strip(), (row["name"] or "").strip()) for row in reader]
     called = dict(rows)
     twice = [name for name, _ in rows if [of for of, _ in rows].count(name) > 1]
     if twice:

@@ -65,13 +65,12 @@ def read_given(
         found.dataset, found.backbone, found.encoder, found.dim, found.splits,
         found.id[space.train], found.row[space.train], found.split[space.train],
     )  # fmt: skip
-    heads = adapted / run.backbone / "learned.h5"
     return Given(
         base,
         Collection(names, plan),
         known,
         neighbor,
-        read_learned(heads) if heads.exists() else None,
+        _learned(adapted / run.backbone / "learned.h5", found),
         number_of_clusters(run.k, n_classes, found.dataset) if hasattr(run, "k") else 0,
         _scale(space.fitted(0, 0)) if run.center else unscaled(found.dim),
     )
@@ -92,6 +91,14 @@ def _base(run: Any, wanted: str, found: store.Features, adapted: Path) -> str:
             "`dvc repro`"
         )
     return base
+
+
+def _learned(path: Path, found: store.Features) -> Learned | None:
+    """The heads of the base; refuses those of another version of it."""
+    learned = read_learned(path) if path.exists() else None
+    if learned and learned.encoder != found.encoder:
+        raise StageError(f"{path} was not learned with the backbone beside it: run `dvc repro`")
+    return learned
 
 
 def _scale(rows: Rows) -> Scale:

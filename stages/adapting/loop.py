@@ -7,7 +7,7 @@ within themselves alone.
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -24,7 +24,7 @@ from cluster.training import Schedule
 from stages import StageError
 from stages.adapting.model import Model
 from stages.adapting.settings import Run
-from stages.adapting.state import Told, begin, optimizer_of, put, state_of, trained
+from stages.adapting.state import Told, begin, bring, optimizer_of, result, state_of
 from stages.adapting.tokens import Source, numbers
 from stages.files.checkpoint import Checkpoint
 
@@ -41,13 +41,15 @@ def train(
     images: int,
     checkpoint: Checkpoint,
     name: str,
+    tell: Callable[[Told], object],
 ) -> Told:
-    """Train `model` on `images` of train for all epochs; it ends as the epoch that is kept.
+    """Train `model` on `images` of train for all epochs; it ends as the epoch that is kept. `tell`
+    hears of each.
 
     Raises StageError when the loss is no number any more. A resumed run ends as one that was never
     stopped.
     """
-    steps = max(1, round(images / run.batch))  # an epoch
+    steps = max(1, round(images / len(objective.draw(0).label)))  # an epoch
     schedule = Schedule(run.epochs * steps, run.rate, run.least_rate, round(run.warmup * steps))
     optimizer = optimizer_of(model, run)
     wrapped, stepper = fabric.setup(model, optimizer)
@@ -58,7 +60,7 @@ def train(
         disable=None if fabric.is_global_zero else True,
     )  # fmt: skip
     with bar:
-        for step, drawn, tokens in _ahead(objective, source, run, at, schedule.steps):
+        for step, drawn, tokens in _ahead(fabric, objective, source, run, at, schedule.steps):
             if step % steps == 0 and objective.looks:
                 _look(fabric, wrapped, objective, source, images, step // steps)
             for group in optimizer.param_groups:
@@ -73,16 +75,17 @@ def train(
             if (step + 1) % steps == 0:
                 told = _tell(told, sums, step + 1, steps, name)
                 sums = {}
+                tell(told)
                 bar.set_postfix(loss=f"{told.rows[-1, 1]:.3f}", refresh=False)
                 if run.keep == "best" and told.rows[:, 1].argmin() == len(told.rows) - 1:
-                    best = {key: value.copy() for key, value in trained(model).items()}
+                    best = {key: value.copy() for key, value in result(model, objective).items()}
             bar.update()
             if fabric.is_global_zero:
                 state = partial(state_of, step + 1, sums, told, best, model, optimizer, objective)
                 checkpoint.offer(state)
                 if step + 1 == schedule.steps:
                     checkpoint.save(state())
-    put(model, best)
+    bring(model, objective, best)
     return told
 
 
@@ -105,19 +108,15 @@ def _step(
     run: Run,
     epoch: float,
 ) -> dict[str, torch.Tensor]:
-    """The gradients of one batch; its loss and the parts of that, by name."""
+    """The gradients of one batch; its loss and the parts of that, by name. tokens: of this GPU's
+    images, see _own."""
     parts, world = run.accumulate, fabric.world_size
     each = len(drawn.label) // (parts * world)
-    if not each:
-        raise StageError(
-            f"a batch of {len(drawn.label)} images is too small for {parts} parts on {world} GPUs"
-        )
     # Strided, so that labelled and other images come to every part and GPU
     deal = np.arange(each * parts * world).reshape(each, parts, world)
     total: dict[str, torch.Tensor] = {}
     for part in range(parts):
-        # deal[:, part, own rank], as a view
-        mine = slice(part * world + fabric.global_rank, each * parts * world, parts * world)
+        mine = slice(part, each * parts, parts)  # deal[:, part, own rank], among this GPU's
         all_of_it = deal[:, part].T.ravel()
         with fabric.no_backward_sync(wrapped, enabled=part < parts - 1):
             outputs = tuple(
@@ -129,6 +128,21 @@ def _step(
         for key, value in {"loss": loss.total, **loss.parts}.items():
             total[key] = total.get(key, 0.0) + value.detach() / parts
     return total
+
+
+def _own(fabric: Fabric) -> slice:
+    """The images of a batch that this GPU sees, of all parts."""
+    return slice(fabric.global_rank, None, fabric.world_size)
+
+
+def require_parts(images: int, run: Run, fabric: Fabric) -> None:
+    """Refuse a batch that has less than two images to compare in a part, or none for a GPU."""
+    parts, world = run.accumulate, fabric.world_size
+    if images < parts * max(2, world):
+        raise StageError(
+            f"a batch of {images} images is too small for {parts} parts on {world} GPUs: each "
+            "compares two or more, and a GPU has one at least"
+        )
 
 
 def _gathered(fabric: Fabric, out: torch.Tensor) -> torch.Tensor:
@@ -161,14 +175,15 @@ def _look(
 
 
 def _ahead(
-    objective: Objective, source: Source, run: Run, first: int, last: int
+    fabric: Fabric, objective: Objective, source: Source, run: Run, first: int, last: int
 ) -> Iterator[tuple[int, Drawn, torch.Tensor]]:
-    """The steps with what they learn from, some of them read ahead."""
+    """The steps with what they learn from, some of them read ahead; tokens of this GPU's images."""
+    own = _own(fabric)
 
     def read(step: int) -> tuple[int, Drawn, torch.Tensor]:
         drawn = objective.draw(step)
         views = numbers(objective.slots, drawn.image.shape[1], run.views, run.seed, step)
-        slots = zip(objective.slots, drawn.image, views, strict=True)
+        slots = zip(objective.slots, drawn.image[:, own], views[:, own], strict=True)
         return step, drawn, torch.stack([source(*slot) for slot in slots])
 
     with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:

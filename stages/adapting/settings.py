@@ -138,6 +138,8 @@ TEACHERS = {  # section of params.yaml → what its objectives learn from beside
     "adapt_with_known": ("known", ("gcd", "simgcd", "selex", "tes", "get")),
 }
 
+AS_THEY_ARE = ("selflabel", "tes", "get")  # a head that is there already, or halves of length 1
+
 
 def read_run(wanted: str) -> tuple[Any, str]:
     """The settings at `wanted`, such as adapt_with_known.cub_gcd, by their objective; and what its
@@ -156,7 +158,7 @@ def read_run(wanted: str) -> tuple[Any, str]:
         place = next(key for key, (_, of) in TEACHERS.items() if objective in of)
         raise StageError(f"{objective} cannot learn under {where}: move {name} to {place}")
     run: Any = section(OBJECTIVES[objective], wanted)
-    _require_sense(run, wanted)
+    _require_sense(objective, run, wanted)
     return run, teacher
 
 
@@ -168,8 +170,10 @@ def _require_name(name: str, wanted: str) -> None:
         raise StageError(f"{wanted}: the zoo has a backbone {name} already: choose another name")
 
 
-def _require_sense(run: Run, wanted: str) -> None:
+def _require_sense(objective: str, run: Run, wanted: str) -> None:
     """What no single setting can tell."""
+    if run.center and objective in AS_THEY_ARE:
+        raise StageError(f"{wanted}: {objective} takes features as they are: set center: false")
     if run.trunk == "cached" and run.train_blocks == "all":
         raise StageError(
             f"{wanted}: with train_blocks: all nothing is frozen that could be cached: set "
@@ -182,6 +186,11 @@ def _require_sense(run: Run, wanted: str) -> None:
         )
     if run.views == 1:
         raise StageError(f"{wanted}: one view is no pair: set views to 0 (new ones) or 2 or more")
+    if run.least_rate > run.rate:
+        raise StageError(
+            f"{wanted}: the rate of {run.rate:g} would rise to least_rate, {run.least_rate:g}: set "
+            "that to no more than rate"
+        )
     if run.batch % run.accumulate:
         raise StageError(
             f"{wanted}: a batch of {run.batch} has no {run.accumulate} equal parts: change batch "

@@ -70,6 +70,19 @@ def put(model: Model, state: Mapping[str, np.ndarray]) -> None:
             own[key.removeprefix("model/")].copy_(torch.from_numpy(value))
 
 
+def result(model: Model, objective: Objective) -> State:
+    """What a run would end as now: what it has trained, and by what its heads are chosen."""
+    memory = {f"memory/{key}": value for key, value in objective.memory().items()}
+    return {**trained(model), **memory}
+
+
+def bring(model: Model, objective: Objective, state: State) -> None:
+    """End as `result` was; as it is now if that is empty."""
+    if state:
+        put(model, _under("model", state, keep=True))
+        objective.remember(_under("memory", state))
+
+
 def state_of(
     at: int,
     sums: Mapping[str, torch.Tensor],
@@ -86,9 +99,8 @@ def state_of(
         "told/columns": np.array(told.columns, "U64"),
         "told/rows": told.rows,
         **{f"best/{key}": value for key, value in best.items()},
-        **trained(model),
+        **result(model, objective),
         **{key: value.cpu().numpy() for key, value in named_state(optimizer).items()},
-        **{f"memory/{key}": value for key, value in objective.memory().items()},
     }
 
 
@@ -103,10 +115,9 @@ def begin(
     and the best epoch so far."""
     if resume is None:
         return 0, {}, Told([], np.zeros((0, 1))), {}
-    put(model, _under("model", resume, keep=True))
+    bring(model, objective, resume)
     adam = {key: value for key, value in resume.items() if key.startswith("adam/")}
     restore(optimizer, {key: torch.from_numpy(value) for key, value in adam.items()})
-    objective.remember(_under("memory", resume))
     sums = {
         key: torch.from_numpy(value).to(fabric.device)
         for key, value in _under("sum", resume).items()

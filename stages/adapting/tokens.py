@@ -65,8 +65,14 @@ def live(trunk: torch.nn.Module, read: Source, row: backbones.Backbone, device: 
     encode = encoder(_Flat(trunk), _wide(row, shape), device)
 
     def tokens(kind: str, image: np.ndarray, view: np.ndarray) -> torch.Tensor:
-        found = encode(read(kind, image, view).numpy())
-        return torch.from_numpy(found.astype(np.float16)).view(-1, *shape)
+        with np.errstate(over="ignore"):
+            found = encode(read(kind, image, view).numpy()).astype(np.float16)
+        if not np.isfinite(found).all():
+            raise StageError(
+                f"the frozen blocks of {row.name} give NaN, infinity or more than float16 holds "
+                "(65504): train another number of blocks"
+            )
+        return torch.from_numpy(found).view(-1, *shape)
 
     return tokens
 
@@ -102,6 +108,8 @@ def cached(
     missing = [path for path, plan in wanted.values() if not _is_there(path, plan)]
     _require_room(missing, len(of.plan.id) * wide.dim * 2, folder)
     for (kind, view), (path, plan) in wanted.items():
+        if path not in missing:  # several GPUs may open it at once, but one alone may write
+            continue
         with store.FeatureWriter(path, plan) as writer:
             alter = _alter(kind, view, run, row)
             if reasons := embedders[kind].fill(writer, f"frozen blocks {path.name}", alter):

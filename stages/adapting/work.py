@@ -1,6 +1,7 @@
 """A run of `adapt` from the network it begins with to the folder it ends in."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +21,9 @@ from cluster.standardize import Scale, absorbed, unscaled
 from stages import Runtime, StageError
 from stages.adapting import begin
 from stages.adapting.given import Given
-from stages.adapting.loop import Model, train
+from stages.adapting.loop import require_parts, train
+from stages.adapting.model import Model
+from stages.adapting.state import Told
 from stages.adapting.tokens import Source, cached, live, pixels
 from stages.files.checkpoint import Checkpoint
 from stages.files.learned import Learned, save_learned
@@ -46,20 +49,33 @@ def work(
     dim = _dim(network, row)
     cut = blocks.cut(row, network, run.train_blocks)
     objective = begin.objective(run, wanted, given, dim, str(fabric.device))
+    if not (objective.learned() or any(p.requires_grad for p in cut.tail.parameters())):
+        raise StageError(
+            f"{wanted}: with train_blocks: 0 nothing of {given.base} learns, and {run.objective} "
+            "keeps no head: set 1 or more"
+        )
+    require_parts(len(objective.draw(0).label), run, fabric)
     source = _source(cut, row, run, given, objective, runtime, frozen, fabric)
     tail = Whole(cut.tail, row) if run.train_blocks == "all" else cut.tail
-    if fabric.world_size > 1 and fabric.device.type == "cuda":
-        # Batch norms in training see the whole batch too
-        tail = torch.nn.SyncBatchNorm.convert_sync_batchnorm(tail)
+    if tail.training and fabric.world_size > 1 and fabric.device.type == "cuda":
+        tail = blocks.synchronized(tail)  # norms see the whole batch too
     # What tes and get give is wider than what they begin with
     scale = given.scale if len(given.scale.mean) == dim else unscaled(dim)
     model = Model(tail, objective, scale)
-    told = train(
-        fabric, model, objective, source, run, len(given.collection.plan.id), checkpoint, name
-    )
+
+    def tell(told: Told) -> None:
+        if fabric.is_global_zero:
+            told.write(epochs)
+
+    images = len(given.collection.plan.id)
+    train(fabric, model, objective, source, run, images, checkpoint, name, tell)
     if not fabric.is_global_zero:
         return
-    told.write(epochs)
+    if idle := getattr(objective, "idle", 0):
+        print(
+            f"adapt: in {idle} steps of {name} no image was sure and nothing was learned: lower "
+            "its threshold, or train the scan for longer"
+        )
     heads = {what: _unscaled(head, scale) for what, head in objective.learned().items()}
     written = _save(run, given, row, network.cpu().eval(), dim, heads, out)
     plan, labelled = given.collection.plan, given.known.label >= 0
@@ -90,7 +106,9 @@ def _fabric(run: Any, device: str, runtime: Runtime) -> Fabric:
             f"runtime.gpus is {runtime.gpus}, torch sees {torch.cuda.device_count()}: set fewer"
         )
     # Equal steps in equal order: what a killed run did not see must not make it another one.
-    torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
     # bfloat16 has float32's range, so nothing is scaled; older GPUs only emulate it, slowly.
     half = run.amp and torch.cuda.get_device_capability()[0] >= 8
     devices: Any = [int(index)] if index and runtime.gpus == 1 else runtime.gpus

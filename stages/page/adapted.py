@@ -44,10 +44,11 @@ def adapted(
     parts: Sequence[Column],
     taught: Sequence[str],
 ) -> Adapted | None:
-    """All, Old and New (`parts`) of every method, where classes of the dataset are known (`partly`:
-    scores of category discovery), else ACC and NMI on train. None where nothing was adapted or
+    """All, Old and New (`parts`) of every method, where adapted backbones have scores of category
+    discovery (`partly`), else ACC and NMI on train. None where nothing was adapted or
     scored. `taught`: backbones that have seen the known labels."""
-    known = bool(table.scored(partly, parts))
+    changed = {run for step in steps if not step.frozen for run in step.runs}
+    known = bool(table.scored([s for s in partly if s.backbone in changed], parts))
     scores = partly if known else settings
     shown = parts if known else [c for c in table.COLUMNS if c.score in ("acc", "nmi")]
     first = [s for s in headlines(scores) if s.own and s.split == "train"]

@@ -76,7 +76,7 @@ def test_cico_is_the_formula_and_the_total_the_sum_of_three():
     assert float(found.parts["cico"]) == pytest.approx(cico_by_hand(FEATURES, LABEL), rel=1e-5)
     without = made(weight=0.0).loss(outputs, drawn(LABEL), 3.0).total
     torch.testing.assert_close(found.total - without, 1.5 * found.parts["cico"])
-    alone = Simgcd(LABEL, 5, 3, **OF_SIMGCD)
+    alone = Simgcd(LABEL, 5, 3, unit=True, **OF_SIMGCD)
     expected, parts = 0.0, set()
     for name, half in (("image", FEATURES[..., :5]), ("text", FEATURES[..., 5:])):
         x = torch.from_numpy((unit(half) * 5**0.5).astype(np.float32))
@@ -139,7 +139,7 @@ def test_gradients_reach_the_features_and_all_of_the_one_shared_head():
     objective.loss(objective.outputs(x), drawn(LABEL), 0.0).total.backward()
     assert all(float(p.grad.abs().max()) > 0 for p in objective.heads.parameters())
     assert (x.grad.abs().sum((0, 1)) > 0).all()
-    alone = Simgcd(LABEL, 5, 3, **OF_SIMGCD)
+    alone = Simgcd(LABEL, 5, 3, unit=True, **OF_SIMGCD)
     assert [p.shape for p in objective.heads.parameters()] == [
         p.shape for p in alone.heads.parameters()
     ]
@@ -171,7 +171,7 @@ def test_what_cannot_be_learned_is_refused():
 
 
 def test_a_step_is_drawn_as_simgcds():
-    alone = Simgcd(LABEL, 5, 3, **OF_SIMGCD)
+    alone = Simgcd(LABEL, 5, 3, unit=True, **OF_SIMGCD)
     for step in range(3):
         for ours, theirs in zip(made().draw(step), alone.draw(step), strict=True):
             assert np.array_equal(ours, theirs)

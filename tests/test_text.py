@@ -77,7 +77,7 @@ def test_a_prompt_has_spaces_for_underscores():
 def test_a_row_without_a_text_tower_is_refused_with_some_that_have_one():
     with pytest.raises(BackboneError, match=r"pixels: loader pixels has no text .*: clip_rn50, "):
         text.load(row("pixels"), "cpu")
-    with pytest.raises(BackboneError, match="pixels: TES begins with the embedding that meets the"):
+    with pytest.raises(BackboneError, match="pixels: TES begins with the image embedding"):
         tes.start(row("pixels"), n_words=7, seed=0)
 
 

@@ -16,6 +16,7 @@ from cluster.heads import Linear
 from cluster.objectives import Drawn, Loss, Outputs
 from cluster.objectives.contrastive import info_nce, sup_con
 from cluster.objectives.projector import Projector
+from cluster.objectives.twice import half_labelled
 from cluster.rows import Rows
 
 
@@ -81,11 +82,3 @@ class Gcd:
     def learned(self) -> dict[str, Linear]:
         """None."""
         return {}
-
-
-def half_labelled(stream: HalfLabelled, step: int) -> Drawn:
-    """What a stream of one seed draws, for two views: the labelled half first."""
-    found = stream.at(step)
-    label = np.full(found.images.shape[1], -1)
-    label[: found.label.shape[1]] = found.label[0]
-    return Drawn(np.repeat(found.images, 2, axis=0), label)

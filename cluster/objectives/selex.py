@@ -37,8 +37,8 @@ from cluster.objectives import Drawn, Loss, Outputs
 from cluster.objectives.confusion import confusion, radii, soft_targets
 from cluster.objectives.contrastive import by_image
 from cluster.objectives.expertise import supervised, unsupervised
-from cluster.objectives.gcd import half_labelled
 from cluster.objectives.projector import Projector
+from cluster.objectives.twice import half_labelled
 from cluster.rows import Basis, Reduced, Rows
 from cluster.sskmeans import require_label, sskmeans
 

@@ -14,6 +14,7 @@ from cluster.errors import ClusterError
 from cluster.heads import Linear
 from cluster.objectives import Drawn, Loss, Outputs
 from cluster.objectives.everyone import Everyone
+from cluster.objectives.twice import all_alike
 from cluster.rows import Rows
 from cluster.selflabel import selflabel_loss
 
@@ -62,8 +63,7 @@ class Selflabel:
 
     def draw(self, step: int) -> Drawn:
         """See cluster.objectives: the same images in both slots, all without a label."""
-        image = self._everyone.at(step)
-        return Drawn(np.stack([image, image]), np.full(len(image), -1))
+        return all_alike(self._everyone, step)
 
     def outputs(self, features: torch.Tensor) -> Outputs:
         """Logits: float32 [slot, image, cluster]."""

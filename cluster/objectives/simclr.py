@@ -16,6 +16,7 @@ from cluster.objectives import Drawn, Loss, Outputs
 from cluster.objectives.contrastive import info_nce
 from cluster.objectives.everyone import Everyone
 from cluster.objectives.projector import SimclrProjector
+from cluster.objectives.twice import all_alike
 from cluster.rows import Rows
 
 
@@ -47,8 +48,7 @@ class Simclr:
 
     def draw(self, step: int) -> Drawn:
         """See cluster.objectives: the same images in both slots, all without a label."""
-        images = self._everyone.at(step)
-        return Drawn(np.stack([images, images]), np.full(len(images), -1))
+        return all_alike(self._everyone, step)
 
     def outputs(self, features: torch.Tensor) -> Outputs:
         """z: float32 [slot, image, width], of length 1."""

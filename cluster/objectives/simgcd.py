@@ -19,8 +19,8 @@ from cluster.half_labelled import HalfLabelled
 from cluster.heads import Linear
 from cluster.objectives import Drawn, Loss, Outputs
 from cluster.objectives.contrastive import info_nce, sup_con
-from cluster.objectives.gcd import half_labelled
 from cluster.objectives.projector import Projector, Prototypes
+from cluster.objectives.twice import half_labelled
 from cluster.rows import Rows
 from cluster.simgcd_loss import Weights, simgcd_loss, teacher_temperature
 

@@ -56,8 +56,9 @@ class Gcd(Run):
     width: Count
 
 
-class Simgcd(Run):
-    objective: Literal["simgcd"]
+class Classifying(Run):
+    """SimGCD's settings, which each branch of GET has too."""
+
     k: Count | Multiple
     supervised: Share
     entropy_weight: NotNegative  # how much an even use of the classes counts (memax)
@@ -69,6 +70,10 @@ class Simgcd(Run):
     label_temperature: Positive
     hidden: Count
     bottleneck: Count
+
+
+class Simgcd(Classifying):
+    objective: Literal["simgcd"]
 
 
 class Selex(Run):
@@ -106,20 +111,9 @@ class Tes(Run):
     names: str  # a CSV file (columns class, name) with the names of the known classes; "": as known
 
 
-class Get(Run):
+class Get(Classifying):
     objective: Literal["get"]
-    k: Count | Multiple
-    supervised: Share
-    entropy_weight: NotNegative
-    temperature: Positive
-    teacher_first: Positive
-    teacher_last: Positive
-    ramp: NotNegative
-    contrast_temperature: Positive
-    label_temperature: Positive
     cico: NotNegative  # how much the agreement of image and text counts
-    hidden: Count
-    bottleneck: Count
 
 
 OBJECTIVES: dict[str, type[Run]] = {

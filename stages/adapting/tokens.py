@@ -30,14 +30,12 @@ from stages.embedding.views import view_digest
 # From what is shown (view, strong, centre), places among the images of train and numbers of views
 # (int64 [image] each): float16 [image, ...] tokens, or uint8 [image, side, side, 3]
 Source = Callable[[str, np.ndarray, np.ndarray], torch.Tensor]
-
-
 SHOWN = ("view", "strong", "centre")
 
 
 class Collection(NamedTuple):
-    """The images of train. names: of all images of the index; id: uint8 [image, 16] and row: int64
-    [image], of those of train; plan: their store, but for who encodes and how wide."""
+    """names: of all images of the index; plan: a store of those of train, but for who encodes and
+    how wide."""
 
     names: np.ndarray
     plan: store.Plan
@@ -45,7 +43,8 @@ class Collection(NamedTuple):
 
 def pixels(row: backbones.Backbone, of: Collection, run: Run, runtime: Runtime) -> Source:
     """The pictures themselves, decoded on threads."""
-    shown = {where: Pictures(_seen(row, where), of.plan.dataset, of.names) for where in SHOWN}
+    opened = Pictures(row, of.plan.dataset, of.names)
+    shown = {where: opened.seen_by(_seen(row, where)) for where in SHOWN}
     pool = ThreadPoolExecutor(runtime.workers or count_cores(), thread_name_prefix="decode")
 
     def picture(kind: str, image: int, view: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The pictures of one dataset as a backbone wants them: read, checked, altered, cut to a square."""
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -19,6 +20,12 @@ class Pictures:
     def __init__(self, row: backbones.Backbone, dataset: str, names: np.ndarray) -> None:
         self._row, self._names = row, names
         self._read = images.open_images(read_params(f"datasets.{dataset}"))
+
+    def seen_by(self, row: backbones.Backbone) -> "Pictures":
+        """The same, as another row wants them: a packed set is read into memory once."""
+        other = copy.copy(self)
+        other._row = row
+        return other
 
     def __call__(self, row: int, id: np.ndarray, alter: Alter | None = None) -> np.ndarray:
         """The image at `row` of the index, whose digest is to be `id` (uint8 [16]): uint8 [side,

@@ -1,18 +1,15 @@
 """GCD as an objective: its loss against a plain loop, what it draws, and where gradients reach."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
+from contrasted import DIM, LABEL, contrast, drawn, features
 from learning import one_thread
 
 from cluster import ClusterError
 from cluster.objectives import Drawn, Objective
 from cluster.objectives.gcd import Gcd
 
-DIM = 6
-LABEL = np.array([0, -1, 1, -1, -1, 0, -1, -1, 1, -1, -1, 0])
 IMAGES = np.array([0, 1, 2, 3, 5, 7, 8, 9])  # four labelled, anywhere
 _quick = pytest.fixture(autouse=True)(one_thread)
 
@@ -24,24 +21,6 @@ def gcd(seed: int = 0, width: int = 9, label: np.ndarray = LABEL, supervised: fl
     )  # fmt: skip
 
 
-def drawn(images: np.ndarray = IMAGES) -> Drawn:
-    return Drawn(np.stack([images, images]), LABEL[images])
-
-
-def features(images: int = len(IMAGES)) -> torch.Tensor:
-    return torch.randn(2, images, DIM, generator=torch.Generator().manual_seed(0))
-
-
-def plain(z: np.ndarray, group: list[int], temperature: float) -> float:
-    """z: [vector, width]; the mean over anchors of minus the mean log share of their group."""
-    losses = []
-    for i in range(len(z)):
-        e = [math.exp(z[i] @ other / temperature) for other in z]
-        own = [a for a in range(len(z)) if a != i and group[a] == group[i]]
-        losses.append(-np.mean([math.log(e[a] / (sum(e) - e[i])) for a in own]))
-    return float(np.mean(losses))
-
-
 @pytest.mark.parametrize("width", [0, 9])
 def test_the_loss_is_that_of_a_plain_loop(width: int):
     of = gcd(width=width)
@@ -50,10 +29,10 @@ def test_the_loss_is_that_of_a_plain_loop(width: int):
     assert z.shape == (2, 8, width or 5)
     np.testing.assert_allclose(np.linalg.norm(z, axis=2), 1, atol=1e-6)
     label = LABEL[IMAGES]
-    apart = plain(z.reshape(16, -1), [*range(8), *range(8)], 1.0)
+    apart = contrast(z.reshape(16, -1), [*range(8), *range(8)], 1.0)
     known = [*label[label >= 0]]
-    together = plain(z[:, label >= 0].reshape(2 * len(known), -1), known + known, 0.07)
-    found = of.loss(outputs, drawn(), 3.5)
+    together = contrast(z[:, label >= 0].reshape(2 * len(known), -1), known + known, 0.07)
+    found = of.loss(outputs, drawn(IMAGES), 3.5)
     assert {name: float(part.detach()) for name, part in found.parts.items()} == pytest.approx(
         {"info_nce": apart, "sup_con": together}, rel=1e-4
     )
@@ -62,7 +41,7 @@ def test_the_loss_is_that_of_a_plain_loop(width: int):
 
 def test_the_order_of_images_does_not_matter():
     of, order = gcd(), np.array([5, 2, 7, 0, 1, 6, 3, 4])
-    one = of.loss(of.outputs(features()), drawn(), 0.0).total.detach()
+    one = of.loss(of.outputs(features()), drawn(IMAGES), 0.0).total.detach()
     other = of.loss(of.outputs(features()[:, order]), drawn(IMAGES[order]), 0.0).total.detach()
     np.testing.assert_allclose(one, other, rtol=1e-5)
 
@@ -97,7 +76,7 @@ def test_equal_seeds_give_equal_heads():
 @pytest.mark.parametrize("label", [np.full(8, -1), np.arange(8) % 3])
 def test_batches_without_labels_and_with_nothing_else_give_a_number(label: np.ndarray):
     of, x = gcd(), features().requires_grad_()
-    found = of.loss(of.outputs(x), Drawn(drawn().image, label), 0.0)
+    found = of.loss(of.outputs(x), Drawn(drawn(IMAGES).image, label), 0.0)
     found.total.backward()
     assert found.total.isfinite()
     assert (float(found.parts["sup_con"].detach()) > 0) == (label[0] >= 0)
@@ -108,7 +87,7 @@ def test_batches_without_labels_and_with_nothing_else_give_a_number(label: np.nd
 
 def test_gradients_reach_the_heads_and_the_features():
     of, x = gcd(), features().requires_grad_()
-    of.loss(of.outputs(x), drawn(), 0.0).total.backward()
+    of.loss(of.outputs(x), drawn(IMAGES), 0.0).total.backward()
     assert (x.grad != 0).any(2).all()
     for parameter in of.heads.parameters():
         assert (parameter.grad != 0).any()
@@ -116,7 +95,7 @@ def test_gradients_reach_the_heads_and_the_features():
 
 def test_labels_alone_teach_nothing_of_images_without_one():
     of, x = gcd(supervised=1.0), features().requires_grad_()
-    of.loss(of.outputs(x), drawn(), 0.0).total.backward()
+    of.loss(of.outputs(x), drawn(IMAGES), 0.0).total.backward()
     known = LABEL[IMAGES] >= 0
     assert (x.grad[:, ~known] == 0).all()
     assert (x.grad[:, known] != 0).any(2).all()

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from contrasted import DIM, LABEL, contrast, drawn, features
 from learning import one_thread
 
 from cluster import ClusterError
@@ -13,8 +14,7 @@ from cluster.objectives import Drawn, Objective
 from cluster.objectives.simgcd import Simgcd
 from cluster.rows import ArrayRows
 
-DIM, K = 6, 4
-LABEL = np.array([0, -1, 1, -1, -1, 0, -1, -1, 1, -1, -1, 0])
+K = 4
 IMAGES = np.array([1, 0, 2, 3, 5, 7, 9, 8])  # four labelled, anywhere
 _quick = pytest.fixture(autouse=True)(one_thread)
 
@@ -28,23 +28,6 @@ def simgcd(
         contrast_temperature=1.0, label_temperature=0.07, unit=True, batch=batch, seed=seed,
         device="cpu",
     )  # fmt: skip
-
-
-def drawn(images: np.ndarray = IMAGES) -> Drawn:
-    return Drawn(np.stack([images, images]), LABEL[images])
-
-
-def features(images: int = len(IMAGES)) -> torch.Tensor:
-    return torch.randn(2, images, DIM, generator=torch.Generator().manual_seed(0))
-
-
-def contrast(z: np.ndarray, group: list[int], temperature: float) -> float:
-    losses = []
-    for i in range(len(z)):
-        e = [math.exp(z[i] @ other / temperature) for other in z]
-        own = [a for a in range(len(z)) if a != i and group[a] == group[i]]
-        losses.append(-np.mean([math.log(e[a] / (sum(e) - e[i])) for a in own]))
-    return float(np.mean(losses))
 
 
 def plain(z: np.ndarray, cosine: np.ndarray, label: np.ndarray, teacher: float) -> dict[str, float]:
@@ -82,7 +65,7 @@ def test_the_loss_is_that_of_plain_loops_and_the_teacher_sharpens(epoch: float, 
     assert z.shape == (2, 8, 5)
     assert cosine.shape == (2, 8, K)
     terms = plain(z, cosine, LABEL[IMAGES], teacher)
-    found = of.loss(outputs, drawn(), epoch)
+    found = of.loss(outputs, drawn(IMAGES), epoch)
     assert {name: float(part.detach()) for name, part in found.parts.items()} == pytest.approx(
         {
             "classifier": 0.65 * terms["u_cls"] + 0.35 * terms["s_cls"],
@@ -107,7 +90,7 @@ def test_the_outputs_are_a_projection_of_length_one_and_cosines_of_the_feature()
 
 def test_the_order_of_images_does_not_matter():
     of, order = simgcd(), np.array([5, 2, 7, 0, 1, 6, 3, 4])
-    one = of.loss(of.outputs(features()), drawn(), 4.0).total.detach()
+    one = of.loss(of.outputs(features()), drawn(IMAGES), 4.0).total.detach()
     other = of.loss(of.outputs(features()[:, order]), drawn(IMAGES[order]), 4.0).total.detach()
     np.testing.assert_allclose(one, other, rtol=1e-5)
 
@@ -117,7 +100,7 @@ def test_a_batch_without_labels_is_the_loss_of_the_others():
     outputs = of.outputs(x)
     z, cosine = (each.detach().double().numpy() for each in outputs)
     terms = plain(z, cosine, np.full(8, -1), 0.07)
-    found = of.loss(outputs, Drawn(drawn().image, np.full(8, -1)), 0.0)
+    found = of.loss(outputs, Drawn(drawn(IMAGES).image, np.full(8, -1)), 0.0)
     assert float(found.total.detach()) == pytest.approx(
         0.65 * (terms["u_cls"] + terms["u_con"]), rel=1e-4
     )
@@ -134,13 +117,13 @@ def test_a_batch_where_all_have_labels_is_that_of_plain_loops():
     z, cosine = (each.detach().double().numpy() for each in outputs)
     terms = plain(z, cosine, label, 0.07)
     total = 0.65 * (terms["u_cls"] + terms["u_con"]) + 0.35 * (terms["s_cls"] + terms["s_con"])
-    found = of.loss(outputs, Drawn(drawn().image, label), 0.0)
+    found = of.loss(outputs, Drawn(drawn(IMAGES).image, label), 0.0)
     assert float(found.total.detach()) == pytest.approx(total, rel=1e-4)
 
 
 def test_gradients_reach_the_heads_and_the_features():
     of, x = simgcd(), features().requires_grad_()
-    of.loss(of.outputs(x), drawn(), 0.0).total.backward()
+    of.loss(of.outputs(x), drawn(IMAGES), 0.0).total.backward()
     assert (x.grad != 0).any(2).all()
     for parameter in of.heads.parameters():
         assert (parameter.grad != 0).any()
@@ -151,7 +134,7 @@ def test_each_half_of_the_outputs_gets_the_gradient_of_its_own_terms():
     and where labels are all that counts, images without one teach nothing."""
     of, x = simgcd(supervised=1.0), features()
     z, cosine = (each.detach().requires_grad_() for each in of.outputs(x))
-    parts = of.loss((z, cosine), drawn(), 0.0).parts
+    parts = of.loss((z, cosine), drawn(IMAGES), 0.0).parts
     alone = torch.autograd.grad(parts["classifier"], [z, cosine], allow_unused=True)
     assert alone[0] is None
     unknown = LABEL[IMAGES] < 0

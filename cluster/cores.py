@@ -25,4 +25,10 @@ def _libraries() -> ThreadpoolController:
 
 @cache
 def _pool(workers: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(workers, "cores")
+    return ThreadPoolExecutor(workers, "cores", initializer=_alone)
+
+
+def _alone() -> None:
+    """What torch does in this thread keeps to it."""
+    torch.get_num_threads()  # or torch would choose their number later, at its first work here
+    _libraries().limit(limits=1, user_api="openmp")

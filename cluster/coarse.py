@@ -1,0 +1,59 @@
+"""Products of float32 matrices in the fast arithmetic of this machine, and how far off they can be.
+
+Processors multiply 8-bit significands (bfloat16 on CPUs with AMX) or 11-bit ones (TF32 on GPUs)
+several times faster than float32. Whoever needs exact answers takes these products to tell what
+is clear, and looks again where it is not: with a bound that holds for any numbers, not with a
+guess of how rounding errors spread. Where a machine has no such arithmetic the products are plain.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+
+# Relative error of a number that is rounded to bfloat16; of one that is cut to TF32.
+BFLOAT16, TF32 = 2.0**-9, 2.0**-10
+
+
+class Coarse(NamedTuple):
+    """error: |product - x·y| is at most this times |x||y|, beside the rounding of sums in float32;
+    0 where products are plain."""
+
+    error: float
+    precision: str
+    switch: Any
+
+    @contextmanager
+    def products(self) -> Iterator[None]:
+        """Inside, torch multiplies float32 matrices in this arithmetic, in all threads."""
+        if not self.error:
+            yield
+            return
+        before = self.switch.fp32_precision
+        self.switch.fp32_precision = self.precision
+        try:
+            yield
+        finally:
+            self.switch.fp32_precision = before
+
+
+def coarse(device: torch.device | str) -> Coarse:
+    """What `device` has."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        if torch.cuda.get_device_capability(device)[0] >= 8:
+            return Coarse(_of_pair(TF32), "tf32", torch.backends.cuda.matmul)
+    elif has_amx():
+        return Coarse(_of_pair(BFLOAT16), "bf16", torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
+    return Coarse(0.0, "", None)
+
+
+def has_amx() -> bool:
+    """Whether this processor multiplies matrices of bfloat16, and torch makes use of it."""
+    asked = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return bool(asked and asked() and torch.backends.mkldnn.is_available())
+
+
+def _of_pair(error: float) -> float:
+    return 2 * error + error**2

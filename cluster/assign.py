@@ -6,11 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from cluster.distances import distances
 from cluster.nearest import Targets, nearest_in_tile, targets
 from cluster.rows import Rows
 from cluster.tiles import tiles
-
-PART = 1024  # rows whose differences stay in the processor's cache
 
 
 class Nearest(NamedTuple):
@@ -70,9 +69,3 @@ def nearest_or_pinned(
     cluster = label[:, None].repeat(1, len(to.longest))
     cluster[free] = nearest_in_tile(x[free], norms[free], to)
     return cluster
-
-
-def distances(x: torch.Tensor, centroids: torch.Tensor, cluster: torch.Tensor) -> torch.Tensor:
-    """Of x [image, dim] to its own (`cluster`, int64 [image]) of centroids [cluster, dim]."""
-    parts = zip(x.split(PART), cluster.split(PART), strict=True)
-    return torch.cat([centroids[own].sub_(part).norm(dim=1) for part, own in parts])

@@ -10,16 +10,18 @@ and their end are compared by one inertia, that of images in their nearest clust
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from cluster.assign import assign_tiles, distances
+from cluster.assign import assign_tiles
+from cluster.distances import distances
 from cluster.errors import ClusterError
-from cluster.lloyd import step
+from cluster.lloyd import means_of
 from cluster.nearest import nearest_in_tile, targets
+from cluster.part import Part
+from cluster.parts import LocalParts, local_parts
 from cluster.rows import TILE
 from cluster.view import View
 
@@ -62,7 +64,8 @@ def balanced(
     """The balanced passes of all runs from `starts` (float32 [run, cluster, dim]): the centroids
     after the last one, and the best on the way. `progress` is told the number of images that each
     pass put elsewhere than nearest. label: int64 [image], cluster below `old` or -1."""
-    centroids = view.inside(starts)
+    centroids = view.frame.inside(starts, view.device)
+    parts = local_parts(view, len(centroids), label)
     each = np.arange(len(centroids))
     best, lowest = centroids.clone(), np.full(len(each), np.inf)
     iterations = np.zeros(len(each), np.int64)
@@ -76,10 +79,26 @@ def balanced(
             freed += even_out(
                 view, centroids[run], assignment[run], distance[run], label, size, rounds=done
             )
-        fresh, _ = step(view, centroids, partial(_as_given, assignment), assignment, each, label)
+        fresh = _means(parts, centroids, assignment)
         centroids = torch.cat([centroids[:, :old], fresh[:, old:]], dim=1)
         progress(freed)
-    return view.outside(centroids), Lowest(view.outside(best), lowest, iterations, PASSES)
+    outside = view.frame.outside
+    return outside(centroids), Lowest(outside(best), lowest, iterations, PASSES)
+
+
+def _means(parts: LocalParts, centroids: torch.Tensor, assignment: np.ndarray) -> torch.Tensor:
+    """The means of the clusters of `assignment` (int32 [run, image]), that came of `centroids`
+    (float32 [run, cluster, dim])."""
+    runs, k, dim = centroids.shape
+    sums = torch.zeros(runs * k, dim, dtype=torch.float64, device=centroids.device)
+    counts = torch.zeros(runs * k, dtype=torch.int64, device=centroids.device)
+    for part in parts.map(Part.put, torch.from_numpy(assignment), k):
+        sums[part.group] += part.sums
+        counts[part.group] += part.size
+    own = zip(sums.view(runs, k, dim), counts.view(runs, k), strict=True)
+    return torch.stack(
+        [means_of(parts, run, centroids[run], *each) for run, each in enumerate(own)]
+    )
 
 
 def even_out(
@@ -128,7 +147,3 @@ def surplus(
     cluster = assignment[image[order]]
     rank = np.arange(len(cluster)) - np.searchsorted(cluster, cluster)
     return np.sort(image[order[rank >= room[cluster]]])
-
-
-def _as_given(assignment: np.ndarray, here: slice, x: torch.Tensor) -> torch.Tensor:
-    return torch.from_numpy(assignment[:, here].T).to(x.device).long()

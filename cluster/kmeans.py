@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from cluster.assign import assign
 from cluster.errors import ClusterError
-from cluster.lloyd import lloyd
+from cluster.lloyd import Ends, exact_inertia, lloyd
+from cluster.parts import Engine, Parts, here
 from cluster.rows import Rows
 from cluster.seeding import Run, start_centroids
-from cluster.view import View
 
 CELLS = 32_000_000  # numbers in the centroids of the runs that go together (256 MB of float64)
 
@@ -43,6 +44,7 @@ def kmeans(
     starts: np.ndarray | None = None,
     device: str = "cpu",
     progress: Callable[[int], object] = lambda moved: None,
+    engine: Engine | None = None,
 ) -> Fit:
     """Cluster `rows` ([image, dim]) into `k`, once a seed, each with `n_init` starts.
 
@@ -50,18 +52,35 @@ def kmeans(
     the mean variance of the dims (as scikit-learn), or after `max_iter`. `init_images`: k-means++
     looks at that many images, drawn by seed, when there are more. `starts` (float32 [run, cluster,
     dim]) replaces k-means++; runs are then seed-major. `progress` is told the number of images that
-    moved in each pass. Raises ClusterError when k is not in 1..images, or starts do not fit.
+    moved in each pass. `engine`: who holds the same rows in parts, if not this process. Raises
+    ClusterError when k is not in 1..images, or starts do not fit.
     """
     require_k(k, len(rows))
-    view, best = View(rows, cosine, device), no_fit(len(seeds), k, rows.dim)
+    engine, best = engine or here(rows, cosine, device), no_fit(len(seeds), k, rows.dim)
 
     def draw(runs: Sequence[Run]) -> np.ndarray:
         return start_centroids(rows, k, runs, cosine, init_images, device)
 
     for seed_of, begin in together(seeds, n_init, k, rows.dim, draw, starts):
-        centroids, iterations = lloyd(view, begin, max_iter, tol, progress)
-        keep_best(best, seed_of, rows, centroids, iterations, cosine, device)
+        parts = engine(len(begin), None)
+        ends = lloyd(parts, begin, max_iter, tol, progress)
+        keep(best, *lowest(parts, ends, seed_of))
     return best
+
+
+def lowest(
+    parts: Parts, ends: Ends, seed_of: Sequence[int]
+) -> tuple[list[int], np.ndarray, np.ndarray, np.ndarray]:
+    """The runs that may be the lowest of their seed: its position in the seeds, centroids (float32
+    [run, cluster, dim], outside of the frame), inertia (float64 [run], of distances now) and
+    iterations of each."""
+    least = {seed: ends.inertia[np.equal(seed_of, seed)].min() for seed in set(seed_of)}
+    near = [ends.inertia[run] <= least[seed] + 2 * ends.off for run, seed in enumerate(seed_of)]
+    runs = np.flatnonzero(near)
+    centroids = ends.centroids[torch.from_numpy(runs)]
+    inertia = exact_inertia(parts, runs, centroids)
+    seeds = [seed_of[run] for run in runs.tolist()]
+    return seeds, parts.frame.outside(centroids), inertia, ends.iterations[runs]
 
 
 def together(

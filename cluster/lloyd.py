@@ -1,93 +1,160 @@
 """Lloyd's passes (Lloyd 1982): the engine of every k-means here, many runs in one read of the data.
 
-Images with a label are pinned: they belong to the cluster of that number wherever they lie, and
-weigh in its mean like any other (GCD, arXiv:2201.02609, semi-supervised k-means). Without labels
-it is k-means.
+The data lie in parts (part.py), which an engine maps and whose small results are added here in
+their order: one machine or many, the sums are the same. Images with a label are pinned: they belong
+to the cluster of that number wherever they lie, and weigh in its mean like any other (GCD,
+arXiv:2201.02609, semi-supervised k-means). Without labels it is k-means.
 """
 
 from collections.abc import Callable
-from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from cluster.assign import nearest_or_pinned
-from cluster.nearest import Targets, targets
+from cluster.part import Part, Pass
+from cluster.parts import Parts
 from cluster.refill import refill
-from cluster.sums import cluster_sums
-from cluster.view import View
 
-# Which rows, and those rows [image, dim] → the cluster of each in each run, int64 [image, run].
-Choose = Callable[[slice, torch.Tensor], torch.Tensor]
+ROUNDED_UP = 1 + 1e-5  # a bound that is a root of float32 numbers is higher by this factor
+OFF = 1e-5  # of the squared lengths of all images: how far an inertia that comes of sums can be off
+
+
+class Ends(NamedTuple):
+    """Where runs came to. centroids: float32 [run, cluster, dim]; iterations: int64 [run]; inertia:
+    float64 [run]; off: by how much that can be off."""
+
+    centroids: torch.Tensor
+    iterations: np.ndarray
+    inertia: np.ndarray
+    off: float
 
 
 def lloyd(
-    view: View,
+    parts: Parts,
     starts: np.ndarray,
     max_iter: int,
     tol: float,
     progress: Callable[[int], object],
-    label: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Ends:
     """Iterate every run of `starts` (float32 [run, cluster, dim]) to its own end; runs that are
-    done leave the batch. Returns the centroids, and the iterations of each run, int64 [run].
-
-    label: int64 [image], the cluster that an image is pinned to, -1 where it is free.
-    """
-    result = view.inside(starts)
-    pinned = None if label is None else torch.as_tensor(label, device=result.device)
+    done leave the batch. The centroids lie in the frame of the parts, whose images then are in the
+    clusters of the end."""
+    squares, variance = _moments(parts)
+    state = _State(parts, starts)
     iterations = np.full(len(starts), max_iter, np.int64)
-    active = np.arange(len(starts))
-    assignment = np.full((len(starts), len(view)), -1, np.int32)
+    active, settled = np.arange(len(starts)), np.zeros(len(starts), bool)
     for iteration in range(1, max_iter + 1):
-        centroids = result[active]
-        choose = partial(_nearest, view.norms, targets(centroids), pinned)
-        fresh, moved = step(view, centroids, choose, assignment, active, label)
-        travel = (fresh - centroids).square().sum((1, 2), dtype=torch.float64).cpu().numpy()
-        result[active] = fresh
-        done = (moved == 0) | (travel <= tol * view.variance)
+        moved = state.choose(active)
+        travel = state.move(active)
+        still = moved == 0
+        done = still | (travel <= tol * variance)
         iterations[active[done]] = iteration
+        settled[active[still]] = True
         progress(int(moved.sum()))
         active = active[~done]
         if not len(active):
             break
-    return view.outside(result), iterations
+    left = np.flatnonzero(~settled)
+    if len(left):
+        state.choose(left)
+    return Ends(state.centroids, iterations, squares + state.less(), OFF * squares)
 
 
-def step(
-    view: View,
-    centroids: torch.Tensor,
-    choose: Choose,
-    assignment: np.ndarray,
-    active: np.ndarray,
-    label: np.ndarray | None,
-) -> tuple[torch.Tensor, np.ndarray]:
-    """One read of the data. Writes the cluster that `choose` gives each image into the `active`
-    rows of `assignment` (int32 [all runs, image]); returns the means of the clusters, and how many
-    images changed theirs, int64 [run]. An empty cluster moves to an image without a label."""
-    runs, k, dim = centroids.shape
-    sums = torch.zeros(runs * k, dim, dtype=torch.float64, device=centroids.device)
-    counts = torch.zeros(runs * k, dtype=torch.int64, device=centroids.device)
-    moved = np.zeros(runs, np.int64)
-    for here, x in view.tiles():
-        cluster = choose(here, x)
-        part, size = cluster_sums(x, cluster, k)
-        sums += part
-        counts += size
-        found = cluster.T.cpu().numpy()
-        moved += (assignment[active, here] != found).sum(1)
-        assignment[active, here] = found
-    sums, counts = sums.view(runs, k, dim), counts.view(runs, k)
-    empty = torch.nonzero((counts == 0).any(1)).ravel()
-    if len(empty):
-        own = assignment[active[empty.cpu().numpy()]]
-        refill(view, centroids[empty], own, empty.tolist(), sums, counts, label)
-    means = (sums / counts.clamp(min=1)[..., None]).float()
-    means = torch.where(counts[..., None] > 0, means, centroids)
-    return view.means(means), moved
+def exact_inertia(parts: Parts, runs: np.ndarray, centroids: torch.Tensor) -> np.ndarray:
+    """The sum of squared distances of the images to their centroids, float64 [run], for some runs
+    of the parts and their centroids [run, cluster, dim]."""
+    total = np.zeros(len(runs))
+    for part in parts.map(Part.inertia, torch.from_numpy(runs), centroids):
+        total += part.cpu().numpy()
+    return total
 
 
-def _nearest(
-    norms: torch.Tensor, to: Targets, pinned: torch.Tensor | None, here: slice, x: torch.Tensor
+def means_of(
+    parts: Parts, run: int, old: torch.Tensor, sums: torch.Tensor, counts: torch.Tensor
 ) -> torch.Tensor:
-    return nearest_or_pinned(x, norms[here], to, None if pinned is None else pinned[here])
+    """The centroids of a run, float32 [cluster, dim], whose images were assigned by `old` ones.
+
+    sums: float64 [cluster, dim]; counts: int64 [cluster]. An empty cluster moves to an image.
+    """
+    if not bool((counts > 0).all()):
+        # Only for these means: the image itself goes there in the next pass
+        sums, counts = sums.clone(), counts.clone()
+        refill(parts, run, old, sums, counts)
+    means = (sums / counts.clamp(min=1)[:, None]).float()
+    means = torch.where(counts[:, None] > 0, means, old)
+    return parts.frame.means(means[None])[0]
+
+
+def _moments(parts: Parts) -> tuple[float, float]:
+    """The sum of |x|² of all images, and the mean variance of the dims."""
+    squares, total = 0.0, torch.zeros(())
+    for own, sums in parts.map(Part.moments):
+        squares, total = squares + own, total + sums.cpu()
+    spread = squares / parts.n - float((total / parts.n).square().sum())
+    return squares, max(0.0, spread / len(total))
+
+
+class _State:
+    """Centroids and sums of all runs; on the device of the engine."""
+
+    def __init__(self, parts: Parts, starts: np.ndarray) -> None:
+        runs, k, dim = starts.shape
+        self._parts = parts
+        self.centroids = parts.frame.inside(starts, parts.device)
+        self._before: torch.Tensor | None = None
+        self._loss = torch.zeros(runs, k, device=parts.device)
+        self._sums = torch.zeros(runs * k, dim, dtype=torch.float64, device=parts.device)
+        self._counts = torch.zeros(runs * k, dtype=torch.int64, device=parts.device)
+
+    def choose(self, active: np.ndarray) -> np.ndarray:
+        """One read of the data: each image goes to its nearest centroid. How many images moved,
+        int64 [active]."""
+        runs, moved = torch.from_numpy(active), np.zeros(len(active), np.int64)
+        before = loss = None
+        if self._before is not None:
+            before, loss = self._before[runs], self._loss[runs]
+        for change in self._parts.map(Part.step, Pass(runs, self.centroids[runs], before, loss)):
+            group, sums, size = (each.to(self._sums.device) for each in change.sums)
+            self._sums[group] += sums
+            self._counts[group] += size
+            moved += change.moved.cpu().numpy()
+        return moved
+
+    def move(self, active: np.ndarray) -> np.ndarray:
+        """Each centroid goes to the mean of its images. The squared way that the centroids of each
+        run went, float64 [active]."""
+        if self._before is None:
+            self._before = self.centroids.clone()
+        travel = np.zeros(len(active))
+        k = self._loss.shape[1]
+        for at, run in enumerate(active.tolist()):
+            here = slice(run * k, (run + 1) * k)
+            old = self.centroids[run].clone()
+            means = means_of(self._parts, run, old, self._sums[here], self._counts[here])
+            way = (means.double() - old.double()).square_().sum(1)
+            travel[at] = float(way.sum())
+            self._loss[run] = _loss(way.sqrt())
+            self._before[run], self.centroids[run] = old, means
+        return travel
+
+    def less(self) -> np.ndarray:
+        """Inertia less the sum of |x|²: n|c|² - 2 c·Σx of each cluster, float64 [run]."""
+        runs, k = self._loss.shape
+        found = np.zeros(runs)
+        for run in range(runs):
+            here, c = slice(run * k, (run + 1) * k), self.centroids[run].double()
+            whole = (c.square().sum(1) * self._counts[here]).sum()
+            found[run] = float(whole - 2 * (c * self._sums[here]).sum())
+        return found
+
+
+def _loss(way: torch.Tensor) -> torch.Tensor:
+    """By how much other centroids can be nearer, after each went so far (float64 [cluster]), to
+    what belongs to each cluster: its own way, and the longest of the others'."""
+    if len(way) == 1:
+        return torch.zeros_like(way, dtype=torch.float32)
+    (first, second), (at, _) = way.topk(2)
+    other = torch.full_like(way, first)
+    other[at] = second
+    return ((way + other) * ROUNDED_UP).float()

@@ -82,7 +82,7 @@ def _step(
     runs, k, dim = centroids.shape
     cluster = nearest_in_tile(x, x.norm(dim=1), targets(centroids))
     sums, size = cluster_sums(x, cluster, k)
-    sums, count = sums.view(runs, k, dim), size.view(runs, k)
+    sums, count = sums.float().view(runs, k, dim), size.view(runs, k)
     seen += count
     rate = (1 / seen.clamp(min=1)).float()[..., None]
     centroids = centroids + rate * (sums - count[..., None] * centroids)

@@ -16,11 +16,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from cluster.assign import assign
 from cluster.balance import balanced, require_size
 from cluster.errors import ClusterError
-from cluster.kmeans import Fit, inertia_of, keep, no_fit, require_k, together
+from cluster.frame import frame_of
+from cluster.kmeans import Fit, keep, lowest, no_fit, require_k, together
 from cluster.lloyd import lloyd
+from cluster.parts import local_parts
 from cluster.rows import TILE, Rows, Subset
 from cluster.seeding import Run, start_centroids
 from cluster.sums import cluster_sums
@@ -54,7 +55,7 @@ def sskmeans(
     """
     old = require_label(label, len(rows), k)
     require_size(cluster_size, len(rows), k)
-    view, best = View(rows, False, device), no_fit(len(seeds), k, rows.dim)
+    view, best = View(rows, frame_of(rows, False), device), no_fit(len(seeds), k, rows.dim)
     free = Subset(rows, np.flatnonzero(label < 0))
     means = known_means(view, label, old, rows.dim)
 
@@ -67,18 +68,15 @@ def sskmeans(
         return np.concatenate([given, new], axis=1)
 
     for seed_of, begin in together(seeds, n_init, k, rows.dim, draw, starts):
-        lowest = None
+        even = None
         if cluster_size is not None:
-            begin, lowest = balanced(view, begin, label, old, cluster_size, progress)
-        centroids, iterations = lloyd(view, begin, max_iter, tol, progress, label)
-        inertia = inertia_of(assign(rows, centroids, label=label, device=device).distance)
-        if lowest is not None:
-            # The last pass is a plain one, so that the balanced ones are seldom lower.
-            iterations += lowest.passes
-            lower = lowest.inertia < inertia
-            centroids[lower], inertia[lower] = lowest.centroids[lower], lowest.inertia[lower]
-            iterations[lower] = lowest.iterations[lower]
-        keep(best, seed_of, centroids, inertia, iterations)
+            begin, even = balanced(view, begin, label, old, cluster_size, progress)
+        parts = local_parts(view, len(begin), label)
+        ends = lloyd(parts, begin, max_iter, tol, progress)
+        seeds_of, centroids, inertia, iterations = lowest(parts, ends, seed_of)
+        keep(best, seeds_of, centroids, inertia, iterations + (even.passes if even else 0))
+        if even:  # the last pass is a plain one, so that these are seldom lower
+            keep(best, seed_of, even.centroids, even.inertia, even.iterations)
     return best
 
 
@@ -119,4 +117,4 @@ def known_means(view: View, label: np.ndarray, old: int, dim: int) -> np.ndarray
         own = torch.from_numpy(label[part][:, None]).to(x.device)
         sums += cluster_sums(x, own, old)[0].cpu().numpy()
     means = torch.from_numpy(sums / size[:, None]).float()
-    return view.outside(means.to(view.norms.device))
+    return view.frame.outside(means.to(view.device))

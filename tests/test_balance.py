@@ -11,12 +11,17 @@ from test_sskmeans import OLD, PLAIN, K, labels_of, starts_of
 from cluster import ClusterError
 from cluster.assign import assign
 from cluster.balance import PASSES, balanced, even_out, even_size, surplus
-from cluster.rows import ArrayRows
+from cluster.frame import frame_of
+from cluster.rows import ArrayRows, Rows
 from cluster.sskmeans import sskmeans
 from cluster.view import View
 
 LINE = np.array([[1], [2], [3], [4], [11], [21]], np.float32)
 TENS = np.array([[0], [10], [20]], np.float32)
+
+
+def seen(rows: Rows, device: str) -> View:
+    return View(rows, frame_of(rows, False), device)
 
 
 def evened(
@@ -26,9 +31,10 @@ def evened(
     c = torch.tensor(centroids, dtype=torch.float32)
     found = assign(ArrayRows(x), c[None].numpy(), label=label)
     cluster, distance = found.assignment[0], found.distance[0]
-    view = View(ArrayRows(x), False, device)
-    assert view.outside(view.inside(centroids[None])) == pytest.approx(centroids[None])
-    inside = view.inside(centroids[None])[0]
+    view = seen(ArrayRows(x), device)
+    inside = view.frame.inside(centroids[None], device)
+    assert view.frame.outside(inside) == pytest.approx(centroids[None])
+    inside = inside[0]
     even_out(view, inside, cluster, distance, label, size, rounds=rounds)
     expected = np.linalg.norm(x - centroids[cluster], axis=1)
     np.testing.assert_allclose(distance, expected, rtol=1e-4, atol=1e-5)
@@ -125,7 +131,7 @@ def test_the_passes_are_those_of_a_plain_loop_and_known_centroids_stay(device: s
     x = blobs(300, spread=2.0)
     label = labels_of(x)
     start, size = starts_of(x, label).astype(np.float32), even_size(300, K)
-    view = View(ArrayRows(x), False, device)
+    view = seen(ArrayRows(x), device)
     told = list[int]()
     ours, lowest = balanced(view, start[None], label, OLD, size, told.append)
     np.testing.assert_allclose(ours[0], plain_passes(x, label, start, OLD, size), atol=1e-4)
@@ -142,7 +148,7 @@ def test_then_plain_passes_follow_and_the_lower_inertia_is_kept():
     start = starts_of(x, label).astype(np.float32)[None]
     more: dict[str, Any] = {"seeds": [0], "n_init": 1, "tol": 0}
     fit = sskmeans(rows, label, K, starts=start, max_iter=99, cluster_size=size, **more)
-    ends, lowest = balanced(View(rows, False, "cpu"), start, label, OLD, size, lambda moved: None)
+    ends, lowest = balanced(seen(rows, "cpu"), start, label, OLD, size, lambda moved: None)
     plain = sskmeans(rows, label, K, starts=ends, max_iter=99, **more)
     assert fit.inertia[0] == min(lowest.inertia[0], plain.inertia[0]) == plain.inertia[0]
     np.testing.assert_array_equal(fit.centroids, plain.centroids)
@@ -160,7 +166,7 @@ def test_a_balanced_pass_that_is_lower_than_the_end_is_kept():
     more: dict[str, Any] = {"seeds": [0], "n_init": 1, "tol": 0, "max_iter": 1, "starts": start}
     best = sskmeans(ArrayRows(x), label, 3, **more)
     fit = sskmeans(ArrayRows(x), label, 3, cluster_size=4, **more)
-    ends, _ = balanced(View(ArrayRows(x), False, "cpu"), start, label, 1, 4, lambda moved: None)
+    ends, _ = balanced(seen(ArrayRows(x), "cpu"), start, label, 1, 4, lambda moved: None)
     away = sskmeans(ArrayRows(x), label, 3, **{**more, "starts": ends})
     assert best.inertia[0] == pytest.approx(fit.inertia[0])
     assert away.inertia[0] > fit.inertia[0]

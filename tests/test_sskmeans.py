@@ -9,6 +9,7 @@ from test_kmeans import DEVICES, blobs, some_of
 
 from cluster import ClusterError
 from cluster.assign import assign
+from cluster.frame import frame_of
 from cluster.kmeans import Fit, kmeans
 from cluster.rows import ArrayRows, Subset
 from cluster.seeding import kmeans_plus_plus, trials
@@ -106,7 +107,8 @@ def test_labelled_images_never_move():
 def test_known_classes_start_at_the_means_of_their_labelled_images():
     x = blobs() + 1000
     label = labels_of(x)
-    means = known_means(View(ArrayRows(x), False, "cpu"), label, OLD, x.shape[1])
+    rows = ArrayRows(x)
+    means = known_means(View(rows, frame_of(rows, False), "cpu"), label, OLD, x.shape[1])
     expected = [x[label == c].mean(axis=0, dtype=np.float64) for c in range(OLD)]
     np.testing.assert_allclose(means, expected, atol=1e-4)
 

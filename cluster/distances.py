@@ -1,10 +1,24 @@
-"""Distances to a centroid that is known, by differences: exact near 0."""
+"""Lengths of vectors, and distances to a centroid that is known, by differences: exact near 0."""
 
 import torch
 
 from cluster.cores import on_cores
 
-ROWS = 512  # whose differences stay in the cache of a core
+ROWS = 512  # that stay in the cache of a core, with their differences
+
+
+def lengths(x: torch.Tensor) -> torch.Tensor:
+    """Of x [image, dim]."""
+    if x.is_cuda:
+        return x.norm(dim=1)
+    out = torch.empty(len(x))
+
+    def part(start: int) -> None:
+        here = slice(start, start + ROWS)
+        torch.linalg.vector_norm(x[here], dim=1, out=out[here])
+
+    on_cores(part, range(0, len(x), ROWS))
+    return out
 
 
 def distances(x: torch.Tensor, centroids: torch.Tensor, cluster: torch.Tensor) -> torch.Tensor:

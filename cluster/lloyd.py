@@ -16,7 +16,7 @@ from cluster.part import Part, Pass
 from cluster.parts import Parts
 from cluster.refill import refill
 
-ROUNDED_UP = 1 + 1e-5  # a bound that is a root of float32 numbers is higher by this factor
+ROUNDED_UP = 1 + 2.0**-20  # more than float32 rounds by
 OFF = 1e-5  # of the squared lengths of all images: how far an inertia that comes of sums can be off
 
 
@@ -103,7 +103,7 @@ class _State:
         self._parts = parts
         self.centroids = parts.frame.inside(starts, parts.device)
         self._before: torch.Tensor | None = None
-        self._loss = torch.zeros(runs, k, device=parts.device)
+        self._way = torch.zeros(runs, k, device=parts.device)
         self._sums = torch.zeros(runs * k, dim, dtype=torch.float64, device=parts.device)
         self._counts = torch.zeros(runs * k, dtype=torch.int64, device=parts.device)
 
@@ -111,10 +111,10 @@ class _State:
         """One read of the data: each image goes to its nearest centroid. How many images moved,
         int64 [active]."""
         runs, moved = torch.from_numpy(active), np.zeros(len(active), np.int64)
-        before = loss = None
+        before = way = None
         if self._before is not None:
-            before, loss = self._before[runs], self._loss[runs]
-        for change in self._parts.map(Part.step, Pass(runs, self.centroids[runs], before, loss)):
+            before, way = self._before[runs], self._way[runs]
+        for change in self._parts.map(Part.step, Pass(runs, self.centroids[runs], before, way)):
             group, sums, size = (each.to(self._sums.device) for each in change.sums)
             self._sums[group] += sums
             self._counts[group] += size
@@ -127,34 +127,23 @@ class _State:
         if self._before is None:
             self._before = self.centroids.clone()
         travel = np.zeros(len(active))
-        k = self._loss.shape[1]
+        k = self._way.shape[1]
         for at, run in enumerate(active.tolist()):
             here = slice(run * k, (run + 1) * k)
             old = self.centroids[run].clone()
             means = means_of(self._parts, run, old, self._sums[here], self._counts[here])
             way = (means.double() - old.double()).square_().sum(1)
             travel[at] = float(way.sum())
-            self._loss[run] = _loss(way.sqrt())
+            self._way[run] = way.sqrt().mul_(ROUNDED_UP)
             self._before[run], self.centroids[run] = old, means
         return travel
 
     def less(self) -> np.ndarray:
         """Inertia less the sum of |x|²: n|c|² - 2 c·Σx of each cluster, float64 [run]."""
-        runs, k = self._loss.shape
+        runs, k = self._way.shape
         found = np.zeros(runs)
         for run in range(runs):
             here, c = slice(run * k, (run + 1) * k), self.centroids[run].double()
             whole = (c.square().sum(1) * self._counts[here]).sum()
             found[run] = float(whole - 2 * (c * self._sums[here]).sum())
         return found
-
-
-def _loss(way: torch.Tensor) -> torch.Tensor:
-    """By how much other centroids can be nearer, after each went so far (float64 [cluster]), to
-    what belongs to each cluster: its own way, and the longest of the others'."""
-    if len(way) == 1:
-        return torch.zeros_like(way, dtype=torch.float32)
-    (first, second), (at, _) = way.topk(2)
-    other = torch.full_like(way, first)
-    other[at] = second
-    return ((way + other) * ROUNDED_UP).float()

@@ -6,21 +6,23 @@ and what else is in the product. So all centroids that may be nearest by that er
 again in float64, which is rare: the answer is the same on any machine.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 
 from cluster.coarse import Coarse, coarse
 from cluster.cores import on_cores
+from cluster.decide import decide
 
 CELLS = 64_000_000  # distances that a GPU holds at once (256 MB of float32)
 CORE_CELLS = 2**19  # and a core of a CPU, in its cache
 CORE_ROWS, FEWEST_ROWS = 2048, 512  # that it looks at in one go, at most and at least
-FEW, PAIRS = 16, 2**14  # centroids that are compared with one image alone; such pairs at once
 # Errors of a dot product of n float32 add up like a random walk: to a few times this, times √n.
 ROUNDING = 16 * 2.0**-24
-TIE = 1e-12  # squared distances that differ by less, relative to |x||c|, are equal
-SURE = 1 - 1e-5  # a bound that is a root of float32 numbers is lower by this factor
+ROUGH = 1e-5  # the share by which distances that serve as bounds are moved to the safe side
+THIN = 48  # columns of a product below which the fast arithmetic is no faster
+PLAIN = Coarse(0.0, "", None)
 
 
 class Targets(NamedTuple):
@@ -29,25 +31,25 @@ class Targets(NamedTuple):
     scaled: torch.Tensor  # the centroids times -2, float32 [run x cluster, dim]
     squares: torch.Tensor  # float32 [run x cluster]
     longest: torch.Tensor  # the largest norm in each run, float32 [run]
-    exact: torch.Tensor  # float64 [run, cluster, dim]
+    centroids: torch.Tensor  # float32 [run, cluster, dim]
     exact_squares: torch.Tensor  # float64 [run, cluster]
 
 
 class Found(NamedTuple):
-    """cluster: int64 [image, run]; margin: float32 [image, run], by how much every other centroid
-    is further away, at least; 0 where that is not known."""
+    """cluster: int64 [image, run]; upper: float32 [image, run], the distance to its centroid, at
+    most; lower: float32 [image, run], that to every other, at least."""
 
     cluster: torch.Tensor
-    margin: torch.Tensor
+    upper: torch.Tensor
+    lower: torch.Tensor
 
 
 def targets(centroids: torch.Tensor) -> Targets:
     """Make `centroids` (float32 [run, cluster, dim]) ready for nearest."""
-    exact = centroids.double()
-    squares = exact.square().sum(2)
+    squares = torch.stack([c.double().square_().sum(1) for c in centroids])
     scaled = -2 * centroids.reshape(-1, centroids.shape[2])
     longest = squares.amax(1).sqrt().float()
-    return Targets(scaled, squares.float().ravel(), longest, exact, squares)
+    return Targets(scaled, squares.float().ravel(), longest, centroids, squares)
 
 
 def nearest_in_tile(x: torch.Tensor, norms: torch.Tensor, to: Targets) -> torch.Tensor:
@@ -56,55 +58,103 @@ def nearest_in_tile(x: torch.Tensor, norms: torch.Tensor, to: Targets) -> torch.
     return nearest(x, norms, to).cluster
 
 
-def nearest(x: torch.Tensor, norms: torch.Tensor, to: Targets) -> Found:
-    """The same, and by how much it is the nearest."""
-    shape = len(x), len(to.longest)
-    cluster = torch.empty(shape, dtype=torch.int64, device=x.device)
-    margin = torch.empty(shape, device=x.device)
-    way = coarse(x.device)
+def nearest(
+    x: torch.Tensor, norms: torch.Tensor, to: Targets, rows: torch.Tensor | None = None
+) -> Found:
+    """The same with how far it is, and any other. Of some `rows` of x (int64 [image]), if given;
+    norms are theirs."""
+    n, runs = len(norms), len(to.longest)
+    cluster = torch.empty(n, runs, dtype=torch.int64, device=x.device)
+    found = Found(cluster, *(torch.empty(n, runs, device=x.device) for _ in range(2)))
 
-    def part(start: int) -> None:
-        here = slice(start, start + step)
-        cluster[here], margin[here] = _look(x[here], norms[here], to, way)
+    def part(here: slice, way: Coarse) -> None:
+        own = x[here] if rows is None else x.index_select(0, rows[here])
+        for out, value in zip(found, _look(own, norms[here], to, way), strict=True):
+            out[here] = value
 
+    _in_pieces(part, n, len(to.squares), x.device)
+    return found
+
+
+def nearest_other(
+    x: torch.Tensor, norms: torch.Tensor, to: Targets, own: torch.Tensor, rows: torch.Tensor
+) -> torch.Tensor:
+    """How far the centroids of one run are at least, but for the `own` (int64 [image], -1: not
+    among them), of some `rows` of x (int64 [image]) with their norms: float32 [image]."""
+    lower = torch.empty_like(norms)
+
+    def part(here: slice, way: Coarse) -> None:
+        scores, norm = _scores(x.index_select(0, rows[here]), to, way), norms[here]
+        mine = torch.nonzero(own[here] >= 0).ravel()
+        scores[mine, own[here][mine]] = torch.inf
+        lower[here] = _at_least(scores.amin(1) - _error(norm, to.longest, x.shape[1], way), norm)
+
+    _in_pieces(part, len(norms), len(to.squares), x.device)
+    return lower
+
+
+def _in_pieces(
+    work: Callable[[slice, Coarse], None], n: int, columns: int, device: torch.device
+) -> None:
+    """work(rows, arithmetic) on pieces of n rows whose products with so many columns fit into the
+    cache. On a CPU each core takes some rows through all steps by itself."""
+    way = coarse(device) if columns >= THIN else PLAIN
     with way.products():
-        if x.is_cuda:
-            step = max(16, CELLS // len(to.squares))
-            for start in range(0, len(x), step):
-                part(start)
-        else:
-            # Each core takes some rows through all steps by itself.
-            share = max(64, -(-len(x) // torch.get_num_threads()))
-            step = min(max(FEWEST_ROWS, min(CORE_ROWS, CORE_CELLS // len(to.squares))), share)
-            on_cores(part, range(0, len(x), step))
-    return Found(cluster, margin)
+        if device.type == "cuda":
+            step = max(16, CELLS // columns)
+            for start in range(0, n, step):
+                work(slice(start, start + step), way)
+            return
+        share = max(64, -(-n // torch.get_num_threads()))
+        step = min(max(FEWEST_ROWS, min(CORE_ROWS, CORE_CELLS // columns)), share)
+        on_cores(lambda start: work(slice(start, start + step), way), range(0, n, step))
+
+
+def _scores(x: torch.Tensor, to: Targets, way: Coarse) -> torch.Tensor:
+    """|x - c|² less |x|², which is the same for every c: float32 [image, run x cluster]."""
+    if x.is_cuda or way.error:
+        product = x @ to.scaled.T
+    else:  # numpy's is faster than torch's on some processors
+        product = torch.from_numpy(x.numpy() @ to.scaled.numpy().T)
+    return product.add_(to.squares)
+
+
+def _error(norms: torch.Tensor, longest: torch.Tensor, dim: int, way: Coarse) -> torch.Tensor:
+    """How far scores of rows of such norms can be off."""
+    return longest * (2 * way.error * norms + ROUNDING * dim**0.5 * (norms + longest))
+
+
+def _at_most(score: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
+    """The distance that belongs to a score, rounded up."""
+    return (score + norms.square() * (1 + ROUGH)).clamp_(min=0).sqrt_().mul_(1 + ROUGH)
+
+
+def _at_least(score: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
+    """And rounded down."""
+    return (score + norms.square() * (1 - ROUGH)).clamp_(min=0).sqrt_().mul_(1 - ROUGH)
 
 
 def _look(x: torch.Tensor, norms: torch.Tensor, to: Targets, way: Coarse) -> Found:
-    runs, k, dim = to.exact.shape
-    # |x - c|² less |x|², which is the same for every c
-    scores = _product(x, to.scaled, way).add_(to.squares).view(-1, k)
+    runs, k, dim = to.centroids.shape
+    scores = _scores(x, to, way).view(-1, k)
     best, second, cluster = _two_best(scores)
     norms, longest = norms.repeat_interleave(runs), to.longest.repeat(len(x))
-    off = longest * (2 * way.error * norms + ROUNDING * dim**0.5 * (norms + longest))
-    squares = norms.square()
-    margin = (second - off + squares).clamp_(min=0).sqrt_().mul_(SURE)
-    margin -= (best + off + squares).clamp_(min=0).sqrt_().div_(SURE)
+    off = _error(norms, longest, dim, way)
+    upper, lower = _at_most(best + off, norms), _at_least(second - off, norms)
     unsure = torch.nonzero(second - best <= 2 * off).ravel()
     if len(unsure):
-        among = scores[unsure]
+        among, most = scores.index_select(0, unsure), (best + 2 * off)[unsure]
         # _two_best has put infinity where the best was
         among.scatter_(1, cluster[unsure, None], best[unsure, None])
-        maybe = among <= (best + 2 * off)[unsure, None]
-        cluster[unsure] = _settle(x, unsure, maybe, to)
-        margin[unsure] = 0
-    return Found(cluster.view(-1, runs), margin.clamp_(min=0).view(-1, runs))
-
-
-def _product(x: torch.Tensor, scaled: torch.Tensor, way: Coarse) -> torch.Tensor:
-    if x.is_cuda or way.error:
-        return x @ scaled.T
-    return torch.from_numpy(x.numpy() @ scaled.numpy().T)  # faster than torch's on some processors
+        norm, image, run = norms[unsure], unsure // runs, unsure % runs
+        found = decide(
+            *(x, image, run, among <= most[:, None], norm), to.centroids, to.exact_squares
+        )
+        cluster[unsure] = found.cluster
+        upper[unsure] = _at_most(found.best, norm)
+        # Those that were not compared are further than `most` less the error
+        lower[unsure] = _at_least(torch.minimum(found.second, most - off[unsure]), norm)
+    return Found(*(each.view(-1, runs) for each in (cluster, upper, lower)))
 
 
 def _two_best(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -117,46 +167,3 @@ def _two_best(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.T
         best = scores.gather(1, at[:, None]).ravel()
     scores.scatter_(1, at[:, None], torch.inf)
     return best, scores.amin(1), at
-
-
-def _settle(
-    x: torch.Tensor, unsure: torch.Tensor, maybe: torch.Tensor, to: Targets
-) -> torch.Tensor:
-    """The nearest by float64 of the clusters that may be it (bool [pair of image and run,
-    cluster]); `unsure`: int64, image x runs + run of each pair."""
-    image, run = unsure // len(to.longest), unsure % len(to.longest)
-    cluster = torch.empty_like(unsure)
-    few = maybe.sum(1) <= FEW
-    cluster[few] = _settle_pairs(x, image[few], run[few], maybe[few], to)
-    many = torch.nonzero(~few).ravel()
-    for each in torch.unique(run[many]).tolist():
-        here = many[run[many] == each]
-        wide = x[image[here]].double()
-        scores = torch.addmm(to.exact_squares[each], wide, to.exact[each].T, alpha=-2)
-        cluster[here] = _first_lowest(scores, wide.norm(dim=1), to.longest[each].double())
-    return cluster
-
-
-def _settle_pairs(
-    x: torch.Tensor, image: torch.Tensor, run: torch.Tensor, maybe: torch.Tensor, to: Targets
-) -> torch.Tensor:
-    line, cluster = torch.nonzero(maybe, as_tuple=True)
-    place = maybe.cumsum(1)[line, cluster] - 1
-    scores = torch.full((len(maybe), FEW), torch.inf, dtype=torch.float64, device=x.device)
-    names = torch.zeros((len(maybe), FEW), dtype=torch.int64, device=x.device)
-    names[line, place] = cluster
-    for low in range(0, len(line), PAIRS):
-        own, to_own = line[low : low + PAIRS], cluster[low : low + PAIRS]
-        c = to.exact[run[own], to_own]
-        product = (x[image[own]] * c).sum(1)
-        squares = to.exact_squares[run[own], to_own]
-        scores[own, place[low : low + PAIRS]] = squares - 2 * product
-    norms = x[image].double().norm(dim=1)
-    first = _first_lowest(scores, norms, to.longest[run].double())
-    return names.gather(1, first[:, None]).ravel()
-
-
-def _first_lowest(scores: torch.Tensor, norms: torch.Tensor, longest: torch.Tensor) -> torch.Tensor:
-    """Where each row is lowest, and of what is equal up to TIE the first: int64 [row]."""
-    tie = TIE * longest * (norms + longest)
-    return (scores <= (scores.amin(1) + tie)[:, None]).byte().argmax(1)

@@ -1,38 +1,35 @@
 """A part of the rows under k-means: the unit of work of an engine, on this machine or another.
 
-It remembers the cluster of each image in each run, and how much nearer than any other that
-centroid is, at least. Centroids that moved by less leave the image where it is (Hamerly, SDM 2010,
-with one bound in place of two): it is not looked at. Sums change by the images that moved.
-But: what is remembered is only speed. A part that lost it finds the same clusters again from the
-centroids of the pass before.
+It remembers the cluster of each image in each run, and how far it is from another (bounds.py): most
+images need no look after the first passes. Sums change by the images that moved. All that is only
+speed: a part that lost it finds the same clusters again from the centroids of the pass before.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, final
 
 import torch
 
-from cluster.cores import on_cores
-from cluster.distances import distances
-from cluster.nearest import Targets, nearest, targets
+from cluster.bounds import Bounds, Look
+from cluster.distances import distances, lengths
+from cluster.nearest import Targets, nearest, nearest_other, targets
 from cluster.rows import TILE
 from cluster.sums import Sums, group_sums, total
 from cluster.view import View
 
 PART = 65_536  # rows of a part: fixed, since it is the order of sums
 TOGETHER = 512  # clusters of all runs in one product: fewer are no faster, more skip fewer images
-NORMS = 1024  # rows whose lengths a core takes in one go
 
 
 class Pass(NamedTuple):
     """What a pass asks of a part. runs: int64 [active], which they are; centroids, and `before`,
-    those of each run's last pass: float32 [active, cluster, dim]; loss: float32 [active, cluster],
-    by how much another centroid can be nearer since to what is in the cluster. In a first pass
-    `before` and `loss` are None."""
+    those of each run's last pass: float32 [active, cluster, dim]; way: float32 [active, cluster],
+    how far each centroid went since, at most. In a first pass `before` and `way` are None."""
 
     runs: torch.Tensor
     centroids: torch.Tensor
     before: torch.Tensor | None
-    loss: torch.Tensor | None
+    way: torch.Tensor | None
 
 
 class Change(NamedTuple):
@@ -53,6 +50,23 @@ class Far(NamedTuple):
     x: torch.Tensor
 
 
+class _Group(NamedTuple):
+    """Runs (int64 [run]) that go together, their centroids, and how far each went, or None."""
+
+    runs: torch.Tensor
+    to: Targets
+    way: torch.Tensor | None
+
+
+class _Tile(NamedTuple):
+    """The rows of a tile that are looked at, x float32 [image, dim]; place: int64 [image of the
+    tile], where each of them lies in x."""
+
+    here: slice
+    x: torch.Tensor
+    place: torch.Tensor
+
+
 @final
 class Part:
     """Rows start.. of a view, at most PART."""
@@ -65,11 +79,11 @@ class Part:
         n = min(PART, len(view) - start)
         self._norms = torch.empty(n, device=view.device)
         self._cluster = torch.full((runs, n), -1, dtype=torch.int32, device=view.device)
-        self._margin = torch.zeros(runs, n, device=view.device)
+        self._bounds = Bounds(runs, n, view.device)
         self._total = torch.zeros(view.dim, dtype=torch.float64, device=view.device)
         for here in self._tiles():
             x = self._read(here)
-            self._norms[here] = _norms(x)
+            self._norms[here] = lengths(x)
             self._total += x.sum(0)
 
     def __len__(self) -> int:
@@ -82,15 +96,16 @@ class Part:
     def step(self, asked: Pass) -> Change:
         """Give each image its nearest centroid in the runs that are asked for."""
         asked = _on(self._view.device, asked)
-        if asked.before is not None and bool((self._cluster[asked.runs[0]] < 0).any()):
-            self._assign(asked._replace(centroids=asked.before, loss=None))  # it was lost
+        if asked.before is not None:
+            self._know(asked.runs, asked.before)
         return self._assign(asked)
 
     def put(self, cluster: torch.Tensor, k: int) -> Sums:
         """Put all images where `cluster` (int32 [run, image of all parts]) says; the sums of that,
         by run x k + cluster."""
         own = cluster[:, self._start : self._start + len(self)].to(self._view.device)
-        self._cluster[:], self._margin[:] = own, 0
+        self._cluster[:] = own
+        self._bounds.forget()
         sums, base = [], torch.arange(len(own), device=own.device)[:, None] * k
         for here in self._tiles():
             image = torch.arange(here.stop - here.start, device=own.device).repeat(len(own))
@@ -99,9 +114,10 @@ class Part:
         return total(sums)
 
     def far(self, run: int, centroids: torch.Tensor, count: int) -> Far:
-        """The `count` images furthest from centroids [cluster, dim] of a run, without those that
-        have a label, which come last."""
+        """The `count` images furthest from centroids [cluster, dim] of a run, which they were
+        assigned by; those that have a label come last."""
         centroids = centroids.to(self._view.device)
+        self._know(torch.tensor([run], device=centroids.device), centroids[None])
         cluster = self._cluster[run].long()
         distance = torch.empty(len(self), device=self._view.device)
         for here in self._tiles():
@@ -114,82 +130,110 @@ class Part:
 
     def inertia(self, runs: torch.Tensor, centroids: torch.Tensor) -> torch.Tensor:
         """The sum of squared distances of the images to their own of centroids [run, cluster, dim],
-        float64 [run], for some runs."""
+        which they were assigned by, float64 [run], for some runs."""
         total = torch.zeros(len(runs), dtype=torch.float64, device=self._view.device)
         centroids = centroids.to(self._view.device)
+        self._know(runs.to(self._view.device), centroids)
         for here in self._tiles():
             x = self._read(here)
             for at, run in enumerate(runs.tolist()):
                 own = self._cluster[run, here].long()
-                distance = distances(x, centroids[at], own)
-                total[at] += distance.double().square_().sum()
+                total[at] += distances(x, centroids[at], own).double().square_().sum()
         return total
 
+    def _know(self, runs: torch.Tensor, centroids: torch.Tensor) -> None:
+        """Find out where images are by the centroids they were assigned by, if that was lost."""
+        lost = (self._cluster[runs] < 0).any(1)
+        if bool(lost.any()):
+            self._assign(Pass(runs[lost], centroids[lost], None, None))
+
     def _assign(self, asked: Pass) -> Change:
-        k = asked.centroids.shape[1]
-        size = max(1, TOGETHER // k)
-        groups = [
-            (runs, targets(c))
-            for runs, c in zip(asked.runs.split(size), asked.centroids.split(size), strict=True)
-        ]
+        size = max(1, TOGETHER // asked.centroids.shape[1])
+        groups = []
+        for low in range(0, len(asked.runs), size):
+            some = slice(low, low + size)
+            way = None if asked.way is None else asked.way[some]
+            groups.append(_Group(asked.runs[some], targets(asked.centroids[some]), way))
         moved = torch.zeros(int(asked.runs.max()) + 1, dtype=torch.int64, device=asked.runs.device)
-        sums = []
-        for here in self._tiles():
-            if asked.loss is not None:
-                own = self._cluster[asked.runs, here].long().clamp_(min=0)
-                self._margin[asked.runs, here] -= asked.loss.gather(1, own)
-            close = self._margin[asked.runs, here] <= 0
-            rows = torch.nonzero(close.any(0)).ravel()
-            if len(rows):
-                sums += self._look(here, rows, groups, k, moved)
-        none = torch.empty(0, dtype=torch.int64, device=asked.runs.device)
-        if not sums:
-            sums = [Sums(none, none.new_empty(0, self._view.dim, dtype=torch.float64), none)]
+        sums = [self._pass_tile(here, groups, moved) for here in self._tiles()]
         return Change(total(sums), moved[asked.runs])
 
-    def _look(
-        self,
-        here: slice,
-        rows: torch.Tensor,
-        groups: list[tuple[torch.Tensor, Targets]],
-        k: int,
-        moved: torch.Tensor,
-    ) -> list[Sums]:
-        """Find the clusters of some rows of a tile; what that changes."""
-        if 2 * len(rows) > here.stop - here.start:
-            x, rows = self._read(here), torch.arange(here.stop - here.start, device=rows.device)
-        else:
-            x = self._view.take(rows.cpu().numpy() + here.start + self._start)
-        rows = rows + here.start
-        images, clusters, signs = [], [], []
-        for runs, to in groups:
-            close = (self._margin[runs][:, rows] <= 0).any(0)
-            some = torch.nonzero(close).ravel()
-            if not len(some):
-                continue
-            if 4 * len(some) > 3 * len(rows):
-                some = torch.arange(len(rows), device=rows.device)
-            at = rows[some]
-            found = nearest(x if len(some) == len(x) else x[some], self._norms[at], to)
-            new, margin = found.cluster.T, found.margin.T
-            if self._label is not None:
-                pinned = self._label[at]
-                new = torch.where(pinned >= 0, pinned, new)
-                margin = margin.masked_fill(pinned >= 0, torch.inf)
-            old = self._cluster[runs[:, None], at].long()
-            self._cluster[runs[:, None], at] = new.int()
-            self._margin[runs[:, None], at] = margin
-            run, image = torch.nonzero(new != old, as_tuple=True)
-            moved += torch.bincount(runs[run], minlength=len(moved))
-            left, base = old[run, image], runs[run] * k
-            images += [some[image], some[image[left >= 0]]]
-            clusters += [base + new[run, image], (base + left)[left >= 0]]
-            signs += [torch.ones(len(image)), -torch.ones(len(clusters[-1]))]
-        image = torch.cat(images) if images else rows[:0]
-        if not len(image):
-            return []
-        sign = torch.cat(signs).to(x.device)
-        return [group_sums(x, image, torch.cat(clusters), None if (sign > 0).all() else sign)]
+    def _pass_tile(self, here: slice, groups: Sequence[_Group], moved: torch.Tensor) -> Sums:
+        """Find the clusters of a tile's images; what that changes. Adds to `moved`, int64 [run]."""
+        looks = [self._who(here, group) for group in groups]
+        tile = self._look_at(here, looks)
+        image, name, sign = [], [], []
+        for group, look in zip(groups, looks, strict=True):
+            whole = look.all
+            if look.fast is not None and look.which is not None:
+                whole = whole | self._crossed(tile, group, look.fast, look.which)
+            rows = torch.nonzero(whole).ravel()
+            if len(rows):
+                run, which, new, old = self._move(tile, group, rows)
+                moved += torch.bincount(group.runs[run], minlength=len(moved))
+                base, place = group.runs[run] * group.to.centroids.shape[1], tile.place[rows[which]]
+                was = old >= 0
+                image += [place, place[was]]
+                name += [base + new, (base + old)[was]]
+                sign += [torch.ones_like(new), -torch.ones_like(old[was])]
+        if not image:
+            none = torch.empty(0, dtype=torch.int64, device=tile.x.device)
+            image, name, sign = [none], [none], [none]
+        return group_sums(tile.x, torch.cat(image), torch.cat(name), torch.cat(sign))
+
+    def _who(self, here: slice, group: _Group) -> Look:
+        if group.way is None:
+            return Look(torch.ones_like(self._norms[here], dtype=torch.bool), None, None)
+        own = self._cluster[group.runs, here].long()
+        return self._bounds.widen(group.runs, here, own, group.way)
+
+    def _look_at(self, here: slice, looks: Sequence[Look]) -> _Tile:
+        """What is to be read of a tile."""
+        masks = [each for look in looks for each in (look.all, look.fast) if each is not None]
+        rows = torch.nonzero(torch.stack(masks).any(0)).ravel()
+        place = torch.arange(here.stop - here.start, device=rows.device)
+        if self._view.at_hand or 2 * len(rows) > len(place):
+            return _Tile(here, self._read(here), place)
+        place[rows] = torch.arange(len(rows), device=rows.device)
+        x = self._view.take(rows.cpu().numpy() + here.start + self._start)
+        return _Tile(here, x, place)
+
+    def _crossed(
+        self, tile: _Tile, group: _Group, images: torch.Tensor, which: torch.Tensor
+    ) -> torch.Tensor:
+        """Of some images (bool [image]), those that may be nearer to another of the centroids
+        `which` (int64 [fast cluster]) of a run than to their own: bool [image]."""
+        rows = torch.nonzero(images).ravel()
+        run, at = int(group.runs[0]), rows + tile.here.start
+        to = targets(group.to.centroids[:, which])
+        column = torch.full_like(group.to.squares, -1, dtype=torch.int64)
+        column[which] = torch.arange(len(which), device=which.device)
+        own = column[self._cluster[run, at].long()]
+        lower = nearest_other(tile.x, self._norms[at], to, own, tile.place[rows])
+        lower = torch.minimum(lower, self._bounds.lower[run, at])
+        self._bounds.lower[run, at] = lower
+        out = torch.zeros_like(images)
+        out[rows] = lower <= self._bounds.upper[run, at]
+        return out
+
+    def _move(
+        self, tile: _Tile, group: _Group, rows: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Give some images of a tile (int64 [image]) their clusters. Of those that moved: the run
+        in the group, the image in `rows`, the cluster now, and that before or -1."""
+        at, runs = rows + tile.here.start, group.runs[:, None]
+        place = None if len(rows) == len(tile.x) else tile.place[rows]
+        found = nearest(tile.x, self._norms[at], group.to, place)
+        new, upper, lower = (each.T for each in found)
+        if self._label is not None:
+            pinned = self._label[at]
+            new = torch.where(pinned >= 0, pinned, new)
+            lower = lower.masked_fill(pinned >= 0, torch.inf)
+        old = self._cluster[runs, at].long()
+        self._cluster[runs, at] = new.int()
+        self._bounds.upper[runs, at], self._bounds.lower[runs, at] = upper, lower
+        run, which = torch.nonzero(new != old, as_tuple=True)
+        return run, which, new[run, which], old[run, which]
 
     def _read(self, here: slice) -> torch.Tensor:
         return self._view.tile(slice(here.start + self._start, here.stop + self._start))
@@ -201,18 +245,5 @@ class Part:
 
 def _on(device: str, asked: Pass) -> Pass:
     before = None if asked.before is None else asked.before.to(device)
-    loss = None if asked.loss is None else asked.loss.to(device)
-    return Pass(asked.runs.to(device), asked.centroids.to(device), before, loss)
-
-
-def _norms(x: torch.Tensor) -> torch.Tensor:
-    if x.is_cuda:
-        return x.norm(dim=1)
-    out = torch.empty(len(x))
-
-    def part(start: int) -> None:
-        here = slice(start, start + NORMS)
-        torch.linalg.vector_norm(x[here], dim=1, out=out[here])
-
-    on_cores(part, range(0, len(x), NORMS))
-    return out
+    way = None if asked.way is None else asked.way.to(device)
+    return Pass(asked.runs.to(device), asked.centroids.to(device), before, way)

@@ -42,17 +42,19 @@ def cluster_sums(
 def group_sums(
     x: torch.Tensor, image: torch.Tensor, group: torch.Tensor, sign: torch.Tensor | None
 ) -> Sums:
-    """Sums over groups: x[image[i]] goes into group[i] (both int64 [pair]), times sign[i] (float32
+    """Sums over groups: x[image[i]] goes into group[i] (both int64 [pair]), times sign[i] (int64
     [pair], 1 or -1) if that is given."""
+    if sign is not None and bool((sign > 0).all()):
+        sign = None
     order = _sorted(group)
     name, size = torch.unique_consecutive(group[order], return_counts=True)
     first = size.cumsum(0) - size
     weight = None if sign is None else sign[order]
-    sums = _bags(x, image[order], first, weight)
+    sums = _bags(x, image[order], first, None if weight is None else weight.float())
     count = size
     if weight is not None:
         count = torch.zeros_like(name).index_add_(
-            0, torch.arange(len(name), device=x.device).repeat_interleave(size), weight.long()
+            0, torch.arange(len(name), device=x.device).repeat_interleave(size), weight
         )
     return Sums(name, sums, count)
 

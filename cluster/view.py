@@ -8,7 +8,7 @@ import torch
 
 from cluster.frame import Frame
 from cluster.room import has_room
-from cluster.rows import TILE, Rows
+from cluster.rows import TILE, ArrayRows, Rows
 
 
 @final
@@ -20,6 +20,14 @@ class View:
         self._kept: list[tuple[slice, torch.Tensor]] | None = None
         if has_room(len(rows) * rows.dim, device):
             self._kept = list(self.tiles())
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether tiles cost nothing to read."""
+        if self._kept is not None:
+            return True
+        frame = self.frame
+        return isinstance(self._rows, ArrayRows) and not frame.cosine and frame.shift is None
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -1,4 +1,5 @@
 # make repro: set up and run the experiment · make test: set up and test · make check: lint and types
+# make bench: measure everything beside what else there is; PART="kmeans store" for some of it
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -22,7 +23,7 @@ check: .venv/installed-dev
 	@mypy
 
 bench: .venv/installed-dev
-	@python -m bench
+	@python -m bench $(PART)
 
 clean:
 	rm -rf .venv data metrics report

@@ -20,6 +20,7 @@ from cluster.rows import Rows
 from cluster.seeding import Run, start_centroids
 
 CELLS = 32_000_000  # numbers in the centroids of the runs that go together (256 MB of float64)
+PLACES = 64_000_000  # images x runs that go together: 12 bytes each
 
 
 class Fit(NamedTuple):
@@ -61,7 +62,7 @@ def kmeans(
     def draw(runs: Sequence[Run]) -> np.ndarray:
         return start_centroids(rows, k, runs, cosine, init_images, device)
 
-    for seed_of, begin in together(seeds, n_init, k, rows.dim, draw, starts):
+    for seed_of, begin in together(seeds, n_init, k, (len(rows), rows.dim), draw, starts):
         parts = engine(len(begin), None)
         ends = lloyd(parts, begin, max_iter, tol, progress)
         keep(best, *lowest(parts, ends, seed_of))
@@ -87,16 +88,17 @@ def together(
     seeds: Sequence[int],
     n_init: int,
     k: int,
-    dim: int,
+    shape: tuple[int, int],
     draw: Callable[[Sequence[Run]], np.ndarray],
     starts: np.ndarray | None,
 ) -> Iterator[tuple[list[int], np.ndarray]]:
     """The runs in groups that memory has room for: each run's position in `seeds`, and where it
-    starts, float32 [run, cluster, dim], drawn or out of `starts`."""
+    starts, float32 [run, cluster, dim], drawn or out of `starts`. shape: images and dims."""
+    n, dim = shape
     if starts is not None:
         n_init = _require_starts(starts, k, dim, len(seeds))
     runs = [(seed, start) for seed in range(len(seeds)) for start in range(n_init)]
-    size = max(1, CELLS // (k * dim))
+    size = max(1, min(CELLS // (k * dim), PLACES // n))
     for low in range(0, len(runs), size):
         group = runs[low : low + size]
         begin = None if starts is None else starts[low : low + size]

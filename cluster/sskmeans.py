@@ -67,7 +67,7 @@ def sskmeans(
         new = start_centroids(free, k - old, runs, False, init_images, device, beside)
         return np.concatenate([given, new], axis=1)
 
-    for seed_of, begin in together(seeds, n_init, k, rows.dim, draw, starts):
+    for seed_of, begin in together(seeds, n_init, k, (len(rows), rows.dim), draw, starts):
         even = None
         if cluster_size is not None:
             begin, even = balanced(view, begin, label, old, cluster_size, progress)

@@ -5,6 +5,18 @@ from store.features import Features
 from store.files import File, read, save
 from store.kinds import KINDS
 from store.shard import Plan
+from store.shard_writer import Lent, ShardWriter
 from store.writer import FeatureWriter
 
-__all__ = ["KINDS", "FeatureWriter", "Features", "File", "Plan", "StoreError", "read", "save"]
+__all__ = [
+    "KINDS",
+    "FeatureWriter",
+    "Features",
+    "File",
+    "Lent",
+    "Plan",
+    "ShardWriter",
+    "StoreError",
+    "read",
+    "save",
+]

@@ -141,6 +141,8 @@ def refused(path: Path) -> Iterator[None]:
     except (FileNotFoundError, PermissionError):
         raise
     except (OSError, LookupError, RuntimeError, ValueError, TypeError, MemoryError) as error:
+        if getattr(error, "errno", None) == errno.ENOMEM:  # the file may be sound
+            raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StoreError(f"{path}: not a sound HDF5 file ({reason}): {REMEDY}") from error
 

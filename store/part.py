@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from store.disk import publish, write_at
+from store.errors import StoreError
 from store.files import checksum
 from store.shard import Plan, lay_out, open_shard, shard_path, try_shard
+
+EXPONENT = np.uint16(0x7C00)  # all its bits set: not a finite float16
 
 
 class Part:
@@ -50,10 +53,34 @@ class Part:
         """Rows (int64) that are stored as not readable."""
         return np.flatnonzero(self._stored & (self.shard.readable == 0))
 
+    @property
+    def committed(self) -> int:
+        """Rows in blocks whose flag is on the disk, whoever wrote them."""
+        shard = self.shard
+        done = np.fromfile(shard.path, np.uint8, len(shard.done), offset=shard.at["done"])
+        return int(np.repeat(done, shard.block)[: len(self.plan.id)].sum())
+
+    def reread(self) -> None:
+        """Count what another process has put, which is checked when it is read."""
+        self.shard = open_shard(self.shard.path)
+        self._stored = np.repeat(self.shard.done, self.shard.block)[: len(self.plan.id)]
+
+    def accept(self, rows: np.ndarray) -> None:
+        """Take for put, and readable, what another process wrote at `rows` before it lent them."""
+        self.shard.readable[rows] = True
+        self._stored[rows] = True
+
+    def lend(self) -> None:
+        """Make what was put durable, in blocks that are not whole too, and let go."""
+        self.sync()
+        os.fsync(self._descriptor)
+        self.close()
+
     def put(self, rows: np.ndarray, half: np.ndarray, readable: np.ndarray) -> None:
         """Write float16 vectors [image, dim] at `rows`, save those that are stored already."""
         new = ~self._stored[rows]
-        rows, half, readable = rows[new], half[new], readable[new]
+        if not new.all():
+            rows, half, readable = rows[new], half[new], readable[new]
         for low, high in _runs(rows):
             at = self.shard.at["features"] + int(rows[low]) * self.plan.dim * half.itemsize
             write_at(self._descriptor, np.ascontiguousarray(half[low:high]).data, at)
@@ -69,9 +96,10 @@ class Part:
         if not self._pending:
             return
         shard = self.shard
-        for b in self._pending:  # the map shows what was written: both are the same page cache
-            shard.crc[b] = shard.checksum(b)
-            shard.done[b] = True
+        pending = np.array(self._pending)
+        # The map shows what was written: both are the same page cache.
+        shard.crc[pending] = shard.checksums(pending)
+        shard.done[pending] = True
         os.fsync(self._descriptor)
         for name, array in (
             ("readable", shard.readable),
@@ -102,6 +130,28 @@ class Part:
         blocks = np.arange(len(shard.done))
         unread = np.unique(np.flatnonzero(shard.readable == 0) // shard.block)
         shard.done[:] = shard.sound(blocks) & ~np.isin(blocks, unread)
+
+
+def as_stored(
+    folder: Path, plan: Plan, rows: np.ndarray, vectors: np.ndarray, readable: np.ndarray
+) -> np.ndarray:
+    """The vectors as float16 [image, dim], zeros where not `readable` (bool [image]). Raises
+    StoreError when they are not `dim` wide, not of the plan, or not finite in float16."""
+    if vectors.shape != (len(rows), plan.dim):
+        raise StoreError(
+            f"{folder}: vectors {vectors.shape} for {len(rows)} rows, expected "
+            f"({len(rows)}, {plan.dim})"
+        )
+    if len(rows) and not 0 <= rows.min() <= rows.max() < len(plan.id):
+        raise StoreError(f"{folder}: rows beyond the {len(plan.id)} of the plan")
+    with np.errstate(over="ignore", invalid="ignore"):
+        half = vectors if readable.all() else np.where(readable[:, None], vectors, 0)
+        half = np.ascontiguousarray(half, np.float16)
+    # By its bits: numpy looks at each float16 as a float32.
+    if (half.view(np.uint16) & EXPONENT).max(initial=0) == EXPONENT:
+        bad = np.flatnonzero(~np.isfinite(half).all(axis=1))
+        raise StoreError(f"row {rows[bad[0]]}: features are not finite in float16")
+    return half
 
 
 def _lay_out(path: Path, plan: Plan, number: int, block: int) -> None:

@@ -5,6 +5,7 @@ bytes inside the arrays change. So there is no moment at which a kill leaves a f
 open, and the vectors can be memory-mapped where HDF5 says they lie.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from store.errors import StoreError
 from store.files import Attributes, File, checksum, put, read, refused, seal
 
 FILLED = ("features", "readable", "crc32", "done")  # what changes once the shard is laid out
+AT_ONCE = 8  # blocks, from which on threads pay
 ANEW = (
     "`dvc repro --force --single-item embed@...` embeds just what is damaged; or remove the file "
     "and `dvc checkout` or `dvc pull` it"
@@ -78,15 +80,23 @@ class Shard:
     def sound(self, blocks: np.ndarray) -> np.ndarray:
         """bool, one for each of `blocks` (int): it is stored and its bytes are what was written.
         Each block is looked at once."""
-        for b in blocks[~self._looked[blocks]].tolist():
-            self._sound[b] = self.done[b] and self.checksum(b) == self.crc[b]
-            self._looked[b] = True
+        new = blocks[~self._looked[blocks]]
+        stored = new[self.done[new]]
+        self._sound[stored] = self.checksums(stored) == self.crc[stored]
+        self._looked[new] = True
         return self._sound[blocks]
 
-    def checksum(self, block: int) -> int:
-        """The crc32 of what the block holds now."""
-        here = slice(block * self.block, (block + 1) * self.block)
-        return checksum(self.features[here], self.readable[here])
+    def checksums(self, blocks: np.ndarray) -> np.ndarray:
+        """The crc32 of what each of `blocks` (int) holds now, uint32."""
+
+        def one(block: int) -> int:
+            here = slice(block * self.block, (block + 1) * self.block)
+            return checksum(self.features[here], self.readable[here])
+
+        if len(blocks) < AT_ONCE:
+            return np.array([one(block) for block in blocks.tolist()], np.uint32)
+        with ThreadPoolExecutor() as cores:  # a pool that stayed would not survive a fork
+            return np.fromiter(cores.map(one, blocks.tolist()), np.uint32, len(blocks))
 
     def summary(self) -> int:
         """One number over all that the shard says, which ties it to its store."""

@@ -7,6 +7,8 @@ loses at most the last seconds.
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -17,13 +19,13 @@ from store.disk import claim, publish, room
 from store.errors import StoreError
 from store.files import put, seal
 from store.known import Known
-from store.part import Part
+from store.part import Part, as_stored
 from store.shard import Plan, open_shard, shard_files
+from store.shard_writer import SECONDS_BETWEEN_SYNCS, Lent
 
 SHARD = 65_536  # rows: 100 MB at 768 dims; a changed byte uploads one shard anew
 BLOCK = 256  # rows: what a kill can lose, and what one checksum covers
 COPY = 4096  # rows copied at a time
-SECONDS_BETWEEN_SYNCS = 2.0
 
 
 class FeatureWriter:
@@ -73,26 +75,31 @@ class FeatureWriter:
         is remembered as such. Raises StoreError when a vector has not `dim` numbers or one of them
         is not finite or too large for float16; nothing of this call is stored then.
         """
-        if vectors.shape != (len(rows), self.plan.dim):
-            raise StoreError(
-                f"{self.folder}: vectors {vectors.shape} for {len(rows)} rows, expected "
-                f"({len(rows)}, {self.plan.dim})"
-            )
-        if len(rows) and not 0 <= rows.min() <= rows.max() < len(self.plan.id):
-            raise StoreError(f"{self.folder}: rows beyond the {len(self.plan.id)} of the plan")
         readable = np.ones(len(rows), bool) if readable is None else readable
-        with np.errstate(over="ignore", invalid="ignore"):
-            half = np.where(readable[:, None], vectors, 0).astype(np.float16)
-        bad = np.flatnonzero(~np.isfinite(half).all(axis=1))
-        if len(bad):
-            raise StoreError(f"row {rows[bad[0]]}: features are not finite in float16")
+        half = as_stored(self.folder, self.plan, rows, vectors, readable)
         number_of = rows // self._rows
         with room(self.folder):
             for number in np.unique(number_of):
-                here = number_of == number
+                here = number_of == number if number_of.min() < number_of.max() else slice(None)
                 local = rows[here] - number * self._rows
                 self._parts[number].put(local, half[here], readable[here])
             self._sync_now_and_then()
+
+    @contextmanager
+    def lent(self) -> Iterator[list[Lent]]:
+        """The shards that lack rows, for other processes to fill, each by a `ShardWriter`. When the
+        block ends, what those have put counts; `finish` checks it as it checks all."""
+        parts = [(part, at * self._rows) for at, part in enumerate(self._parts) if len(part.todo)]
+        with room(self.folder):
+            for part, _ in parts:
+                part.lend()
+        yield [Lent(part.shard.path.resolve(), first, part.todo) for part, first in parts]
+        for part, _ in parts:
+            part.reread()
+
+    def committed(self) -> int:
+        """Rows that no kill can lose any more, those in lent shards too."""
+        return sum(part.committed for part in self._parts)
 
     def unreadable(self) -> np.ndarray:
         """Rows of the plan (int64) that were stored as not readable."""

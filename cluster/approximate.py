@@ -14,7 +14,8 @@ import torch
 
 from cluster.candidates import Tile
 from cluster.kmeans import kmeans
-from cluster.neighbors import Neighbors, Search, nearest_neighbors, prepare, ranked, require
+from cluster.neighbors import Neighbors, Search, nearest_neighbors, prepare, require
+from cluster.ranked import ranked
 from cluster.rows import TILE, Rows, Subset
 from cluster.similarity import Metric, Space, survey
 
@@ -120,7 +121,12 @@ def _search(
         query = search.space.queries(x, squares[here], np.float32)
         _, position = index.search(_without_last(query, search.space), count)
         position[position == search.own[number[here], None]] = -1
-        best, exact = ranked(x, squares[here], position, search, k)
+        there = position >= 0
+        first = np.concatenate([[0], np.cumsum(there.sum(1))])
+        best, exact = ranked(
+            *(x, squares[here], first, position[there], search.targets, search.facts),
+            *(search.space.metric, k),
+        )
         found.neighbor[here] = np.where(best < 0, -1, search.keep[best])
         found.similarity[here] = exact
         progress(len(x))

@@ -8,6 +8,7 @@ But: a weight, where they join only what is in both lists and shares more than a
 image counts as its own neighbour, so that no edge weighs nothing.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,28 +27,45 @@ def shared_neighbor_graph(neighbor: np.ndarray) -> "csr_array":
     neighbor: int [image, neighbor], positions among these images. Raises ClusterError when a list
     holds an image that is not there, its own image, or an image twice.
     """
-    from scipy.sparse import csr_array, vstack
+    from scipy.sparse import csr_array
 
     _require_lists(neighbor)
     images, k = neighbor.shape
     if not neighbor.size:
         return csr_array((images, images))
+    parts = list(_parts(neighbor))
+    begin = _begins(np.concatenate([length for length, _, _ in parts]))
+    other = np.concatenate([other for _, other, _ in parts])
+    shared = np.concatenate([shared for _, _, shared in parts])
+    del parts
+    return csr_array((shared / np.float64(k + 1), other, begin), (images, images))
+
+
+def _parts(neighbor: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Of some images after the other: int [image], with how many each is joined; int32 [edge], who
+    those are, rising; uint16 [edge], how many both lists hold."""
+    from scipy.sparse import csr_array
+
+    images, k = neighbor.shape
     member = np.column_stack([np.arange(images, dtype=np.int32), neighbor.astype(np.int32)])
     member.sort(axis=1)
-    begin = np.arange(0, member.size + 1, k + 1)
+    begin = _begins(np.full(images, k + 1))
     lists = csr_array((np.ones(member.size, np.float32), member.ravel(), begin), (images, images))
     listed = lists.T.tocsr()
-    joined = (lists + listed).astype(bool)
-    parts = [
-        (lists[low:high] @ listed).multiply(joined[low:high]).tocsr()
-        for low, high in _steps(member, np.diff(listed.indptr))
-    ]
-    graph = vstack(parts, format="csr", dtype=np.float64)
-    graph.setdiag(0)
-    graph.eliminate_zeros()
-    graph.sort_indices()
-    graph.data /= k + 1
-    return graph
+    for low, high in _steps(member, np.diff(listed.indptr)):
+        joined = (lists[low:high] + listed[low:high]).astype(bool)
+        part = (lists[low:high] @ listed).multiply(joined).tocsr()
+        part.setdiag(0, k=low)
+        part.eliminate_zeros()
+        part.sort_indices()
+        yield np.diff(part.indptr), part.indices, part.data.astype(np.uint16)
+
+
+def _begins(length: np.ndarray) -> np.ndarray:
+    """Where each of some rows begins, and the last ends; of 32 bits if they can hold it, since
+    scipy then keeps places in as few."""
+    out = np.concatenate([[0], np.cumsum(length, dtype=np.int64)])
+    return out.astype(np.int32) if out[-1] < 2**31 else out
 
 
 def _steps(member: np.ndarray, lists_with: np.ndarray) -> list[tuple[int, int]]:

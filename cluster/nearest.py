@@ -21,7 +21,8 @@ CORE_ROWS, FEWEST_ROWS = 2048, 512  # that it looks at in one go, at most and at
 # Errors of a dot product of n float32 add up like a random walk: to a few times this, times √n.
 ROUNDING = 16 * 2.0**-24
 ROUGH = 1e-5  # the share by which distances that serve as bounds are moved to the safe side
-THIN = 48  # columns of a product below which the fast arithmetic is no faster
+THIN, SHORT = 48, 96  # columns and dims of a product below which fast arithmetic is no faster
+COLUMNS = 64  # of a fast product there is a multiple of these
 PLAIN = Coarse(0.0, "", None)
 
 
@@ -33,6 +34,7 @@ class Targets(NamedTuple):
     longest: torch.Tensor  # the largest norm in each run, float32 [run]
     centroids: torch.Tensor  # float32 [run, cluster, dim]
     exact_squares: torch.Tensor  # float64 [run, cluster]
+    rest: torch.Tensor  # how far coarse products take a centroid from itself at most, float32 [run]
 
 
 class Found(NamedTuple):
@@ -49,7 +51,9 @@ def targets(centroids: torch.Tensor) -> Targets:
     squares = torch.stack([c.double().square_().sum(1) for c in centroids])
     scaled = -2 * centroids.reshape(-1, centroids.shape[2])
     longest = squares.amax(1).sqrt().float()
-    return Targets(scaled, squares.float().ravel(), longest, centroids, squares)
+    way = coarse(centroids.device)
+    rest = torch.stack([way.rest(c).amax() for c in centroids])
+    return Targets(scaled, squares.float().ravel(), longest, centroids, squares, rest)
 
 
 def nearest_in_tile(x: torch.Tensor, norms: torch.Tensor, to: Targets) -> torch.Tensor:
@@ -59,69 +63,102 @@ def nearest_in_tile(x: torch.Tensor, norms: torch.Tensor, to: Targets) -> torch.
 
 
 def nearest(
-    x: torch.Tensor, norms: torch.Tensor, to: Targets, rows: torch.Tensor | None = None
+    x: torch.Tensor,
+    norms: torch.Tensor,
+    to: Targets,
+    rows: torch.Tensor | None = None,
+    rest: torch.Tensor | None = None,
 ) -> Found:
     """The same with how far it is, and any other. Of some `rows` of x (int64 [image]), if given;
-    norms are theirs."""
+    norms are theirs, and so is `rest`, what coarse products take them from themselves, if known."""
     n, runs = len(norms), len(to.longest)
     cluster = torch.empty(n, runs, dtype=torch.int64, device=x.device)
     found = Found(cluster, *(torch.empty(n, runs, device=x.device) for _ in range(2)))
 
     def part(here: slice, way: Coarse) -> None:
         own = x[here] if rows is None else x.index_select(0, rows[here])
-        for out, value in zip(found, _look(own, norms[here], to, way), strict=True):
+        known = way.rest(own) if rest is None else rest[here]
+        for out, value in zip(found, _look(own, norms[here], known, to, way), strict=True):
             out[here] = value
 
-    _in_pieces(part, n, len(to.squares), x.device)
+    _in_pieces(part, n, to.scaled)
     return found
 
 
 def nearest_other(
-    x: torch.Tensor, norms: torch.Tensor, to: Targets, own: torch.Tensor, rows: torch.Tensor
+    x: torch.Tensor,
+    norms: torch.Tensor,
+    to: Targets,
+    own: torch.Tensor,
+    rows: torch.Tensor,
+    rest: torch.Tensor,
 ) -> torch.Tensor:
     """How far the centroids of one run are at least, but for the `own` (int64 [image], -1: not
-    among them), of some `rows` of x (int64 [image]) with their norms: float32 [image]."""
+    among them), of some `rows` of x (int64 [image]) with norms and rests: float32 [image]."""
     lower = torch.empty_like(norms)
 
     def part(here: slice, way: Coarse) -> None:
         scores, norm = _scores(x.index_select(0, rows[here]), to, way), norms[here]
         mine = torch.nonzero(own[here] >= 0).ravel()
         scores[mine, own[here][mine]] = torch.inf
-        lower[here] = _at_least(scores.amin(1) - _error(norm, to.longest, x.shape[1], way), norm)
+        off = _error(norm, rest[here], to.longest, to.rest, x.shape[1], way)
+        lower[here] = _at_least(scores.amin(1) - off, norm)
 
-    _in_pieces(part, len(norms), len(to.squares), x.device)
+    _in_pieces(part, len(norms), to.scaled)
     return lower
 
 
-def _in_pieces(
-    work: Callable[[slice, Coarse], None], n: int, columns: int, device: torch.device
-) -> None:
-    """work(rows, arithmetic) on pieces of n rows whose products with so many columns fit into the
-    cache. On a CPU each core takes some rows through all steps by itself."""
-    way = coarse(device) if columns >= THIN else PLAIN
+def _in_pieces(work: Callable[[slice, Coarse], None], n: int, columns: torch.Tensor) -> None:
+    """work(rows, arithmetic) on pieces of n rows whose products with `columns` [column, dim] fit
+    into the cache. On a CPU each core takes some rows through all steps by itself."""
+    wide, dim = columns.shape
+    way = coarse(columns.device) if wide >= THIN and dim >= SHORT else PLAIN
     with way.products():
-        if device.type == "cuda":
-            step = max(16, CELLS // columns)
+        if columns.is_cuda:
+            step = max(16, CELLS // wide)
             for start in range(0, n, step):
                 work(slice(start, start + step), way)
             return
         share = max(64, -(-n // torch.get_num_threads()))
-        step = min(max(FEWEST_ROWS, min(CORE_ROWS, CORE_CELLS // columns)), share)
+        fit = 1 << (CORE_CELLS // wide).bit_length() - 1 if wide <= CORE_CELLS else 1
+        step = min(max(FEWEST_ROWS, min(CORE_ROWS, fit)), share)
         on_cores(lambda start: work(slice(start, start + step), way), range(0, n, step))
 
 
 def _scores(x: torch.Tensor, to: Targets, way: Coarse) -> torch.Tensor:
     """|x - c|² less |x|², which is the same for every c: float32 [image, run x cluster]."""
-    if x.is_cuda or way.error:
-        product = x @ to.scaled.T
-    else:  # numpy's is faster than torch's on some processors
-        product = torch.from_numpy(x.numpy() @ to.scaled.numpy().T)
-    return product.add_(to.squares)
+    if x.is_cuda:
+        return (x @ to.scaled.T).add_(to.squares)
+    if not way.error:  # numpy's is faster than torch's on some processors
+        return torch.from_numpy(x.numpy() @ to.scaled.numpy().T).add_(to.squares)
+    n, columns = len(x), len(to.squares)
+    # Of few shapes: oneDNN keeps half a megabyte for each that it has seen
+    missing = _rounded(n) - n, -columns % COLUMNS
+    if not any(missing):
+        return (x @ to.scaled.T).add_(to.squares)
+    left, right = (
+        torch.nn.functional.pad(each, (0, 0, 0, more))
+        for each, more in zip((x, to.scaled), missing, strict=True)
+    )
+    return (left @ right.T)[:n, :columns] + to.squares
 
 
-def _error(norms: torch.Tensor, longest: torch.Tensor, dim: int, way: Coarse) -> torch.Tensor:
+def _rounded(n: int) -> int:
+    """The next power of 2."""
+    return 1 << max(5, (n - 1).bit_length())
+
+
+def _error(
+    norms: torch.Tensor,
+    rest: torch.Tensor,
+    longest: torch.Tensor,
+    rest_of_centroids: torch.Tensor,
+    dim: int,
+    way: Coarse,
+) -> torch.Tensor:
     """How far scores of rows of such norms can be off."""
-    return longest * (2 * way.error * norms + ROUNDING * dim**0.5 * (norms + longest))
+    off = ROUNDING * dim**0.5 * longest * (norms + longest)
+    return off + 2 * (rest * longest + (norms + rest) * rest_of_centroids) if way.error else off
 
 
 def _at_most(score: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
@@ -134,12 +171,14 @@ def _at_least(score: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
     return (score + norms.square() * (1 - ROUGH)).clamp_(min=0).sqrt_().mul_(1 - ROUGH)
 
 
-def _look(x: torch.Tensor, norms: torch.Tensor, to: Targets, way: Coarse) -> Found:
+def _look(
+    x: torch.Tensor, norms: torch.Tensor, rest: torch.Tensor, to: Targets, way: Coarse
+) -> Found:
     runs, k, dim = to.centroids.shape
     scores = _scores(x, to, way).view(-1, k)
     best, second, cluster = _two_best(scores)
-    norms, longest = norms.repeat_interleave(runs), to.longest.repeat(len(x))
-    off = _error(norms, longest, dim, way)
+    off = _error(norms[:, None], rest[:, None], to.longest, to.rest, dim, way).ravel()
+    norms = norms.repeat_interleave(runs)
     upper, lower = _at_most(best + off, norms), _at_least(second - off, norms)
     unsure = torch.nonzero(second - best <= 2 * off).ravel()
     if len(unsure):

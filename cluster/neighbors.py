@@ -1,20 +1,24 @@
 """The k nearest neighbours of each vector, exactly: the same at any block, thread and device.
 
-Products of matrices in float32 find k and some more candidates for each query; their similarities
-are taken anew in float64, pair by pair, and these rank. Where a vector that is no candidate may be
-as near as the k-th, by the rounding of float32, all that are so near are taken: `cluster.settle`.
+Products of matrices, coarse ones where this machine has them, find for each query who may be
+among its k: `cluster.candidates`. Their similarities are taken anew in float64, and rank. Where too
+many are as near as the k-th by coarse products, those of float32 decide; where too many are by
+these, all that are so near are compared: `cluster.settle`.
 
 But: unlike the search of TEMI's authors, what is left out is the image's own row, by its number
 and never by its similarity or its place in a block.
 """
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 import numpy as np
+import torch
 
 from cluster.candidates import Candidates, Tile, candidates, resident
+from cluster.coarse import Coarse, coarse
 from cluster.errors import ClusterError
+from cluster.ranked import ranked
 from cluster.repeats import without_repeats
 from cluster.rows import Rows, Subset
 from cluster.settle import settle
@@ -23,6 +27,7 @@ from cluster.similarity import Metric, Space, Survey, similarities, survey
 MOST = 256  # neighbours
 QUERIES, QUERY_NUMBERS = 32_768, 2**25  # that look for neighbours in one reading of the others
 TARGETS = 4096  # of the others at once
+PLAIN = Coarse(0.0, "", None)
 
 
 class Neighbors(NamedTuple):
@@ -64,24 +69,14 @@ def nearest_neighbors(
     require(rows, among, k, own)
     queries = survey(rows)
     search = prepare(among, queries if rows is among else survey(among), k, metric, own)
-    neighbor = np.empty((len(rows), k), np.int32)
+    neighbor = np.empty((len(rows), k), np.int64)
     similarity = np.empty((len(rows), k))
     doubtful = np.zeros(len(rows), bool)
-    count = min(k + 8 + k // 8, len(search.keep))
-    kept = resident(_tiles(search), len(search.keep) * (rows.dim + 1), device)
+    look = _Look(search, k, device)
     for here, x in blocks(rows):
-        squares = queries.squares[here]
-        query = search.space.queries(x, squares, np.float32)
-        found = candidates(
-            query,
-            kept if kept is not None else _tiles(search),
-            count,
-            search.own[here],
-            device=device,
-            progress=_spread(progress, len(x), -(-len(search.keep) // TARGETS)),
-        )
-        neighbor[here], similarity[here] = ranked(x, squares, found.position, search, k)
-        doubtful[here] = _may_miss(found, query, squares, similarity[here, -1], search.space)
+        told = _spread(progress, len(x), -(-len(search.keep) // TARGETS))
+        found = look.at(x, queries.squares[here], search.own[here], told)
+        neighbor[here], similarity[here], doubtful[here] = found
     doubt = np.flatnonzero(doubtful)
     neighbor[doubt], similarity[doubt] = settle(
         Subset(rows, doubt),
@@ -132,18 +127,81 @@ def blocks(rows: Rows) -> Iterator[tuple[slice, np.ndarray]]:
         yield here, rows.block(here.start, here.stop)
 
 
-def ranked(
-    x: np.ndarray, squares: np.ndarray, position: np.ndarray, search: Search, k: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The first k of each query's candidates (int64 [image, candidate], -1 for none), and their
-    similarities, float64; -1 and -inf where a query has fewer."""
-    exact = np.full(position.shape, -np.inf)
-    row, column = np.nonzero(position >= 0)
-    exact[row, column] = similarities(
-        x, squares, row, search.targets, search.facts, position[row, column], search.space.metric
-    )
-    order = np.lexsort((position, -exact), axis=1)[:, :k]
-    return np.take_along_axis(position, order, 1), np.take_along_axis(exact, order, 1)
+@final
+class _Look:
+    """Blocks of queries, one after the other, look for neighbours among the same targets."""
+
+    def __init__(self, search: Search, k: int, device: str) -> None:
+        self._search, self._k, self._device = search, k, device
+        self._arithmetic = coarse(device)
+        count, dim = len(search.keep), search.targets.dim
+        self._tiles = resident(_tiles(search), count * (2 * dim + 1), device)
+        self._raw: torch.Tensor | None = None
+        if self._tiles is not None:
+            parts = (search.targets.block(low, low + TARGETS) for low in range(0, count, TARGETS))
+            self._raw = torch.cat([torch.as_tensor(part, device=device) for part in parts])
+
+    def at(
+        self,
+        x: np.ndarray,
+        squares: np.ndarray,
+        own: np.ndarray,
+        told: Callable[[], None] = lambda: None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Neighbours (int64) and similarities (float64), both [image, k], of float32 x [image, dim]
+        and whether they are in doubt, bool [image]."""
+        space, arithmetic = self._search.space, self._arithmetic
+        query = space.queries(x, squares, np.float32)
+        found = candidates(
+            query,
+            self._tiles if self._tiles is not None else _tiles(self._search),
+            self._k,
+            space.margin(query, arithmetic.error),
+            own,
+            device=self._device,
+            arithmetic=arithmetic,
+            progress=told,
+        )
+        neighbor, similarity = ranked(
+            *(x, squares, found.start, found.position, self._search.targets, self._search.facts),
+            *(space.metric, self._k, self._raw),
+        )
+        if not arithmetic.error:
+            return (
+                neighbor,
+                similarity,
+                self._doubtful(found, query, x, squares, neighbor, similarity),
+            )
+        again = np.flatnonzero(found.lost)
+        doubtful = np.zeros(len(x), bool)
+        self._arithmetic = PLAIN
+        if len(again):
+            there = self.at(x[again], squares[again], own[again])
+            neighbor[again], similarity[again], doubtful[again] = there
+        if len(again) < len(x) / 2:  # else coarse products are of no use here
+            self._arithmetic = arithmetic
+        return neighbor, similarity, doubtful
+
+    def _doubtful(
+        self,
+        found: Candidates,
+        query: np.ndarray,
+        x: np.ndarray,
+        squares: np.ndarray,
+        neighbor: np.ndarray,
+        similarity: np.ndarray,
+    ) -> np.ndarray:
+        """Whether the floor of the candidates is so near the k-th similarity that rounding may have
+        kept a neighbour from them, bool [image]; the last similarity of these is made exact."""
+        space, last = self._search.space, similarity[:, -1]
+        lowest = space.product(last, query, squares) - space.slack(last, query)
+        doubtful = found.lost & (lowest <= found.floor)
+        rows = np.flatnonzero(doubtful)
+        similarity[rows, -1] = similarities(
+            *(x, squares, rows, self._search.targets, self._search.facts),
+            *(neighbor[rows, -1], space.metric),
+        )
+        return doubtful
 
 
 def _tiles(search: Search) -> Iterator[Tile]:
@@ -151,15 +209,6 @@ def _tiles(search: Search) -> Iterator[Tile]:
         here = slice(start, min(start + TARGETS, len(search.keep)))
         x = search.targets.block(here.start, here.stop)
         yield start, search.space.targets(x, search.facts.squares[here], np.float32)
-
-
-def _may_miss(
-    found: Candidates, query: np.ndarray, squares: np.ndarray, last: np.ndarray, space: Space
-) -> np.ndarray:
-    """Whether the floor of the candidates is so near the k-th similarity that rounding may have
-    kept a neighbour from them, bool [image]."""
-    lowest = space.product(last, query, squares) - space.slack(last, query)
-    return ~np.isneginf(found.floor) & (lowest <= found.floor)
 
 
 def _spread(progress: Callable[[int], object], images: int, tiles: int) -> Callable[[], None]:

@@ -4,6 +4,8 @@ import numpy as np
 
 from cluster.errors import ClusterError
 
+BLOCK = 65_536  # images whose neighbours are put in order at once
+
 
 class Pairs:
     """An endless stream of pairs; the pairs of a step follow from the seed and its number alone, so
@@ -20,9 +22,13 @@ class Pairs:
         self._neighbor, self._choice = neighbor, np.full(len(neighbor), neighbor.shape[1])
         if out.any():
             # Those that may be drawn come first; an image that has none of them is not drawn.
-            order = np.argsort(out[neighbor], axis=1, kind="stable")
-            self._neighbor = np.take_along_axis(neighbor, order, axis=1)
-            self._choice = (~out[neighbor]).sum(axis=1)
+            self._neighbor = np.empty_like(neighbor)
+            for start in range(0, len(neighbor), BLOCK):
+                here = slice(start, start + BLOCK)
+                away = out[neighbor[here]]
+                order = np.argsort(away, axis=1, kind="stable")
+                self._neighbor[here] = np.take_along_axis(neighbor[here], order, axis=1)
+                self._choice[here] = (~away).sum(axis=1)
         self._images = np.flatnonzero(~out & (self._choice > 0))
         if not len(self._images):
             raise ClusterError("no image has a neighbour that is not held out: hold out fewer")

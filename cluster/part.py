@@ -11,7 +11,7 @@ from typing import NamedTuple, final
 import torch
 
 from cluster.bounds import Bounds, Look
-from cluster.distances import distances, lengths
+from cluster.distances import distances, lengths, rests
 from cluster.nearest import Targets, nearest, nearest_other, targets
 from cluster.rows import TILE
 from cluster.sums import Sums, group_sums, total
@@ -77,13 +77,13 @@ class Part:
         """label: int64 [image of the part], the cluster that an image stays in; -1: none."""
         self._view, self._start, self._label = view, start, label
         n = min(PART, len(view) - start)
-        self._norms = torch.empty(n, device=view.device)
+        self._norms, self._rest = torch.empty(2, n, device=view.device)
         self._cluster = torch.full((runs, n), -1, dtype=torch.int32, device=view.device)
         self._bounds = Bounds(runs, n, view.device)
         self._total = torch.zeros(view.dim, dtype=torch.float64, device=view.device)
         for here in self._tiles():
             x = self._read(here)
-            self._norms[here] = lengths(x)
+            self._norms[here], self._rest[here] = lengths(x), rests(x)
             self._total += x.sum(0)
 
     def __len__(self) -> int:
@@ -209,7 +209,7 @@ class Part:
         column = torch.full_like(group.to.squares, -1, dtype=torch.int64)
         column[which] = torch.arange(len(which), device=which.device)
         own = column[self._cluster[run, at].long()]
-        lower = nearest_other(tile.x, self._norms[at], to, own, tile.place[rows])
+        lower = nearest_other(tile.x, self._norms[at], to, own, tile.place[rows], self._rest[at])
         lower = torch.minimum(lower, self._bounds.lower[run, at])
         self._bounds.lower[run, at] = lower
         out = torch.zeros_like(images)
@@ -223,7 +223,7 @@ class Part:
         in the group, the image in `rows`, the cluster now, and that before or -1."""
         at, runs = rows + tile.here.start, group.runs[:, None]
         place = None if len(rows) == len(tile.x) else tile.place[rows]
-        found = nearest(tile.x, self._norms[at], group.to, place)
+        found = nearest(tile.x, self._norms[at], group.to, place, self._rest[at])
         new, upper, lower = (each.T for each in found)
         if self._label is not None:
             pinned = self._label[at]

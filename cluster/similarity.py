@@ -149,6 +149,14 @@ class Space(NamedTuple):
         reach = length - similarity / self.scale  # nothing that near is longer
         return rounding * query.shape[1] ** 0.5 * reach * (length + reach)
 
+    def margin(self, query: np.ndarray, error: float) -> np.ndarray:
+        """float32 [image]: how far below the k-th largest product a target may lie that is one of
+        the k, where products are off by `error` times the lengths beside rounding."""
+        # No row of `among` is longer than 1 here, or, with its dim more, than √(1 + 1/4).
+        longest = 1.25**0.5 if self.metric == "euclidean" else 1.0
+        off = (error + ROUNDING * query.shape[1] ** 0.5) * longest * 1.01
+        return (2 * off * np.linalg.norm(query, axis=1)).astype(np.float32)
+
     def _square(self, query: np.ndarray) -> np.ndarray:
         return np.square(query[:, :-1], dtype=np.float64).sum(1)
 

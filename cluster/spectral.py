@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 DENSE = 600  # images of which all eigenvectors are found at once
 TOL = 1e-9  # of an eigenvalue, relative
+ROWS = 65_536  # whose edges are weighed at once
 
 
 class Leading(NamedTuple):
@@ -66,10 +67,11 @@ def leading_eigenvectors(graph: "csr_array", m: int) -> Leading:
         vectors[first, component[first]] = np.sqrt(degree[first])
         norms = np.linalg.norm(vectors, axis=0)
         return Leading(vectors / np.maximum(norms, 1e-300), values, component)
-    found = []
+    found, scaled = [], _scaled(graph, degree)
+    del graph  # the largest array of all, unless the caller keeps it
     for number in range(component.max() + 1):
         images = np.flatnonzero(component == number)
-        inside = graph if len(images) == len(degree) else graph[images][:, images]
+        inside = scaled if len(images) == len(degree) else scaled[images][:, images]
         of_each, columns = _solve(inside, m - component.max())
         of_each[0] = 0  # exactly: it is one component
         found += [(value, images, column) for value, column in zip(of_each, columns.T, strict=True)]
@@ -129,7 +131,8 @@ def _components(graph: "csr_array", degree: np.ndarray) -> np.ndarray:
     """As in Leading; of equal size the one with the first image comes first."""
     from scipy.sparse.csgraph import connected_components
 
-    count, found = connected_components(graph, directed=False)
+    # Of a symmetric graph these are the same; undirected ones are found in a copy of it.
+    count, found = connected_components(graph, directed=True, connection="strong")
     size = np.bincount(found, minlength=count)
     size[found[degree == 0]] = 0
     first = np.unique(found, return_index=True)[1]
@@ -139,17 +142,28 @@ def _components(graph: "csr_array", degree: np.ndarray) -> np.ndarray:
     return place[found]
 
 
-def _solve(graph: "csr_array", m: int) -> tuple[np.ndarray, np.ndarray]:
-    """The least eigenvalues of the Laplacian of one component, rising, and the eigenvectors."""
+def _scaled(graph: "csr_array", degree: np.ndarray) -> "csr_array":
+    """D^-1/2 W D^-1/2, which shares the places of the edges with W."""
+    from scipy.sparse import csr_array
+
+    scale = 1 / np.sqrt(degree, where=degree > 0, out=np.ones(len(degree)))
+    weight = np.empty(graph.nnz)
+    for start in range(0, len(degree), ROWS):
+        edges = slice(*graph.indptr[[start, min(start + ROWS, len(degree))]])
+        own = np.repeat(scale[start : start + ROWS], np.diff(graph.indptr[start:][: ROWS + 1]))
+        weight[edges] = own * graph.data[edges] * scale[graph.indices[edges]]
+    return csr_array((weight, graph.indices, graph.indptr), graph.shape)
+
+
+def _solve(joined: "csr_array", m: int) -> tuple[np.ndarray, np.ndarray]:
+    """The least eigenvalues of the Laplacian of one component, I - joined, rising, and the
+    eigenvectors."""
     from scipy.linalg import eigh
-    from scipy.sparse import dia_array
     from scipy.sparse.linalg import eigsh
     from threadpoolctl import threadpool_limits
 
-    images = graph.shape[0]
+    images = joined.shape[0]
     m = min(m, images)
-    scale = dia_array((1 / np.sqrt(graph.sum(axis=1))[None], [0]), (images, images))
-    joined = (scale @ graph @ scale).tocsr()
     with threadpool_limits(1, user_api="blas"):
         if images <= DENSE or m > images // 3:
             values, vectors = eigh(joined.toarray(), subset_by_index=[images - m, images - 1])

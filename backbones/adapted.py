@@ -43,6 +43,7 @@ def save(
     form needs besides. Raises BackboneError: the folder's name is none for a backbone, or it cannot
     be written.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     if not re.fullmatch("[a-z0-9_]+", folder.resolve().name):
@@ -55,6 +56,9 @@ def save(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ROW).unlink(missing_ok=True)
+        for name in (WEIGHTS, ROW):
+            for left in folder.glob(f".{name}.*"):  # by a killed run
+                left.unlink(missing_ok=True)
         _put(folder / WEIGHTS, lambda path: save_file(state, path))
         facts = asdict(base) | {
             "loader": "adapted",
@@ -71,7 +75,7 @@ def save(
         # By way of JSON, since YAML has no tuples.
         text = yaml.safe_dump(json.loads(json.dumps(facts)), sort_keys=False, allow_unicode=True)
         _put(folder / ROW, lambda path: path.write_text(text, encoding="utf-8"))
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # the latter where the disk is full
         raise BackboneError(f"cannot write the adapted backbone {folder}: {error}") from error
     return row(f"{folder}/")
 

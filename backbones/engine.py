@@ -119,9 +119,8 @@ def one_by_one(encode: Callable[[np.ndarray], np.ndarray], threads: int) -> Enco
     return encode_each
 
 
-def _onnx(whole: Whole, example: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    import onnxruntime
-
+def exported(whole: Whole, example: np.ndarray) -> bytes:
+    """The network in the ONNX format, for as many images as there are in `example`."""
     model = io.BytesIO()
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # ONNX has no word for torch's fused attention
@@ -140,11 +139,17 @@ def _onnx(whole: Whole, example: np.ndarray) -> Callable[[np.ndarray], np.ndarra
             )
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
+    return model.getvalue()
+
+
+def _onnx(whole: Whole, example: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(
-        model.getvalue(), options, providers=["CPUExecutionProvider"]
+        exported(whole, example), options, providers=["CPUExecutionProvider"]
     )
     return lambda images: session.run(["features"], {"images": images})[0]
 

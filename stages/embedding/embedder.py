@@ -1,7 +1,8 @@
 """One backbone over the images of one dataset: from their bytes to what a feature store lacks."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import cached_property
 
 import numpy as np
@@ -10,8 +11,9 @@ from tqdm import tqdm
 import backbones
 import images
 import store
-from backbones.stream import Batch, stream
+from backbones.stream import Batch, Reader, stream
 from stages import Runtime, StageError, count_cores, torch_device
+from stages.embedding.others import Other, others
 from stages.embedding.pictures import Alter, Pictures
 
 
@@ -28,15 +30,20 @@ class Embedder:
         names: np.ndarray,
         runtime: Runtime,
         load: Callable[[str], backbones.Encoder],
+        beside: int = 0,
     ) -> None:
-        """load: makes the encoder of `row` for a device."""
+        """load: makes the encoder of `row` for a device; beside: how many other backbones of
+        params.yaml are shown the centre view too, which has to be decoded for this one."""
         self.row, self._dataset, self._names, self._runtime = row, dataset, names, runtime
-        self._load = load
+        self._load, self._beside = load, beside
         self.embedded = 0
         self.spent = {"decode": 0.0, "forward": 0.0, "write": 0.0, "wall": 0.0}
 
     def fill(
-        self, writer: store.FeatureWriter, what: str, alter: Alter | None = None
+        self,
+        writer: store.FeatureWriter | store.ShardWriter,
+        what: str,
+        alter: Alter | None = None,
     ) -> dict[int, str]:
         """Bring the writer all that it lacks, with a progress bar called `what`.
 
@@ -47,13 +54,18 @@ class Embedder:
             return {}
         began, reasons = time.perf_counter(), dict[int, str]()
         bar = tqdm(total=len(writer.plan.id), initial=writer.reused, desc=what, disable=None)
-        with bar:
-            for batch in self._batches(writer, alter):
+        with bar, ExitStack() as shared:
+            beside = self._others(writer, bar.write) if alter is None else []
+            for other in beside:
+                shared.callback(other.close)
+            for batch in self._batches(writer, alter, beside):
                 start = time.perf_counter()
                 index = writer.plan.row[batch.rows]
                 readable = ~np.isin(batch.rows, list(batch.failures))
                 self._require_finite(batch, readable, index)
-                writer.put(batch.rows, batch.vectors, readable)
+                writer.put(batch.rows, batch.vectors[0], readable)
+                for other, vectors in zip(beside, batch.vectors[1:], strict=True):
+                    other.put(batch.rows, vectors, readable)
                 for at, error in batch.failures.items():
                     row = int(writer.plan.row[at])
                     reasons[row] = str(error)
@@ -66,27 +78,46 @@ class Embedder:
         self.spent["wall"] += time.perf_counter() - began
         return reasons
 
-    def _batches(self, writer: store.FeatureWriter, alter: Alter | None) -> Iterator[Batch]:
+    def _others(
+        self, writer: store.FeatureWriter | store.ShardWriter, say: Callable[[str], object]
+    ) -> list[Other]:
+        if not self._beside or isinstance(writer, store.ShardWriter):
+            return []
+        return others(self.row, writer, self._beside, self._device, say)
+
+    def _batches(
+        self,
+        writer: store.FeatureWriter | store.ShardWriter,
+        alter: Alter | None,
+        beside: Sequence[Other],
+    ) -> Iterator[Batch]:
         plan = writer.plan
         pictures = self._pictures  # here, since threads might each open a packed set of their own
 
-        def picture(at: int) -> np.ndarray:
-            return pictures(int(plan.row[at]), plan.id[at], alter)
+        def picture(at: int) -> list[np.ndarray | None]:
+            seen = pictures.decoded(int(plan.row[at]), plan.id[at], alter)
+            own = backbones.preprocess(self.row, seen)
+            return [own, *(other.seen(at, seen) for other in beside)]
 
+        cores = count_cores()
         return stream(
-            self._encoder,
+            [
+                Reader(self._encoder, self.row.dim, self._device != "cpu"),
+                *(other.reader for other in beside),
+            ],
             picture,
             writer.todo,
-            side=self.row.input.size,
             batch_size=self._runtime.batch_size,
-            workers=self._runtime.workers or count_cores(),
-            forwards=2 if self._device.startswith("cuda") else 1,
+            workers=self._runtime.workers or cores,
+            # On a CPU each takes its images to as many threads as there are cores: one more forward
+            # pass than keeps them busy, so that none waits while others end a batch.
+            forwards=2 if self._device != "cpu" else 1 + -(-cores // self._runtime.batch_size),
             failure=images.ImagesError,
         )
 
     def _require_finite(self, batch: Batch, readable: np.ndarray, index: np.ndarray) -> None:
         with np.errstate(over="ignore"):
-            finite = np.isfinite(batch.vectors.astype(np.float16)).all(axis=1) | ~readable
+            finite = np.isfinite(batch.vectors[0].astype(np.float16)).all(axis=1) | ~readable
         if not finite.all():
             name = self._names[index[~finite][0]]
             raise StageError(

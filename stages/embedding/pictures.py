@@ -28,14 +28,18 @@ class Pictures:
         return other
 
     def __call__(self, row: int, id: np.ndarray, alter: Alter | None = None) -> np.ndarray:
-        """The image at `row` of the index, whose digest is to be `id` (uint8 [16]): uint8 [side,
-        side, 3]. Raises StageError when it is another picture, ImagesError when it is none."""
+        """The image as `decoded` gives it and the backbone wants it: uint8 [side, side, 3]."""
+        return backbones.preprocess(self._row, self.decoded(row, id, alter))
+
+    def decoded(self, row: int, id: np.ndarray, alter: Alter | None = None) -> Image:
+        """The image at `row` of the index, whose digest is to be `id` (uint8 [16]). Raises
+        StageError when it is another picture, ImagesError when it is none."""
         name, digest = self._names[row], id.tobytes()
         raw = self._read(name)
         if images.digest(raw) != digest:
             raise StageError(f"{name} changed after it was indexed: run `dvc repro` again")
         seen = images.decode(raw)
-        return backbones.preprocess(self._row, alter(seen, digest) if alter else seen)
+        return alter(seen, digest) if alter else seen
 
 
 def altered(augment: augmentations.Augmentation, view: int, row: backbones.Backbone) -> Alter:

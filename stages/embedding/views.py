@@ -17,6 +17,8 @@ import store
 from stages import StageError
 from stages.embedding.embedder import Embedder
 from stages.embedding.pictures import altered
+from stages.files.whole import as_written, write_json
+from stages.on_ray.embed import RayEmbedder
 
 _OURS = re.compile(rf"({'|'.join(augmentations.NAMES)})-\d+")
 
@@ -26,7 +28,7 @@ def save_views(
     plan: store.Plan,
     number: int,
     augment: augmentations.Augmentation,
-    embedder: Embedder,
+    embedder: Embedder | RayEmbedder,
 ) -> None:
     """Fill FOLDER with `number` views of the images of `plan`: strong-0/, strong-1/, ...
 
@@ -63,8 +65,14 @@ def open_views(folder: Path, found: store.Features) -> list[store.Features]:
 
     Raises StageError when they are of other images.
     """
-    facts = json.loads((folder / "views.json").read_text())
-    views = [store.Features(path) for path in _paths(folder, facts["augment"], facts["number"])]
+    path = folder / "views.json"
+    with as_written(path):
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        paths = _paths(folder, facts["augment"], facts["number"])
+        there = {one.name for one in folder.iterdir() if _OURS.fullmatch(one.name)}
+        if {one.name for one in paths} != there:
+            raise ValueError(f"{len(paths)} views of {facts['augment']}, and {len(there)} are here")
+    views = [store.Features(one) for one in paths]
     for view in views:
         if not (np.array_equal(view.row, found.row) and np.array_equal(view.id, found.id)):
             raise StageError(f"{view.path} is of other images than {found.path}: run `dvc repro`")
@@ -73,7 +81,7 @@ def open_views(folder: Path, found: store.Features) -> list[store.Features]:
 
 def _say(folder: Path, augment: augmentations.Augmentation, number: int) -> None:
     facts = {"augment": augment, "number": number}
-    (folder / "views.json").write_text(json.dumps(facts, indent=1) + "\n")
+    write_json(folder / "views.json", facts)
 
 
 def _paths(folder: Path, augment: str, number: int) -> list[Path]:

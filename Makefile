@@ -35,6 +35,6 @@ clean:
 	@pip install --quiet --requirement requirements.txt
 	@touch $@
 
-.venv/installed-dev: .venv/installed requirements-dev.txt
+.venv/installed-dev: .venv/installed requirements-dev.txt requirements-ray.txt
 	@pip install --quiet --requirement requirements-dev.txt
 	@touch $@

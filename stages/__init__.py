@@ -15,7 +15,7 @@ import sys
 import typing
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pydantic
 import yaml
@@ -34,7 +34,9 @@ class StageError(Exception):
 class Section(pydantic.BaseModel):
     """A section of params.yaml. Every key must be there, known, and of the type said here."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = pydantic.ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False
+    )
 
 
 class Runtime(Section):
@@ -45,6 +47,9 @@ class Runtime(Section):
     batch_size: int = pydantic.Field(ge=1)  # images a forward pass
     memory_gb: float = pydantic.Field(gt=0)  # features kept in RAM when they fit in this
     gpus: int = pydantic.Field(ge=1)  # that a backbone trains on (adapt)
+    share_decoding: int = pydantic.Field(ge=1)  # backbones embedded in one reading of the images
+    engine: Literal["local", "ray"]  # ray: embed, neighbors and kmeans over a cluster
+    ray_address: str  # auto, local, HOST:PORT
 
 
 Model = typing.TypeVar("Model", bound=Section)
@@ -59,30 +64,46 @@ def run(main: Callable[..., None]) -> None:
         raise SystemExit(f"{name}: stopped; what was done is kept, run again to go on") from None
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        raise SystemExit(f"{name}: {where}{error.strerror or error}") from None
+        raise SystemExit(f"{name}: {one_line(f'{where}{error.strerror or error}')}") from None
     except Exception as error:
+        if _is_out_of_memory(error):
+            raise SystemExit(
+                f"{name}: the memory is not enough ({one_line(error)[:120]}): free some, or lower "
+                "runtime.memory_gb or runtime.batch_size; run again to go on"
+            ) from None
         if not _is_for_users(error):
             raise
-        raise SystemExit(f"{name}: {error}") from None
+        raise SystemExit(f"{name}: {one_line(error)}") from None
+
+
+def one_line(error: BaseException | str) -> str:
+    """What an error says, as one line of signs that can be shown: file names may hold others."""
+    shown = (c if c.isprintable() else repr(c)[1:-1] for c in str(error))
+    return "".join(shown) or type(error).__name__
 
 
 def section(model: type[Model], path: str) -> Model:
     """The section of params.yaml at `path` (dots go deeper) as a checked, frozen model."""
     found = read_params(path)
     try:
-        return model.model_validate_json(json.dumps(found), strict=True)
+        return model.model_validate_json(json.dumps(found, default=str), strict=True)
     except pydantic.ValidationError as error:
         raise StageError(f"{PARAMS}: {_first_mistake(error, model, path)}") from None
+    except (TypeError, ValueError, RecursionError):  # a name that is no text, a list in itself
+        raise StageError(f"{PARAMS}: {path} holds names or lists that no setting can be") from None
 
 
 def read_params(path: str) -> Any:
     """What params.yaml holds at `path`, as plain lists and dicts."""
     try:
-        found = yaml.safe_load(PARAMS.read_text())
+        found = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StageError(f"no {PARAMS} here: run in the folder that holds it") from None
-    except yaml.YAMLError as error:
+    # PyYAML meets odd scalars, such as 2020-99-99, with any exception there is.
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise StageError(f"{PARAMS}: not valid YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise StageError(f"{PARAMS}: not valid YAML: nested without end") from None
     for depth, key in enumerate(keys := path.split(".")):
         if not isinstance(found, dict) or key not in found:
             known = list(found) if isinstance(found, dict) else []
@@ -148,6 +169,13 @@ def _first_mistake(error: pydantic.ValidationError, model: type[Section], path: 
         # YAML 1.1 takes a number without a point for a text
         return f"{key} is the text {wrong!r}: write {wrong.lower().replace('e', '.0e')}{more}"
     return f"{key} is {wrong!r}: {mistake['msg']}{more}"
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Of Python and numpy, of threads, and of torch, whose CPU has no class for it."""
+    words = ("can't allocate memory", "can't start new thread")
+    said = isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    return said or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 def torch_device(wanted: str) -> str:

@@ -1,7 +1,6 @@
 """Embed every image of a dataset once with one frozen backbone, into its feature store."""
 
 import csv
-import json
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -15,6 +14,8 @@ from images.augment import Augmentation
 from stages import Runtime, Section, StageError, run
 from stages.embedding.embedder import Embedder
 from stages.embedding.views import save_views
+from stages.files.whole import whole_text, write_json
+from stages.on_ray.embed import RayEmbedder
 
 
 class Params(Section):
@@ -48,7 +49,12 @@ def main(
         dataset, splits = file.attrs["dataset"], file.attrs["splits"]
     order = np.arange(len(names))
     plan = store.Plan(dataset, row.name, row.digest, row.dim, splits, digests, order, split)
-    embedder = Embedder(row, dataset, names, runtime, partial(backbones.load, backbone))
+    load = partial(backbones.load, backbone)
+    embedder = (
+        RayEmbedder(row, dataset, names, runtime, load)
+        if runtime.engine == "ray"
+        else Embedder(row, dataset, names, runtime, load, runtime.share_decoding - 1)
+    )
     with store.FeatureWriter(features, plan) as writer:
         reasons = embedder.fill(writer, f"embed {row.name}")
         _list_unreadable(unreadable, names, reasons)
@@ -78,8 +84,7 @@ def main(
 
 
 def _list_unreadable(path: Path, names: np.ndarray, reasons: dict[int, str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
+    with whole_text(path) as file:
         rows = [(names[at], reasons[at]) for at in sorted(reasons)]
         csv.writer(file).writerows([("name", "reason"), *rows])
 
@@ -95,9 +100,8 @@ def _report(timing: Path, counts: dict[str, int], spent: dict[str, float]) -> No
         f"{views}; {rate} images/s "
         f"({', '.join(f'{what} {value} s' for what, value in seconds.items())}; these overlap)"
     )
-    timing.parent.mkdir(parents=True, exist_ok=True)
     facts = {**counts, "images_per_second": rate, "seconds": seconds}
-    timing.write_text(json.dumps(facts, indent=1) + "\n")
+    write_json(timing, facts)
 
 
 if __name__ == "__main__":

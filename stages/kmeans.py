@@ -10,11 +10,13 @@ from tqdm import tqdm
 from cluster.assign import assign
 from cluster.kmeans import Fit, kmeans
 from cluster.minibatch import minibatch_kmeans
+from cluster.parts import Engine
 from cluster.rows import Rows
 from stages import Runtime, run, torch_device
 from stages.files.clusters import save_clusters
 from stages.files.kmeans import Search, arrays, passes
 from stages.files.space import Count, Dims, K, Seeds, open_space, settings
+from stages.on_ray.kmeans import RayKMeans
 
 
 class Params(Search):
@@ -41,21 +43,30 @@ def main(
     classes are expected, for a k such as 1.5x, and ESTIMATE how many there seem to be, for auto.
     PCA (of stage pca) gives the projections.
     """
-    space, device, fits = open_space(features, pca), torch_device(runtime.device), []
+    space, fits = open_space(features, pca), []
+    cosine = params.metric == "cosine"
+    over_ray = runtime.engine == "ray" and params.algorithm == "lloyd"
+    device = "cpu" if over_ray else torch_device(runtime.device)
     wanted = settings(params.k, params.dims, index, estimate, space)
     for dims, group in groupby(wanted, itemgetter(1)):
-        rows, fitted = space.rows(dims), space.fitted(dims, runtime.memory_gb)
+        rows = space.rows(dims)
+        fitted = space.fitted(dims, 0 if over_ray else runtime.memory_gb)
+        ray = RayKMeans(features, pca, dims, fitted, cosine, runtime) if over_ray else None
         for k, _ in group:
-            fit = _fit(fitted, k, dims, params, device)
-            nearest = assign(rows, fit.centroids, unit=params.metric == "cosine", device=device)
+            fit = _fit(fitted, k, dims, params, device, ray.engine if ray else None)
+            if ray:
+                nearest = ray.assign(fit.centroids, len(rows))
+            else:
+                nearest = assign(rows, fit.centroids, unit=cosine, device=device)
             fits.append(arrays(fit, nearest))
+        del fitted, ray  # before the next dims are cached
     save_clusters(
         clusters, space.found, space.basis, wanted, fits,
         how="centroids", seeds=params.seeds, metric=params.metric,
     )  # fmt: skip
 
 
-def _fit(rows: Rows, k: int, dims: int, params: Params, device: str) -> Fit:
+def _fit(rows: Rows, k: int, dims: int, params: Params, device: str, engine: Engine | None) -> Fit:
     common: dict[str, Any] = {
         "seeds": params.seeds,
         "n_init": params.n_init,
@@ -71,8 +82,9 @@ def _fit(rows: Rows, k: int, dims: int, params: Params, device: str) -> Fit:
             )
     with passes("k-means", k, dims, params.max_iter) as progress:
         return kmeans(
-            rows, k, max_iter=params.max_iter, tol=params.tol, progress=progress, **common
-        )
+            rows, k, max_iter=params.max_iter, tol=params.tol, progress=progress, engine=engine,
+            **common,
+        )  # fmt: skip
 
 
 if __name__ == "__main__":

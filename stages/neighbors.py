@@ -1,6 +1,5 @@
 """Find the nearest neighbours of every image of one feature store."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +11,12 @@ import store
 from cluster.approximate import approximate_neighbors
 from cluster.hubness import hubness
 from cluster.neighbors import Neighbors, nearest_neighbors
-from cluster.rows import Rows, Subset, cached
+from cluster.rows import Subset, cached
 from cluster.similarity import Metric
 from stages import Runtime, Section, StageError, run, torch_device
 from stages.files.space import train_rows
+from stages.files.whole import write_json
+from stages.on_ray.neighbors import neighbors_on_ray
 
 SAMPLE, SEED = 1000, 0  # images on which the approximate search is compared with the exact one
 HUBS_AT = 10  # neighbours, the number at which Radovanovic et al. count
@@ -43,7 +44,7 @@ def main(features: Path, neighbors: Path, metrics: Path, params: Params, runtime
     k = min(params.k, len(train) - 1)
     if k < params.k:
         print(f"neighbors: {found.dataset} has {len(train)} images in train, so {k} neighbours")
-    table, recall = _search(cached(found, runtime.memory_gb), train, k, params, runtime)
+    table, recall = _search(found, train, k, params, runtime)
     store.save(
         neighbors,
         "neighbors",
@@ -70,19 +71,22 @@ def main(features: Path, neighbors: Path, metrics: Path, params: Params, runtime
         "largest_hub": hubs.largest,
         "nobodys_neighbor": hubs.nobodys,
     }
-    metrics.parent.mkdir(parents=True, exist_ok=True)
-    metrics.write_text(json.dumps(facts, indent=1, allow_nan=False) + "\n")
+    write_json(metrics, facts)
 
 
 def _search(
-    rows: Rows, train: np.ndarray, k: int, params: Params, runtime: Runtime
+    found: store.Features, train: np.ndarray, k: int, params: Params, runtime: Runtime
 ) -> tuple[Neighbors, float]:
-    own = np.full(len(rows), -1, np.int64)
+    own = np.full(len(found), -1, np.int64)
     own[train] = np.arange(len(train))
-    among = Subset(rows, train)
-    device = torch_device(runtime.device)
-    with tqdm(total=len(rows), desc="neighbors", disable=None, unit="img") as bar:
-        if len(train) <= params.exact_up_to:
+    exact = len(train) <= params.exact_up_to
+    with tqdm(total=len(found), desc="neighbors", disable=None, unit="img") as bar:
+        if exact and runtime.engine == "ray":
+            metric, path = params.metric, found.path
+            return neighbors_on_ray(path, own, k, metric, runtime, bar.update), 1.0
+        rows = cached(found, runtime.memory_gb)
+        among, device = Subset(rows, train), torch_device(runtime.device)
+        if exact:
             table = nearest_neighbors(
                 rows, among, k, metric=params.metric, own=own, device=device, progress=bar.update
             )

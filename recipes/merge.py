@@ -15,6 +15,7 @@ from recipes import RecipeError
 
 MAPPINGS = ("datasets", "known", "adapt", "adapt_with_neighbors", "adapt_with_known")
 LISTS = ("backbones", "adapted.datasets", "adapted.known")
+_NAMES = {list: "list", Mapping: "mapping of names"}
 WIDTH = 100
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # many times as fast, where it is built
 
@@ -64,7 +65,12 @@ def _read(parse: Callable[..., Any], text: str) -> Any:
 def _at(params: Mapping[str, Any], where: str) -> Any:
     found: Any = params
     for key in where.split("."):
+        if not isinstance(found or {}, Mapping):
+            raise RecipeError(f"params.yaml: {where} is not to be found: a part of it is {found!r}")
         found = (found or {}).get(key)
+    kind = list if where in LISTS else Mapping
+    if found is not None and not isinstance(found, kind):
+        raise RecipeError(f"params.yaml: {where} is {found!r}, expected a {_NAMES[kind]}")
     return found
 
 

@@ -1,7 +1,6 @@
 """How many classes a dataset may have, without labels."""
 
 import csv
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +22,9 @@ from cluster.how_many import (
 from cluster.reference import Sample, without_groups
 from cluster.votes import Consensus, consensus
 from stages import Runtime, Section, StageError, run, torch_device
+from stages.files.estimate import write_estimate
 from stages.files.space import Count, Seeds, Space, open_space
+from stages.files.whole import whole_text, write_json
 
 
 class Params(Section):
@@ -71,11 +72,9 @@ def main(
         least = k[0] if k else 1
         print(f"estimate_k: {error}; {least} is written")
         said = Consensus(least, least, least, dict.fromkeys(CRITERIA), [])
-    for path in (estimate, curves, metrics):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    estimate.write_text(json.dumps({"k": said.k}) + "\n")
+    write_estimate(estimate, said.k)
     _write(curves, k, params.seeds, found, plain, values)
-    metrics.write_text(json.dumps(_headlines(said, images, k), indent=1) + "\n")
+    write_json(metrics, _headlines(said, images, k))
     if said.picks and any(said.picks.values()):
         print(
             f"estimate_k: about {said.k} classes ({said.low} to {said.high}; {len(said.agree)} of "
@@ -157,7 +156,7 @@ def _write(
     values: Values,
 ) -> None:
     """Of each k and seed: as measured, the same without groups (mean over seeds), and scores."""
-    with path.open("w", newline="") as file:
+    with whole_text(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(
             ["k", "seed", *MEASURES, *(f"{name}_without_groups" for name in COMPARED),

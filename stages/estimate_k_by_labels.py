@@ -1,7 +1,6 @@
 """How many classes a dataset may have, from the images whose class is known."""
 
 import csv
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -16,10 +15,12 @@ from cluster.rows import Rows
 from cluster.scores import accuracies
 from stages import Runtime, StageError, run, torch_device
 from stages.files.checkpoint import Checkpoint
+from stages.files.estimate import write_estimate
 from stages.files.heads import what_it_follows_from
 from stages.files.kmeans import Search
 from stages.files.known import read_known
 from stages.files.space import Count, Seeds, open_space
+from stages.files.whole import whole_text, write_json
 
 
 class Params(Search):
@@ -86,9 +87,7 @@ def main(
         found = maximize(value, least, most, means)
     used = {k: so_far.acc[k] for k in found.tried}
     best = used[found.best]
-    for path in (estimate, tried, metrics):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    estimate.write_text(json.dumps({"k": found.best}) + "\n")
+    write_estimate(estimate, found.best)
     _write(tried, used, params.seeds)
     headlines = {
         "k": found.best,
@@ -98,7 +97,7 @@ def main(
         "max_classes": most,
         "tried": len(used),
     }
-    metrics.write_text(json.dumps(headlines, indent=1) + "\n")
+    write_json(metrics, headlines)
     place.remove()
 
 
@@ -115,7 +114,7 @@ def _accuracy(rows: Rows, label: np.ndarray, k: int, params: Params, device: str
 
 
 def _write(path: Path, acc: dict[int, np.ndarray], seeds: tuple[int, ...]) -> None:
-    with path.open("w", newline="") as file:
+    with whole_text(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["k", "seed", "acc"])
         for k, of_seeds in acc.items():

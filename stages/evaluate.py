@@ -6,7 +6,6 @@ Silhouettes are taken in the whole features at length 1, whatever space a run cl
 one backbone's runs can be compared.
 """
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -26,6 +25,7 @@ from cluster.scores import (
 from stages import Section, StageError, run
 from stages.files.clusters import run_files
 from stages.files.scores import headline, write_scores
+from stages.files.whole import write_json
 
 WHAT = ("dataset", "backbone", "run", "fitted_on", "setting", "k", "dims", "dim", "split", "seed")
 IMAGES = ("images", "labelled")
@@ -71,8 +71,7 @@ def main(
     rows = [row for path in paths for row in _score_run(path, found, known, params)]
     write_scores(scores, COLUMNS, rows)
     write_scores(epochs, EPOCHS, [row for path in paths for row in _score_epochs(path, known)])
-    metrics.parent.mkdir(parents=True, exist_ok=True)
-    metrics.write_text(json.dumps(_headlines(rows), indent=1, allow_nan=False) + "\n")
+    write_json(metrics, _headlines(rows))
 
 
 def _read_labels(path: Path) -> Labels:

@@ -4,7 +4,6 @@ One row of the table a run, setting and seed, raw; mean and standard deviation o
 by whoever reads it. What the scores are: cluster.discovery_scores.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from cluster.matching import count
 from stages import StageError, run
 from stages.files.clusters import run_files
 from stages.files.scores import headline, write_scores
+from stages.files.whole import write_json
 
 WHAT = ("dataset", "backbone", "run", "fitted_on", "setting", "k", "dims", "dim", "split", "seed")
 IMAGES = ("images", "labelled")  # that are scored; whose class the method knew
@@ -52,8 +52,7 @@ def main(
     if not any(row["images"] for row in rows):
         print("evaluate_discovery: the unlabelled images have no labels: there is nothing to score")
     write_scores(scores, COLUMNS, rows)
-    metrics.parent.mkdir(parents=True, exist_ok=True)
-    metrics.write_text(json.dumps(_headlines(rows), indent=1, allow_nan=False) + "\n")
+    write_json(metrics, _headlines(rows))
 
 
 def _read_truth(known: Path, labels: Path) -> Truth:

@@ -13,7 +13,9 @@ One row an image, in the order of the index:
 - `group`: path of the image that stands for its near-duplicates, its own where it has none
 
 csv: UTF-8, a header, lines end in a line feed; a name with a comma, a quote or a line break stands
-in quotes. parquet: cluster is int32, confidence, distance and probability float32, the rest text.
+in quotes. Names are written as they are, also those that a spreadsheet would take for formulas:
+take the column for text there. parquet: cluster is int32, confidence, distance and probability
+float32, the rest text.
 """
 
 from pathlib import Path
@@ -27,7 +29,9 @@ from stages import Section, StageError, run
 from stages.files.clusters import seed_of_lowest_loss
 from stages.files.duplicates import read_leaders
 from stages.files.table import in_parts, write_csv
-from store.disk import replacing
+from stages.files.whole import whole_bytes, whole_text
+
+BLOCK = 65_536  # images whose neighbours are looked at together
 
 
 class Params(Section):
@@ -110,17 +114,16 @@ def _confidence(path: Path, found: Clusters) -> np.ndarray:
         row, neighbor, similarity = file["row"], file["neighbor"], file["similarity"]
     if of != (found.dataset, found.backbone) or not np.array_equal(row, found.row):
         raise StageError(f"{path} is not of the images that were clustered: run `dvc repro`")
-    at = np.searchsorted(row, neighbor)  # rows of the index rise
-    own = found.assignment[None]
-    return support(at, similarity, own, own)[0]
+    own, out = found.assignment[None], np.empty(len(row), np.float32)
+    for start in range(0, len(row), BLOCK):  # places are twice the size of the table
+        here = slice(start, start + BLOCK)
+        at = np.searchsorted(row, neighbor[here])  # rows of the index rise
+        out[here] = support(at, similarity[here], own, own[:, here])[0]
+    return out
 
 
 def _write_csv(path: Path, columns: dict[str, np.ndarray]) -> None:
-    with (
-        replacing(path) as part,
-        open(part, "w", newline="", encoding="utf-8", closefd=False) as file,
-    ):
-        file.truncate()
+    with whole_text(path) as file:
         write_csv(file, list(columns), in_parts(list(columns.values())))
 
 
@@ -134,8 +137,7 @@ def _write_parquet(path: Path, columns: dict[str, np.ndarray]) -> None:
             for name, column in columns.items()
         }
     )
-    with replacing(path) as part, open(part, "wb", closefd=False) as file:
-        file.truncate()
+    with whole_bytes(path) as file:
         pyarrow.parquet.write_table(table, file)
 
 

@@ -11,6 +11,7 @@ from tqdm import tqdm
 import store
 from stages import Section, StageError, run, section
 from stages.embedding.views import no_views
+from stages.files.whole import whole_text
 from store.foreign import Matrix, open_matrix, read_column, source_path
 
 BACKBONE = "imported"
@@ -65,7 +66,8 @@ def main(name: str, index: Path, labels: Path, features: Path, views: Path) -> N
         {"dataset": name, "splits": splits, "n_classes": len(classes)},
     )
     store.save(labels, "labels", {"label": label}, {"dataset": name, "classes": classes})
-    seen.write_text(found or "")
+    with whole_text(seen) as file:
+        file.write(found or "")
     print(f"import: {matrix.rows} x {matrix.dim} features, {len(classes)} classes, as {name}")
 
 

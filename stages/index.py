@@ -11,6 +11,7 @@ from tqdm import tqdm
 import images
 import store
 from stages import count_cores, read_params, run
+from stages.files.arrays import read_arrays, save_arrays
 
 
 def main(dataset: str, index: Path, labels: Path) -> None:
@@ -75,27 +76,20 @@ def _digests(spec: dict, names: list[str], seen_path: Path) -> np.ndarray:
 
 def _load_seen(path: Path, spec: dict) -> dict[str, tuple[tuple[int, int], bytes]]:
     try:
-        with np.load(path) as file:
-            if file["spec"] != json.dumps(spec, sort_keys=True):
-                return {}  # what is read of a file may hang on it
-            names = file["name"].tolist()
-            stats, digests = file["stat"].tolist(), file["digest"]
-    except (OSError, ValueError, KeyError):
+        found = read_arrays(path)
+    except (OSError, ValueError):
         return {}  # it only saves time
-    return {
-        name.decode(): ((size, time), digest.tobytes())
-        for name, (size, time), digest in zip(names, stats, digests, strict=True)
-    }
+    if found["spec"] != json.dumps(spec, sort_keys=True):
+        return {}  # what is read of a file may hang on it
+    each = zip(found["name"].tolist(), found["stat"].tolist(), found["digest"], strict=True)
+    return {name.decode(): ((size, time), digest.tobytes()) for name, (size, time), digest in each}
 
 
 def _save_seen(
     path: Path, spec: dict, names: list[str], stats: np.ndarray, digests: np.ndarray
 ) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part.npz")
-    name, said = np.array([n.encode() for n in names]), json.dumps(spec, sort_keys=True)
-    np.savez(part, spec=said, name=name, stat=stats, digest=digests)
-    part.replace(path)
+    name, said = np.array([n.encode() for n in names]), np.array(json.dumps(spec, sort_keys=True))
+    save_arrays(path, {"spec": said, "name": name, "stat": stats, "digest": digests})
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from stages import Runtime, StageError, run, torch_device
 from stages.files.clusters import How, save_clusters
 from stages.files.learned import Learned, read_learned
 from stages.files.space import Space, plain_space
+from stages.files.whole import whole_text
 
 
 def main(learned: Path, features: Path, clusters: Path, discovered: Path, runtime: Runtime) -> None:
@@ -31,7 +32,8 @@ def main(learned: Path, features: Path, clusters: Path, discovered: Path, runtim
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         here = names if folder == to else []
-        (folder / "heads.txt").write_text("".join(f"{name}\n" for name in here))
+        with whole_text(folder / "heads.txt") as file:
+            file.writelines(f"{name}\n" for name in here)
     rows = space.rows(0)
     for name, head in zip(names, found.heads.values(), strict=True):
         _save(to / f"{name}.h5", found, space, head, predict(rows, head, device=device), "linear")

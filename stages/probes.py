@@ -4,7 +4,6 @@ Nothing here is a clustering, and no clustering sees what is found here.
 """
 
 import csv
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -20,6 +19,7 @@ from cluster.spread import mean_sd
 from stages import Runtime, Section, StageError, run, torch_device
 from stages.files.neighbors import read_neighbors
 from stages.files.space import Count, Seeds, train_rows
+from stages.files.whole import whole_text, write_json
 
 COLUMNS = ("dataset", "backbone", "probe", "split", "seed", "acc")
 HELD_OUT = "held out"  # of train, where no other split has labels
@@ -78,15 +78,13 @@ def main(
             *_nearest(found, label, neighbors, params, said),
         ]
         _add_means(said, scores)
-    table.parent.mkdir(parents=True, exist_ok=True)
-    with table.open("w", newline="") as file:
+    with whole_text(table) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for probe, split, seed, acc in scores:
             row = (found.dataset, found.backbone, probe, split, seed, f"{acc:.6g}")
             writer.writerow(row)
-    metrics.parent.mkdir(parents=True, exist_ok=True)
-    metrics.write_text(json.dumps(said, indent=1, allow_nan=False) + "\n")
+    write_json(metrics, said)
 
 
 def _labels(path: Path, found: store.Features) -> np.ndarray:
@@ -142,13 +140,11 @@ def _nearest(
     there = near.neighbor.shape[1]  # fewer than that in a small collection
     knn, firsts = ([n for n in of if n <= there] for of in (params.knn, params.purity))
     for name, here in _labelled(found, label).items():
-        table, own = near.neighbor[here], label[here]
-        classes = knn_probe(
-            table, near.similarity[here], label, k=knn, temperature=params.temperature
-        )
+        own = label[here]
+        classes = knn_probe(*near, label, k=knn, temperature=params.temperature, images=here)
         for k, of_k in zip(knn, classes, strict=True):
             yield Score(f"knn_{k}", name, None, float((of_k == own).mean()))
-        shares = purity(table, own, label, firsts)
+        shares = purity(near.neighbor, own, label, firsts, here)
         said[name] = {
             f"label_purity_{first}": round(float(share), 4)
             for first, share in zip(firsts, shares, strict=True)

@@ -5,8 +5,19 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stages import Section, StageError, read_params, run
-from stages.page import ablations, discovery, examples, figures, lineage, probes, section, training
+from stages import Section, StageError, run
+from stages.files.whole import whole_text
+from stages.page import (
+    ablations,
+    asked,
+    discovery,
+    examples,
+    figures,
+    lineage,
+    probes,
+    section,
+    training,
+)
 from stages.page.adapted import Adapted, adapted, adapted_figure
 from stages.page.album import Albums
 from stages.page.curves import curve_figures
@@ -46,11 +57,10 @@ def main(
     `datasets` of params.yaml says. UNREADABLE lists what a backbone could not read. What one
     dataset found in another lies in SIMILAR, which may be missing.
     """
-    asked_for = _asked_for()
+    asked_for = asked.cells()
     settings = [s for s in read_settings(scores) if (s.dataset, s.backbone) in asked_for]
-    runs = _discovered()
-    adaptations = read_params("adapted.backbones") or {}
-    knowing = list(read_params(lineage.KNOWING) or {})
+    runs, adaptations = asked.discovered(), asked.adaptations()
+    knowing = list(asked.names(lineage.KNOWING))
     changed: dict[str, Adapted | None] = {}
     partly = [
         s
@@ -60,7 +70,7 @@ def main(
     if not settings:
         raise StageError(f"{scores} has no scores of the datasets and backbones of params.yaml")
     shown = examples.Shown(params.clusters_shown, params.images_per_cluster, params.thumbnail)
-    albums, parts = Albums(images, read_params("datasets") or {}), []
+    albums, parts = Albums(images, asked.names("datasets")), []
     backbones, known = sorted({s.backbone for s in settings}), {}
     for number, name in enumerate(dict.fromkeys(s.dataset for s in settings)):
         here, id = [s for s in settings if s.dataset == name], f"d{number}"
@@ -113,33 +123,13 @@ def main(
         )
     found = []
     if similar.is_dir():  # only where two collections were compared
-        found = pairs(similar, read_params("similar"), backbones, albums, shown)
-    report.mkdir(parents=True, exist_ok=True)
-    (report / "index.html").write_text(page(parts, found, shown), encoding="utf-8")
-    (report / "table.md").write_text(
-        markdown(headlines(settings), headlines(partly), known, changed), encoding="utf-8"
-    )
+        found = pairs(similar, asked.pairs(), backbones, albums, shown)
+    with whole_text(report / "index.html") as file:
+        file.write(page(parts, found, shown))
+    with whole_text(report / "table.md") as file:
+        file.write(markdown(headlines(settings), headlines(partly), known, changed))
     ablations.write(report / "by_k.csv", ablations.by_k(settings), "k")
     ablations.write(report / "by_dims.csv", ablations.by_dims(settings), "dims")
-
-
-def _asked_for() -> set[tuple[str, str]]:
-    """Datasets and backbones of params.yaml: what was taken out of it still lies in the folders."""
-    cells = {(d, b) for d in read_params("datasets") or {} for b in read_params("backbones") or []}
-    adapted = read_params("adapted") or {}
-    if not isinstance(adapted.get("backbones") or {}, dict):
-        raise StageError(
-            "params.yaml: adapted.backbones takes over the runs: write "
-            "{<<: [*adapt, *adapt_with_neighbors, *adapt_with_known]}"
-        )
-    cells |= {(d, b) for d in adapted.get("datasets") or [] for b in adapted.get("backbones") or {}}
-    return cells | {(name, "imported") for name in read_params("import") or {}}
-
-
-def _discovered() -> dict[str, list[str]]:
-    """The datasets of which a class is known, each with the runs of which one is shown."""
-    names = [*(read_params("known") or {}), *(read_params("known_imported") or {})]
-    return dict.fromkeys(names, read_params("discover.export"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Cluster the graph that the table of neighbours is, by its eigenvectors."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +17,7 @@ from stages import Runtime, Section, run, torch_device
 from stages.files.clusters import save_clusters
 from stages.files.neighbors import among_train, read_neighbors
 from stages.files.space import Count, K, Seeds, numbers_of_clusters, train_rows
+from stages.files.whole import write_json
 
 
 class Params(Section):
@@ -57,8 +57,10 @@ def main(
     table = among_train(read_neighbors(neighbors, found, most), train, neighbors)
     with store.read(neighbors, "neighbors") as file:
         metric = file.attrs["metric"]
-    graph = shared_neighbor_graph(table.neighbor[train, : params.neighbors])
-    leading = leading_eigenvectors(graph, max(params.eigenvalues, *all_k) + 1)
+    leading = leading_eigenvectors(  # none but this call holds the graph: it goes when it can
+        shared_neighbor_graph(table.neighbor[train, : params.neighbors]),
+        max(params.eigenvalues, *all_k) + 1,
+    )
     fits = []
     for k in all_k:
         fit = spectral(
@@ -76,8 +78,7 @@ def main(
         how="neighbors", seeds=params.seeds, metric=metric,
     )  # fmt: skip
     said = _evidence(leading, params.eigenvalues)
-    metrics.parent.mkdir(parents=True, exist_ok=True)
-    metrics.write_text(json.dumps(said, indent=1, allow_nan=False) + "\n")
+    write_json(metrics, said)
     if said["components"] > 1:
         print(
             f"spectral: the graph of {params.neighbors} neighbours falls into "

@@ -52,6 +52,7 @@ def main(
             fit = _fit(fitted, label, k, dims, params, device)
             nearest = assign(rows, fit.centroids, label=everywhere, device=device)
             fits.append(arrays(fit, nearest))
+        del fitted  # two copies in RAM would be one too many
     save_clusters(
         clusters, space.found, space.basis, wanted, fits,
         how="centroids", seeds=params.seeds, old=old,

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from stages import Runtime
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -16,6 +18,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest file first, so that no worker begins it when the others are done (which takes
     --no-loadscope-reorder, as `make test` has it)."""
     items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+
+
+def runtime(**changes: Any) -> Runtime:
+    """That of params.yaml on the CPU, with changes."""
+    said = yaml.safe_load((ROOT / "params.yaml").read_text())["runtime"]
+    return Runtime(**{**said, "device": "cpu", **changes})
 
 
 class Project:

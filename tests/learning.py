@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 from clustered import SPLITS, digits, split_of, write_dataset
+from conftest import runtime
 
 import store
-from stages import Runtime
 from stages.files import checkpoint
 
-RUNTIME = Runtime(device="cpu", workers=0, batch_size=32, memory_gb=8.0, gpus=1)
+RUNTIME = runtime()
 STEPS: dict[str, Any] = {
     "steps": 12, "batch": 32, "rate": 1e-2, "least_rate": 0.0, "warmup": 2, "weight_decay": 1e-4,
 }  # fmt: skip

@@ -1,5 +1,6 @@
 """Checkpoints: whole or not at all, found again by what they follow from, never by others."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +82,13 @@ def test_a_save_that_is_cut_short_leaves_the_one_before(
     def killed(number: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoint.os, "fsync", killed)
+    monkeypatch.setattr(os, "fsync", killed)
     with pytest.raises(KeyboardInterrupt):
         first.save(cut)
     assert place(tmp_path).resume is None
     monkeypatch.undo()
     first.save(STATE)
-    monkeypatch.setattr(checkpoint.os, "fsync", killed)
+    monkeypatch.setattr(os, "fsync", killed)
     with pytest.raises(KeyboardInterrupt):
         first.save(cut)
     assert int(place(tmp_path).resume["at"]) == 7

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Project
+from conftest import Project, runtime
 from stored import digests
 
 import stages.duplicates
 import store
-from stages import Runtime, StageError, section
+from stages import StageError, section
 
-RUNTIME = Runtime(device="cpu", workers=0, batch_size=1, memory_gb=1, gpus=1)
 PATHS = (Path("data/features/d/pixels"), Path("data/duplicates/d/pixels.h5"))
 
 
@@ -28,8 +27,9 @@ def write(vectors: np.ndarray, row: np.ndarray | None = None) -> None:
 
 def thin(threshold: float = 0.98, memory_gb: float = 1) -> tuple[list[int], list[int]]:
     """Rows and leaders."""
-    runtime = RUNTIME.model_copy(update={"memory_gb": memory_gb})
-    stages.duplicates.main(*PATHS, stages.duplicates.Params(threshold=threshold), runtime)
+    stages.duplicates.main(
+        *PATHS, stages.duplicates.Params(threshold=threshold), runtime(memory_gb=memory_gb)
+    )
     with store.read(PATHS[1], "duplicates") as file:
         assert file.attrs["threshold"] == threshold
         return file["row"].tolist(), file["leader"].tolist()

@@ -6,19 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clustered import SPLITS, N, digits, split_of, write_dataset, write_features
-from conftest import Project
+from conftest import Project, runtime
 from pydantic import ValidationError
 
 import store
 from cluster.neighbors import nearest_neighbors
 from cluster.rows import ArrayRows
-from stages import Runtime, StageError
+from stages import StageError
 from stages.neighbors import Params, main
 
 OUT, METRICS = "data/neighbors/digits/pixels.h5", "metrics/digits/pixels.neighbors.json"
 FEATURES = "data/features/digits/pixels"
 PARAMS = {"k": 12, "metric": "cosine", "exact_up_to": 1000, "recall": 0.95}
-RUNTIME = {"device": "cpu", "workers": 0, "batch_size": 32, "memory_gb": 1.0, "gpus": 1}
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(folder: Path, out: Path, *, memory_gb: float = 1.0, **changes) -> tuple[dict, dict]:
     """The arrays and attributes of the table, and the metrics beside it."""
     params = Params(**{**PARAMS, **changes})
-    runtime = Runtime(**{**RUNTIME, "memory_gb": memory_gb})
-    main(folder / FEATURES, out / "n.h5", out / "n.json", params, runtime)
+    main(folder / FEATURES, out / "n.h5", out / "n.json", params, runtime(memory_gb=memory_gb))
     with store.read(out / "n.h5", "neighbors") as file:
         arrays = {name: file[name] for name in ("row", "split", "neighbor", "similarity")}
         return {**arrays, **file.attrs}, json.loads((out / "n.json").read_text())

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from conftest import Project
+from conftest import Project, runtime
 from stored import digests
 
 import stages.similar
 import store
 from cluster.errors import ClusterError
 from cluster.union import union
-from stages import Runtime, StageError, section
+from stages import StageError, section
 
 FOLDER = Path("data/similar/t/a/pixels")
 PATHS = {
@@ -86,8 +86,7 @@ def write_clusters(assignment: list[int]) -> None:
 
 def find(paths: dict[str, str] | None = None, memory_gb: float = 1, **params: Any) -> None:
     places = {name: Path(path) for name, path in (PATHS | (paths or {})).items()}
-    runtime = Runtime(device="cpu", workers=0, batch_size=1, memory_gb=memory_gb, gpus=1)
-    stages.similar.main(**places, params=settings(**params), runtime=runtime)
+    stages.similar.main(**places, params=settings(**params), runtime=runtime(memory_gb=memory_gb))
 
 
 def settings(**params: Any) -> stages.similar.Params:

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 from clustered import N, split_of, write_dataset
-from conftest import Project
+from conftest import Project, runtime
 from sklearn.metrics import adjusted_rand_score
 
 import store
 from cluster.graph import shared_neighbor_graph
 from cluster.spectral import leading_eigenvectors, spectral
 from cluster.vote import vote
-from stages import Runtime, StageError
+from stages import StageError
 from stages.spectral import Params, main
 
 TRAIN = int((split_of(N) == 0).sum())  # they come first
@@ -28,7 +28,7 @@ PLAIN: dict[str, Any] = {
     "tol": 1e-4,
     "seeds": (0, 1),
 }
-RUNTIME = Runtime(device="cpu", workers=0, batch_size=32, memory_gb=8.0, gpus=1)
+RUNTIME = runtime()
 FEATURES, INDEX = "data/features/digits/pixels", "data/images/digits.h5"
 ESTIMATE = "data/k/digits/pixels.json"
 TABLE, OUT, METRICS = "data/neighbors/digits/pixels.h5", "spectral.h5", "metrics/spectral.json"

@@ -15,6 +15,7 @@ from cluster.optimizer_state import named_state, restore
 from cluster.training import State
 from stages.adapting.model import Model
 from stages.adapting.settings import Run
+from stages.files.whole import whole_text
 
 MOMENTUM = 0.9
 
@@ -27,8 +28,7 @@ class Told(NamedTuple):
 
     def write(self, path: Path) -> None:
         """A table for `dvc plots`."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="") as file:
+        with whole_text(path) as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["epoch", "step", *self.columns])
             for epoch, (step, *means) in enumerate(self.rows.tolist(), 1):

@@ -6,9 +6,7 @@ other settings find another name, and what was begun with these stays for when t
 
 import hashlib
 import json
-import os
 import time
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import numpy as np
 
 from cluster.training import State
 from stages import StageError
+from stages.files.arrays import read_arrays, save_arrays
 
 SECONDS_BETWEEN = 60.0  # what a kill loses at most
 
@@ -41,32 +40,25 @@ class Checkpoint:
             self.save(state())
 
     def save(self, state: State) -> None:
-        """Write it whole or not at all."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self.path.with_name(f"{self.path.name}.new.part")
-        with fresh.open("wb") as file:
-            named = {name.replace("/", "|"): array for name, array in state.items()}
-            np.savez(file, allow_pickle=False, **named)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.path)
+        """Write it whole or not at all. StoreError while another run writes the same."""
+        save_arrays(self.path, {name.replace("/", "|"): array for name, array in state.items()})
         self._saved = time.monotonic()
 
     def remove(self) -> None:
         """The run's file is written: this is needed no more."""
         self.path.unlink(missing_ok=True)
+        self.path.with_name(f"{self.path.name}.part").unlink(missing_ok=True)  # of a killed save
 
     def _load(self) -> State | None:
         try:
-            # A zip: each array has a crc32
-            with self.path.open("rb") as raw, np.load(raw) as file:
-                return {name.replace("|", "/"): file[name] for name in file.files}
+            found = read_arrays(self.path)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        except ValueError as error:
             raise StageError(
                 f"{self.path}: a damaged checkpoint ({error}): remove it to begin anew"
             ) from None
+        return {name.replace("|", "/"): array for name, array in found.items()}
 
 
 def _digest(follows_from: Mapping[str, Any]) -> str:

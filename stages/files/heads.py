@@ -22,6 +22,7 @@ from stages import Runtime, Section, torch_device
 from stages.files.checkpoint import Checkpoint
 from stages.files.clusters import How, save_clusters
 from stages.files.space import Count, Space
+from stages.files.whole import whole_text
 
 WATCHED = 2000  # images whose clusters are kept of every epoch
 ADVICE = "train for fewer steps, or with a lower rate"  # to whom heads collapse
@@ -94,6 +95,7 @@ def learn(
                 "watched_assignment": np.stack([f.history.watched for f in of]),
             }
             fits.append({**arrays(of, rows, device), **watched})
+        del fitted, learner, draw  # two copies in RAM would be one too many
     write_epochs(epochs, settings, told)
     save_clusters(clusters, space.found, space.basis, settings, fits, how=how, seeds=seeds)
     for place in places:
@@ -175,8 +177,7 @@ def write_epochs(
     """A table of all epochs for `dvc plots`: loss, criterion, entropy of the cluster sizes (nats)
     and live clusters of the head that was best then, and the loss of each head."""
     heads = fits[0][0].history.loss.shape[1]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
+    with whole_text(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*COLUMNS, *(f"loss_head_{head}" for head in range(heads))])
         for (k, dims), of in zip(settings, fits, strict=True):

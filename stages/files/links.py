@@ -12,12 +12,12 @@ def pictures(dataset: str) -> Path:
 
     Raises StageError when they are no files of their own.
     """
-    spec = (read_params("datasets") or {}).get(dataset) or {}
-    root = spec.get("root")
-    if spec.get("from") != "folder" or not root:
+    spec = read_params(f"datasets.{dataset}")
+    of, root = (spec.get("from"), spec.get("root")) if isinstance(spec, dict) else (spec, None)
+    if of != "folder" or not isinstance(root, str) or not root:
         raise StageError(
-            f"the images of {dataset} are no files in a folder (from: {spec.get('from')}), so "
-            "there is nothing to link to: set similar.links: false"
+            f"the images of {dataset} are no files in a folder (from: {of}), so there is nothing "
+            "to link to: set similar.links: false"
         )
     folder = Path(os.path.abspath(Path(root).expanduser()))
     if not folder.is_dir():

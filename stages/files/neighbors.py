@@ -31,7 +31,8 @@ def read_neighbors(path: Path, found: store.Features, k: int) -> Neighbors:
         raise StageError(
             f"{k} neighbours are asked for, {path} has {neighbor.shape[1]}: set neighbors.k to {k}"
         )
-    return Neighbors(found.places(neighbor[:, :k]), similarity[:, :k])
+    # Of fewer columns a copy: a view would keep all of them in memory.
+    return Neighbors(found.places(neighbor[:, :k]), np.ascontiguousarray(similarity[:, :k]))
 
 
 def among_train(table: Neighbors, train: np.ndarray, path: Path) -> Neighbors:

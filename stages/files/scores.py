@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from cluster.spread import mean_sd
+from stages.files.whole import whole_text
 
 Row = dict[str, Any]
 
 
 def write_scores(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
     """Write `rows` as csv; what is not finite is left empty."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
+    with whole_text(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows([_text(row[column]) for column in columns] for row in rows)

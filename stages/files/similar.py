@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from stages.files.table import PART, in_parts, write_csv
+from stages.files.whole import whole_text
 
 DIGITS = 6  # of a similarity
 
@@ -32,18 +33,19 @@ def write_found(
             name = among[neighbor[here][target, rank]]
             yield [targets[here][target], rank + 1, name, similarity[here][target, rank]]
 
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with whole_text(path) as file:
         write_csv(file, ("target", "rank", "name", "similarity"), parts(), DIGITS)
 
 
 def write_union(path: Path, columns: Mapping[str, np.ndarray]) -> None:
     """A row an image that was found; columns: [found] by their names in the table."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with whole_text(path) as file:
         write_csv(file, list(columns), in_parts(list(columns.values())), DIGITS)
 
 
 def write_names(path: Path, names: np.ndarray) -> int:
     """A name a line. How many could not be written, as they hold a line break themselves."""
     whole = [name for name in names if "\n" not in name and "\r" not in name]
-    path.write_text("".join(f"{name}\n" for name in whole), encoding="utf-8", newline="\n")
+    with whole_text(path) as file:
+        file.writelines(f"{name}\n" for name in whole)
     return len(names) - len(whole)

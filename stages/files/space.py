@@ -1,6 +1,5 @@
 """What a method clusters: the vectors of a store through a PCA, fitted on the split `train`."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -11,6 +10,7 @@ from pydantic import Field, StringConstraints
 import store
 from cluster.rows import Basis, Reduced, Rows, Subset, cached
 from stages import StageError, read_basis
+from stages.files.estimate import read_estimate
 
 Count = Annotated[int, Field(ge=1)]
 Multiple = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?x$")]  # of the number of classes
@@ -79,7 +79,7 @@ def numbers_of_clusters(k: Sequence[int | str], index: Path, estimate: Path) -> 
     """Every k as a number, each once."""
     with store.read(index, "index") as file:
         n_classes, dataset = file.attrs["n_classes"], file.attrs["dataset"]
-    estimated = json.loads(estimate.read_text())["k"] if "auto" in k else 0
+    estimated = read_estimate(estimate) if "auto" in k else 0
     return list(
         dict.fromkeys(
             estimated if one == "auto" else number_of_clusters(one, n_classes, dataset) for one in k

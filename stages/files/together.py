@@ -74,6 +74,7 @@ def learn_together(
                 of.append(Fitted(seed, learner.head(head), loss, _of_head(history, head)))
             told.append(of)
             fits.append(_pinned(arrays(of, rows, device), space.train, known.label))
+        del fitted, learner, draw  # two copies in RAM would be one too many
     write_epochs(epochs, settings, told)
     save_clusters(
         clusters, space.found, space.basis, settings, fits,

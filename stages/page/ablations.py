@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from stages.files.whole import whole_text
 from stages.page.settings import Setting
 
 SCORES = ("acc", "ari", "silhouette")
@@ -38,7 +39,7 @@ def lines(settings: Sequence[Setting]) -> dict[Line, list[Setting]]:
 def write(path: Path, settings: Sequence[Setting], x: str) -> None:
     """The curves as a table for `dvc plots`; `x` is k, or dims: the width that was clustered."""
     spread = [name for score in SCORES for name in (score, f"{score}_sd")]
-    with path.open("w", newline="") as file:
+    with whole_text(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["dataset", "backbone", "method", "run", x, *spread])
         for s in settings:

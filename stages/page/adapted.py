@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cluster.spread import mean_sd
+from stages.files.whole import as_written
 from stages.page import table
 from stages.page.chart import Curve, Panel, bands
 from stages.page.figures import Figure
@@ -68,11 +69,11 @@ def adapted_figure(metrics: Path, steps: Sequence[Step], name: str) -> list[Figu
     panels: dict[str, list[Curve]] = {}
     for step in (s for s in steps if not s.frozen):
         paths = [metrics / "adapted" / f"{run}.csv" for run in step.runs]
-        found = [read_rows(path, ("epoch", "loss")) for path in paths if path.exists()]
+        found = [_losses(path) for path in paths if path.exists()]
         length = min(map(len, found), default=0)
         if length:
             curves = panels.setdefault(_last(step), [])
-            loss = np.array([[float(row["loss"]) for row in rows[:length]] for rows in found])
+            loss = np.array([losses[:length] for losses in found])
             sd = loss.std(axis=0, ddof=1) if len(loss) > 1 else np.full(length, np.nan)
             x, tone = np.arange(1, length + 1), sum(map(len, panels.values()))
             label = f"{step.base} → {step.how}"
@@ -89,6 +90,13 @@ def adapted_figure(metrics: Path, steps: Sequence[Step], name: str) -> list[Figu
         "in them."
     )
     return [Figure("Training of the adapted backbones", bands(rows, "epoch", name), caption)]
+
+
+def _losses(path: Path) -> list[float]:
+    """Of each epoch."""
+    rows = read_rows(path, ("epoch", "loss"))
+    with as_written(path):
+        return [float(row["loss"]) for row in rows]
 
 
 def _table(

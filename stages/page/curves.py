@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from stages.files.whole import as_written
 from stages.page.figures import Figure
 from stages.page.rows import read_rows
 from stages.page.svg import INK, MUTED, colour, new_figure, to_svg
@@ -63,16 +64,21 @@ def _by_criteria(metrics: Path, estimates: Path, dataset: str, backbone: str) ->
     table = estimates / dataset / f"{backbone}.csv"
     if not (said.exists() and table.exists()):
         return []
-    found = json.loads(said.read_text())
     rows = read_rows(table, ("k", "seed", *(f"{name}_score" for name in TITLES)))
-    out: list[Curve] = []
     if not rows:  # nothing could be tried
-        return out
-    for name, title in TITLES.items():
-        k, y = _by_seed(rows, f"{name}_score")
-        if name == "coding_length":  # only differences say something
-            y = (y - y[:, :1]) / 1000
-        out.append(Curve(title, k, y, found["picks"][name], found["k"]))
+        return []
+    with as_written(table):
+        all_y = {name: _by_seed(rows, f"{name}_score") for name in TITLES}
+    out: list[Curve] = []
+    with as_written(said):
+        found = json.loads(said.read_text())
+        for name, (k, y) in all_y.items():
+            if name == "coding_length":  # only differences say something
+                y = (y - y[:, :1]) / 1000
+            pick = found["picks"][name]
+            if pick is not None and pick not in k:
+                raise ValueError(f"picks.{name} is {pick}, which {table.name} has not tried")
+            out.append(Curve(TITLES[name], k, y, pick, int(found["k"])))
     return out
 
 
@@ -81,8 +87,15 @@ def _by_labels(metrics: Path, estimates: Path, dataset: str, backbone: str) -> l
     table = estimates / dataset / f"{backbone}.by_labels.csv"
     if not (said.exists() and table.exists()):
         return []
-    best = json.loads(said.read_text())["k"]
-    k, acc = _by_seed(read_rows(table, ("k", "seed", "acc")), "acc")
+    rows = read_rows(table, ("k", "seed", "acc"))
+    with as_written(table):
+        if not rows:
+            raise ValueError("no row")
+        k, acc = _by_seed(rows, "acc")
+    with as_written(said):
+        best = json.loads(said.read_text())["k"]
+        if best not in k:
+            raise ValueError(f"k is {best}, which {table.name} has not tried")
     return [Curve(LABELS, k, acc * 100, best, best)]
 
 

@@ -4,6 +4,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from stages.files.whole import as_written
+
 
 def how_many(metrics: Path, dataset: str, backbones: Sequence[str], *, known: bool) -> list[str]:
     """Lines for each backbone, from what its stages have left in METRICS: estimate_k,
@@ -14,7 +16,8 @@ def how_many(metrics: Path, dataset: str, backbones: Sequence[str], *, known: bo
         for stage, say in SAID.items():
             path = metrics / dataset / f"{backbone}.{stage}.json"
             if path.exists() and (known or say is not _of_labels):
-                out.append(f"{backbone}: {say(json.loads(path.read_text()))}")
+                with as_written(path):
+                    out.append(f"{backbone}: {say(json.loads(path.read_text()))}")
     return out
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cluster.spread import mean_sd
+from stages.files.whole import as_written
 from stages.page.rows import read_rows
 from stages.page.table import Cell, Column, cell
 
@@ -43,18 +44,27 @@ def read_probes(
             continue
         rows = read_rows(path, ("probe", "split", "acc"))
         purity = metrics / dataset / f"{backbone}.probes.json"
-        said = json.loads(purity.read_text()) if purity.exists() else {}
         for split in dict.fromkeys(row["split"] for row in rows):
             here = [row for row in rows if row["split"] == split]
-            found = {
-                probe: mean_sd([float(row["acc"]) for row in here if row["probe"] == probe])
-                for probe in dict.fromkeys(row["probe"] for row in here)
-            }
-            pure = {k: v for k, v in said.get(split, {}).items() if k.startswith("label_purity_")}
+            with as_written(path):
+                found = {
+                    probe: mean_sd([float(row["acc"]) for row in here if row["probe"] == probe])
+                    for probe in dict.fromkeys(row["probe"] for row in here)
+                }
+            pure = _pure(purity, split)
             mean = {probe: mean for probe, (mean, _) in found.items()}
             sd = {probe: sd for probe, (_, sd) in found.items()}
             out.append(Scores(backbone, split, mean | pure, sd))
     return sorted(out, key=lambda scores: (scores.split != "train", scores.split))
+
+
+def _pure(path: Path, split: str) -> dict[str, float]:
+    """How pure the first neighbours are on a split; nothing where stage probes did not say."""
+    with as_written(path):
+        said = json.loads(path.read_text()) if path.exists() else {}
+        return {
+            k: float(v) for k, v in said.get(split, {}).items() if k.startswith("label_purity_")
+        }
 
 
 def tables(scores: Sequence[Scores]) -> list[Probes]:

@@ -1,6 +1,5 @@
 """All that the page says of one dataset."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from stages.page.adapted import Adapted
 from stages.page.examples import Sheet
 from stages.page.figures import Figure
 from stages.page.probes import Probes
+from stages.page.rows import read_rows
 from stages.page.settings import Setting, headlines
 
 
@@ -117,8 +117,7 @@ def unreadable(folder: Path, dataset: str) -> list[str]:
     """A line for each backbone that could not read some images (stage embed lists them)."""
     out = []
     for path in sorted((folder / dataset).glob("*.csv")):
-        with path.open(newline="") as file:
-            n = sum(1 for _ in csv.DictReader(file))
+        n = len(read_rows(path, ("name", "reason")))
         if n:
             images = "1 image" if n == 1 else f"{n:,} images"
             out.append(f"{path.stem}: {images} could not be read and took no part.")

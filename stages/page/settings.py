@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cluster.spread import mean_sd
 from stages import StageError
+from stages.files.whole import as_written
 from stages.page.rows import read_rows
 
 COUNTS = ("setting", "k", "dims", "dim", "images", "labelled")
@@ -59,7 +60,9 @@ def headlines(settings: Iterable[Setting]) -> list[Setting]:
 
 def _read(path: Path) -> list[Setting]:
     rows = read_rows(path, (*KEYS, "seed"))
-    return [_sum_up(list(group)) for _, group in groupby(rows, lambda row: [row[k] for k in KEYS])]
+    with as_written(path):
+        each = groupby(rows, lambda row: [row[key] for key in KEYS])
+        return [_sum_up(list(group)) for _, group in each]
 
 
 def _sum_up(rows: list[dict[str, str]]) -> Setting:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from stages.files.whole import as_written
 from stages.page.chart import Curve, Panel, bands
 from stages.page.figures import Figure
 from stages.page.rows import read_rows
@@ -63,26 +64,29 @@ def training_figure(
 
 
 def _read(path: Path, accuracies: Path, s: Setting) -> Training:
-    rows = [
-        row
-        for row in read_rows(path, ("k", "dims", "seed", "loss", "entropy", "live"))
-        if (int(row["k"]), int(row["dims"])) == (s.k, s.dims)
-    ]
-    known = [
-        row
-        for row in read_rows(accuracies, ("run", "setting", "seed", "labelled", "acc"))
-        if (row["run"], row["setting"]) == (s.run, "0")
-    ] if accuracies.exists() else []  # fmt: skip
-    live = _by_seed(rows, "live")
+    with as_written(path):
+        rows = [
+            row
+            for row in read_rows(path, ("k", "dims", "seed", "loss", "entropy", "live"))
+            if (int(row["k"]), int(row["dims"])) == (s.k, s.dims)
+        ]
+        live, loss, entropy = (_by_seed(rows, name) for name in ("live", "loss", "entropy"))
+    with as_written(accuracies):
+        known = [
+            row
+            for row in read_rows(accuracies, ("run", "setting", "seed", "labelled", "acc"))
+            if (row["run"], row["setting"]) == (s.run, "0")
+        ] if accuracies.exists() else []  # fmt: skip
+        acc, watched = _by_seed(known, "acc"), int(known[0]["labelled"]) if known else 0
     return Training(
         s.backbone,
         s.run,
         s.k,
-        _by_seed(rows, "loss"),
-        _by_seed(known, "acc") * 100,
-        _by_seed(rows, "entropy") / (math.log(s.k) if s.k > 1 else math.nan),
+        loss,
+        acc * 100,
+        entropy / (math.log(s.k) if s.k > 1 else math.nan),
         int(live[:, -1].min()) if live.size else 0,
-        int(known[0]["labelled"]) if known else 0,
+        watched,
     )
 
 

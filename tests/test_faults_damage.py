@@ -1,0 +1,241 @@
+"""Flipped and cut bytes in each file that a stage reads again: refused by name in one line, or what
+was written, never other data. Index, labels, pca, clusters and stores: test_store_damage.py."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from stored import read_all, save_each_kind
+
+import stages.index
+import store
+from cluster.heads import Linear
+from stages import StageError
+from stages.files import arrays, estimate, learned, scores, whole
+from stages.files.checkpoint import Checkpoint
+from stages.page import curves, how_many, probes, rows, training
+from stages.page.settings import read_settings
+
+COMMON = settings(
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+PLACES = st.floats(0, 1, exclude_max=True)
+FLIPS = st.tuples(PLACES, st.integers(1, 255))
+STATE = {"at": np.array(7), "w": np.arange(600.0).reshape(3, 200), "names": np.array(["a", "bc"])}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.fsync", lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("scratch")
+
+
+def flipped(data: bytes, flip: tuple[float, int]) -> bytes:
+    at = int(flip[0] * len(data))
+    return data[:at] + bytes([data[at] ^ flip[1]]) + data[at + 1 :]
+
+
+def refused_or_same(path: Path, look: Callable[[], object], seen: object) -> bool:
+    """Whether `look` refuses what lies at `path`, by name in one line; or else it sees `seen`."""
+    try:
+        found = look()
+    except (StageError, store.StoreError) as error:
+        said = str(error)
+    else:
+        assert found == seen
+        return False
+    assert path.name in said
+    assert len(said.splitlines()) == 1
+    return True
+
+
+KINDS = ("known", "neighbors", "duplicates", "similar", "learned")
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("saved")
+    paths = save_each_kind(folder)
+    heads = {"a": Linear(np.full((1, 3, 4), 0.5, np.float32), np.zeros((1, 3), np.float32))}
+    some = np.arange(5)
+    said = learned.Learned("birds", "0" * 32, heads, True, some, some % 3, ["a", "b", "c"], 0)
+    paths["learned"] = folder / "learned.h5"
+    learned.save_learned(paths["learned"], said, "pixels")
+    return paths
+
+
+def read_kind(path: Path, kind: str) -> object:
+    if kind != "learned":
+        return read_all(path, kind)
+    found = learned.read_learned(path)
+    heads = {name: [array.tolist() for array in head] for name, head in found.heads.items()}
+    return found._replace(heads=heads, row=found.row.tolist(), label=found.label.tolist())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(COMMON, max_examples=60)
+@given(flip=FLIPS, cut=st.booleans())
+def test_a_damaged_file_of_each_kind_is_refused_or_unchanged(saved, kind, flip, cut):
+    path, data = saved[kind], saved[kind].read_bytes()
+    seen = read_kind(path, kind)
+    path.write_bytes(data[: int(flip[0] * len(data))] if cut else flipped(data, flip))
+    try:
+        assert refused_or_same(path, lambda: read_kind(path, kind), seen) or not cut
+    finally:
+        path.write_bytes(data)
+
+
+def test_no_kind_is_without_a_test_of_damage():
+    elsewhere = {"index", "labels", "pca", "clusters", "features", "store"}  # test_store_damage.py
+    assert set(store.KINDS) == elsewhere | set(KINDS)
+
+
+def plain(state: dict[str, np.ndarray] | None) -> object:
+    return state and {name: (str(a.dtype), a.tolist()) for name, a in state.items()}
+
+
+@settings(COMMON, max_examples=300)
+@given(flip=FLIPS, cut=st.booleans())
+def test_a_damaged_checkpoint_is_refused_never_resumed(scratch, flip, cut):
+    folder = scratch / "checkpoint"
+    folder.mkdir(exist_ok=True)
+    place = lambda: Checkpoint(folder / "temi.h5", "k10", {"seed": 0})  # noqa: E731
+    first = place()
+    first.save(STATE)
+    seen, data = plain(place().resume), first.path.read_bytes()
+    first.path.write_bytes(data[: int(flip[0] * len(data))] if cut else flipped(data, flip))
+    damaged = refused_or_same(first.path, lambda: plain(place().resume), seen)
+    assert damaged or not cut
+    first.remove()
+
+
+def test_every_byte_of_kept_arrays_counts(tmp_path):
+    """Of a small file each byte: refused, or what was saved."""
+    path = tmp_path / "state.npz"
+    arrays.save_arrays(path, {"a": np.arange(3), "b": np.array(["x"])})
+    data, seen, count = path.read_bytes(), plain(arrays.read_arrays(path)), 0
+    for at in range(len(data)):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 0x11]) + data[at + 1 :])
+        try:
+            assert plain(arrays.read_arrays(path)) == seen
+        except ValueError:
+            count += 1
+    assert count > 0.6 * len(data)
+
+
+@settings(COMMON, max_examples=60)
+@given(flip=FLIPS, cut=st.booleans())
+def test_a_damaged_memory_of_the_index_costs_time_never_digests(scratch, flip, cut):
+    folder = scratch / "seen"
+    folder.mkdir(exist_ok=True)
+    path, spec = folder / "d.seen.npz", {"from": "folder"}
+    names = [f"{i}.png" for i in range(9)]
+    stats, digests = np.arange(18).reshape(9, 2), np.arange(144, dtype=np.uint8).reshape(9, 16)
+    stages.index._save_seen(path, spec, names, stats, digests)
+    seen, data = stages.index._load_seen(path, spec), path.read_bytes()
+    assert len(seen) == 9
+    path.write_bytes(data[: int(flip[0] * len(data))] if cut else flipped(data, flip))
+    assert stages.index._load_seen(path, spec) in (seen, {})
+
+
+@pytest.mark.parametrize("k", [1, 12, 1000])
+def test_any_damage_to_an_estimate_is_refused(tmp_path, k):
+    path = tmp_path / "k.json"
+    estimate.write_estimate(path, k)
+    data, refused = path.read_bytes(), 0
+    assert estimate.read_estimate(path) == k
+    for at in range(len(data)):
+        for bit in range(8):
+            path.write_bytes(data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :])
+            refused += refused_or_same(path, lambda: estimate.read_estimate(path), k)
+        path.write_bytes(data[:at])
+        refused += refused_or_same(path, lambda: estimate.read_estimate(path), k)
+    assert refused > 7 * len(data)
+    path.write_text('{"k": 12}')
+    assert estimate.read_estimate(path) == 12
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Callable]]:
+    """What the report reads, by name: the file, and the look at it.
+
+    Scores, facts and curves carry no checksum: people read them, and so do DVC and other programs.
+    DVC notices by its own that one has changed, and runs anew the stage that wrote it.
+    """
+    folder = tmp_path_factory.mktemp("tables")
+    d, at = folder / "d", {"k": 3, "dims": 0, "seed": 0}
+    for name in ("s/d", "d"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    line = {"dataset": "d", "backbone": "b", "run": "kmeans", "fitted_on": "d", **at}
+    line |= {"setting": 0, "dim": 4, "images": 9, "labelled": 9, "split": "train", "acc": 0.5}
+    scores.write_scores(folder / "s/d/b.csv", tuple(line), [line, {**line, "seed": 1}])
+    probe = {"probe": "knn_10", "split": "train", "acc": 0.5}
+    scores.write_scores(d / "b.csv", tuple(probe), [probe])
+    whole.write_json(d / "b.probes.json", {"train": {"label_purity_1": 0.5}})
+    graph = {"eigenvalues": [0.0, 0.1, 0.5], "components": 1, "isolated": 0, "eigengap_k": 2}
+    whole.write_json(d / "b.spectral.json", graph)
+    epoch = {**at, "loss": 0.5, "entropy": 0.7, "live": 3}
+    scores.write_scores(d / "b.kmeans.csv", tuple(epoch), [epoch])
+    whole.write_json(d / "b.estimate_k_by_labels.json", LABELS)
+    tried = [{"k": k, "seed": 0, "acc": 0.1 * k} for k in (2, 3)]
+    scores.write_scores(d / "b.by_labels.csv", ("k", "seed", "acc"), tried)
+    setting = read_settings(folder / "s")[0]
+
+    def look_at_probes() -> object:
+        return probes.read_probes(folder, folder, "d", ["b"])
+
+    def look_at_curves() -> object:
+        return curves._by_labels(folder, folder, "d", "b")
+
+    looks: dict[str, Callable[[], object]] = {
+        "s/d/b.csv": lambda: read_settings(folder / "s"),
+        "d/b.csv": look_at_probes,
+        "d/b.probes.json": look_at_probes,
+        "d/b.spectral.json": lambda: how_many.how_many(folder, "d", ["b"], known=False),
+        "d/b.kmeans.csv": lambda: training.read_trainings(folder, folder / "none", [setting]),
+        "d/b.by_labels.csv": look_at_curves,
+        "d/b.estimate_k_by_labels.json": look_at_curves,
+    }
+    return {name: (folder / name, look) for name, look in looks.items()}
+
+
+LABELS = {"k": 3, "acc": 0.5, "known_classes": 2, "max_classes": 9, "tried": 2}
+TABLES = (
+    "s/d/b.csv", "d/b.csv", "d/b.probes.json", "d/b.spectral.json", "d/b.kmeans.csv",
+    "d/b.by_labels.csv", "d/b.estimate_k_by_labels.json",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TABLES)
+@settings(COMMON, max_examples=80)
+@given(flip=FLIPS, cut=st.booleans())
+def test_a_damaged_table_for_the_report_never_ends_in_a_traceback(tables, name, flip, cut):
+    path, look = tables[name]
+    data, said = path.read_bytes(), ""
+    look()
+    path.write_bytes(data[: int(flip[0] * len(data))] if cut else flipped(data, flip))
+    try:
+        look()
+    except StageError as error:
+        said = str(error)
+    finally:
+        path.write_bytes(data)
+    assert not said or path.name in said
+    assert len(said.splitlines()) <= 1
+
+
+def test_a_row_that_was_cut_short_is_refused_by_its_number(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,2\n3")
+    with pytest.raises(StageError, match=r"t\.csv: .*row 2 has not as many columns"):
+        rows.read_rows(path, ("a", "b"))

@@ -44,7 +44,10 @@ IMAGES, HEIGHT, WIDTH, CLASSES = 96, 400, 500, 8
 BACKBONES = ("timm_vit_small_patch16_224", "timm_vit_base_patch16_224")
 VIEWS, BATCH, ROUNDS = 4, 32, 3
 HEADS = {"hidden": 512, "bottleneck": 256, "width": 4096}
-RUNTIME = Runtime(device="cpu", workers=0, batch_size=32, memory_gb=8.0, gpus=1)
+RUNTIME = Runtime(
+    device="cpu", workers=0, batch_size=32, memory_gb=8.0, gpus=1,
+    share_decoding=1, engine="local", ray_address="local",
+)  # fmt: skip
 
 
 class _Untold(NamedTuple):

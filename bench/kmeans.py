@@ -67,7 +67,7 @@ def compare(x: np.ndarray, k: int, passes: int | None) -> dict[str, Any]:
     """Seconds, and ours over the best peer's, for `k` clusters."""
     start = x[np.random.default_rng(k).choice(len(x), k, replace=False)]
     tol, most = (0.0, passes) if passes else (TOL, MOST)
-    took = _sklearn_passes(x, start, most, tol) if not passes else passes
+    took = passes or _sklearn_passes(x, start, most, tol)
     ways: dict[str, Way] = {
         "cairn": lambda x, start, n: _cairn(x, start, most, tol),
         "sklearn": lambda x, start, n: _sklearn(x, start, most, tol),

@@ -1,10 +1,10 @@
-"""The 50 nearest neighbours of 20,000 x 768 features, beside faiss's and scikit-learn's.
+"""The 50 nearest neighbours, exactly: beside the bare product of matrices, faiss and scikit-learn.
 
-Seconds are the median of 3, by turns, each with all cores. `candidates_s` is ours without what
-makes it exact (similarities anew in float64, ranks, doubts), so it is what compares with faiss_s
-and with faiss_tiles_s (4,096 targets at a time, as a store beyond the RAM is read). Own products
-were chosen over faiss's because `faiss_tiles/candidates` was above 1: between tiles, only what
-passes the floor of the earlier ones is looked at. Neighbours are held to products in float64.
+Seconds are the median of 3 (in the first row), by turns, each with all cores. `bare` is the
+product of all pairs in float32, 4,096 targets at a time, with nothing kept of it: by numpy and by
+torch, the faster of the two. Ours can be below it, for its products may be coarse ones where the
+processor has them (`cluster.coarse`); what they leave open is compared in float64, which the
+others never do. The neighbours of 2,000 images are held to products in float64.
 """
 
 import time
@@ -16,60 +16,72 @@ import numpy as np
 import torch
 
 from bench.kmeans import features
-from cluster.candidates import candidates
-from cluster.neighbors import TARGETS, nearest_neighbors
+from cluster.coarse import coarse
+from cluster.neighbors import nearest_neighbors
 from cluster.rows import ArrayRows
 
 PACKAGES = ("numpy", "torch", "scikit-learn", "faiss-cpu")
-IMAGES, DIM, K, REPEATS = 20_000, 768, 50, 3
+K, TARGETS, QUERIES = 50, 4096, 1024
+CASES = ((20_000, 768, 3), (20_000, 1280, 1), (70_000, 768, 1))  # images, dim, repeats
+SKLEARN_UP_TO, HELD = 20_000 * 768, 2000  # numbers; images that are held to float64
 AGREES = 1e-12  # similarity by which a neighbour may miss the true k-th
 
 
 def run() -> list[dict[str, Any]]:
-    """One row."""
-    x = features(IMAGES, DIM)
-    ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    """One row a case."""
+    return [_compare(features(images, dim), repeats) for images, dim, repeats in CASES]
+
+
+def _compare(x: np.ndarray, repeats: int) -> dict[str, Any]:
+    ways: dict[str, Callable[[np.ndarray], np.ndarray | None]] = {
         "cairn": _cairn,
-        "candidates": _candidates,
+        "numpy": _numpy,
+        "torch": _torch,
         "faiss": _faiss,
-        "faiss_tiles": _faiss_tiles,
-        "sklearn": _sklearn,
     }
+    if x.size <= SKLEARN_UP_TO:
+        ways["sklearn"] = _sklearn
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    found = {}
-    for _ in range(REPEATS):
+    found: dict[str, Any] = {}
+    for _ in range(repeats):
         for name, way in ways.items():
             begin = time.perf_counter()
             found[name] = way(x)
             seconds[name].append(time.perf_counter() - begin)
-    missed = _missed(x, found["cairn"])
-    if missed:
-        raise SystemExit(f"{missed} neighbours are none in float64")
+    if missed := _missed(x, found["cairn"]):
+        raise SystemExit(f"{missed} neighbours of {len(x)} x {x.shape[1]} are none in float64")
     middle = {name: median(values) for name, values in seconds.items()}
-    return [
-        {
-            "images": IMAGES,
-            "k": K,
-            **{f"{name}_s": round(value, 3) for name, value in middle.items()},
-            "faiss/cairn": round(middle["faiss"] / middle["cairn"], 2),
-            "sklearn/cairn": round(middle["sklearn"] / middle["cairn"], 2),
-            "faiss_tiles/candidates": round(middle["faiss_tiles"] / middle["candidates"], 2),
-            "missed_by_faiss": _missed(x, found["faiss"]),
-        }
-    ]
+    ours, bare = middle["cairn"], min(middle["numpy"], middle["torch"])
+    sklearn = middle.get("sklearn")
+    return {
+        "images": len(x),
+        "dim": x.shape[1],
+        "k": K,
+        "coarse": coarse("cpu").precision or "no",
+        "cairn_s": round(ours, 3),
+        "bare_s": round(bare, 3),
+        "faiss_s": round(middle["faiss"], 3),
+        "sklearn_s": sklearn and round(sklearn, 3),
+        "cairn/bare": round(ours / bare, 2),
+        "faiss/cairn": round(middle["faiss"] / ours, 2),
+        "sklearn/cairn": sklearn and round(sklearn / ours, 2),
+        "missed_by_faiss": _missed(x, found["faiss"]),
+    }
 
 
 def _missed(x: np.ndarray, neighbor: np.ndarray, step: int = 1000) -> int:
-    """How many of the neighbours of each image are none in float64."""
+    """How many of the neighbours of the images that are held to float64 are none there."""
+    held = np.linspace(0, len(x) - 1, min(len(x), HELD)).astype(np.int64)
     wide = x.astype(np.float64)
     wide /= np.linalg.norm(wide, axis=1, keepdims=True)
     missed = 0
-    for start in range(0, len(x), step):
-        similarity = wide[start : start + step] @ wide.T
-        each = np.arange(len(similarity))
-        similarity[each, start + each] = -np.inf
+    for start in range(0, len(held), step):
+        image = held[start : start + step]
+        similarity = wide[image] @ wide.T
+        each = np.arange(len(image))
+        similarity[each, image] = -np.inf
         kth = np.partition(similarity, -K, axis=1)[:, -K]
-        theirs = similarity[each[:, None], neighbor[start : start + step]]
+        theirs = similarity[each[:, None], neighbor[image]]
         missed += int((theirs < kth[:, None] - AGREES).sum())
     return missed
 
@@ -79,10 +91,23 @@ def _cairn(x: np.ndarray) -> np.ndarray:
     return nearest_neighbors(rows, rows, K, metric="cosine", own=np.arange(len(x))).neighbor
 
 
-def _candidates(x: np.ndarray) -> np.ndarray:
-    tiles = ((start, x[start : start + TARGETS]) for start in range(0, len(x), TARGETS))
-    own = np.arange(len(x))
-    return candidates(x, tiles, K + 1, own, device="cpu", progress=lambda: None).position
+def _numpy(x: np.ndarray) -> None:
+    room = np.empty((QUERIES, TARGETS), np.float32)
+    for start in range(0, len(x), TARGETS):
+        target = x[start : start + TARGETS].T
+        for low in range(0, len(x), QUERIES):
+            query = x[low : low + QUERIES]
+            whole = query.shape[0] == QUERIES and target.shape[1] == TARGETS
+            np.matmul(query, target, out=room if whole else None)
+
+
+def _torch(x: np.ndarray) -> None:
+    whole = torch.from_numpy(x)
+    room = torch.empty(QUERIES * TARGETS)
+    for target in whole.split(TARGETS):
+        for query in whole.split(QUERIES):
+            out = room[: len(query) * len(target)].view(len(query), len(target))
+            torch.mm(query, target.T, out=out)
 
 
 def _faiss(x: np.ndarray) -> np.ndarray:
@@ -91,22 +116,7 @@ def _faiss(x: np.ndarray) -> np.ndarray:
     faiss.omp_set_num_threads(torch.get_num_threads())
     index = faiss.IndexFlatIP(x.shape[1])
     index.add(x)
-    found = index.search(x, K + 1)[1]
-    return _without_own(found)
-
-
-def _faiss_tiles(x: np.ndarray) -> np.ndarray:
-    import faiss
-
-    faiss.omp_set_num_threads(torch.get_num_threads())
-    values, places = [], []
-    for start in range(0, len(x), TARGETS):
-        tile = x[start : start + TARGETS]
-        value, place = faiss.knn(x, tile, K + 1, metric=faiss.METRIC_INNER_PRODUCT)
-        values.append(value)
-        places.append(place + start)
-    best = np.argsort(-np.concatenate(values, 1), axis=1)[:, : K + 1]
-    return _without_own(np.take_along_axis(np.concatenate(places, 1), best, 1))
+    return _without_own(index.search(x, K + 1)[1])
 
 
 def _sklearn(x: np.ndarray) -> np.ndarray:

@@ -1,0 +1,75 @@
+"""Peak memory of every stage that reads features, on 2,000,000 x 768 (3 GB).
+
+`peak_gb` is what a stage's process holds beyond mapped pages, at its most. The first row is what
+the libraries take by themselves. Settings are those of params.yaml but for fewer starts, passes and
+steps (bench/_cases.py), so seconds say little. What may take hours is stopped once it has been at
+it for a while: `stopped` says so.
+CAIRN_BENCH_IMAGES tries it on fewer. `python -m bench.memory` prints the table of the README.
+"""
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bench._cases import CASES, FEW_CASES, SECTIONS, command
+from bench._project import BIG, FEW, environment, lay_out, write_tables
+from bench._watch import Taken, watch
+
+PACKAGES = ("numpy", "torch", "h5py", "scipy", "pyarrow")
+IMAGES, DIM, TARGETS = 2_000_000, 768, 1000
+LONG = 60.0  # seconds after which a stage that may take hours is stopped
+LONGEST = 600.0  # any other, in case
+IMPORTS = "import stages.scan, stages.kmeans, stages.spectral, stages.evaluate, stages.probes"
+RESULTS = Path(__file__).parent / "results" / "memory.json"
+
+
+def run() -> list[dict[str, Any]]:
+    """A row a stage."""
+    images = int(os.environ.get("CAIRN_BENCH_IMAGES", IMAGES))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        lay_out(folder, images, DIM, TARGETS, SECTIONS)
+        nothing = watch([sys.executable, "-c", IMPORTS], folder, environment(), LONGEST)
+        for case in FEW_CASES:
+            watch(command(case, FEW), folder, environment(), LONGEST)
+        rows, lacking = [_row("(libraries alone)", images, nothing)], False
+        for case in CASES:
+            most = LONG if case.long else LONGEST
+            try:
+                taken = watch(command(case, BIG), folder, environment(), most)
+            except SystemExit as error:
+                if not lacking:
+                    raise
+                print(f"{case.name} is left out, maybe for want of what was stopped: {error}")
+                continue
+            lacking |= taken.stopped and not case.long
+            rows.append(_row(case.name, images, taken))
+            if case.name == "import":
+                write_tables(folder)
+    return rows
+
+
+def _row(name: str, images: int, taken: Taken) -> dict[str, Any]:
+    peak, seconds = round(taken.peak / 1e9, 2), round(taken.seconds, 1)
+    print(f"{name}: {peak} GB, {seconds} s{', stopped' * taken.stopped}", flush=True)
+    return {
+        "stage": name, "images": images, "peak_gb": peak, "seconds": seconds,
+        "stopped": taken.stopped,
+    }  # fmt: skip
+
+
+def markdown() -> str:
+    """The table of the README, of the numbers that are kept."""
+    rows = json.loads(RESULTS.read_text())["rows"]
+    lines = ["| stage | peak, GB |", "|---|---|"]
+    for row in sorted(rows, key=lambda row: -row["peak_gb"]):
+        note = f" (stopped after {row['seconds']:.0f} s)" * row["stopped"]
+        lines.append(f"| {row['stage']}{note} | {row['peak_gb']:.2f} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(markdown())

@@ -11,6 +11,7 @@ import torch
 
 UP, DOWN = 1 + 2.0**-22, 1 - 2.0**-22  # more than what a sum in float32 is rounded by
 GATHER = 64  # comparisons that cost as much as fetching one image by itself
+MANY = 64  # centroids, of which some may be worth looking at alone
 SHARES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98)  # of the centroids, that may count as slow
 
 
@@ -47,7 +48,7 @@ class Bounds:
         look = (lower - upper <= other).any(0)
         fast = which = None
         work = float(look.sum()) * (way.numel() + GATHER)
-        if len(runs) == 1:
+        if way.numel() >= MANY and len(runs) == 1:
             least, slow = _slow(lower[0] - upper[0], look, way[0])
             if least < min(work, len(look) * way.numel()):
                 fast = look & (lower[0] - upper[0] > slow)
@@ -73,7 +74,7 @@ def _slow(
 ) -> tuple[float, torch.Tensor | float]:
     """The least work there is when centroids count as slow up to some way, and that way."""
     slack = slack[look]
-    if not len(slack) or len(way) < 1 / (1 - SHARES[0]):
+    if not len(slack):
         return torch.inf, 0.0
     ways = torch.quantile(way, torch.tensor(SHARES, device=way.device))
     close = (slack[:, None] <= ways).float().sum(0)

@@ -14,6 +14,9 @@ from threadpoolctl import ThreadpoolController
 def on_cores(work: Callable[[int], None], starts: Sequence[int]) -> None:
     """Call work(start) for each start, as many at once as torch uses threads. `work` writes its
     results in place; products of matrices inside it keep to its core."""
+    if len(starts) == 1:  # waking a core takes longer than much of the work
+        work(starts[0])
+        return
     with _libraries().limit(limits=1, user_api="blas"):
         list(_pool(torch.get_num_threads()).map(work, starts))
 

@@ -5,7 +5,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from cluster.cores import on_cores
+
 FEW, PAIRS = 16, 256  # centroids that are compared with one image alone; such pairs at once
+# Errors of a dot product of n float32 add up like a random walk: to a few times this, times √n.
+ROUNDING = 16 * 2.0**-24
 TIE = 1e-12  # squared distances that differ by less, relative to |x||c|, are equal
 
 
@@ -22,34 +26,45 @@ def decide(
     x: torch.Tensor,
     image: torch.Tensor,
     run: torch.Tensor,
-    maybe: torch.Tensor,
+    count: torch.Tensor,
+    cluster: torch.Tensor,
     norms: torch.Tensor,
     centroids: torch.Tensor,
     squares: torch.Tensor,
 ) -> Decided:
-    """Doubts are images of x (float32 [image, dim]) in runs (both int64 [doubt]), their norms, and
-    the clusters that `maybe` are nearest, bool [doubt, cluster].
+    """Doubts are images of x (float32 [image, dim]) in runs (both int64 [doubt]), with their norms
+    and the clusters that may be nearest: `count` of them each, doubt after doubt in `cluster`
+    (int64 [candidate]), rising.
 
     centroids: float32 [run, cluster, dim]; squares: float64 [run, cluster]. Ties: the lower
     cluster.
     """
-    longest, count = squares.amax(1).sqrt(), maybe.sum(1)
-    tie = TIE * longest[run] * (norms + longest[run])
+    longest = squares.amax(1).sqrt()[run]
+    tie = TIE * longest * (norms + longest)
     out = Decided(torch.empty_like(image), torch.empty_like(norms), torch.empty_like(norms))
-    few = torch.nonzero(count <= FEW).ravel()
-    if len(few):
-        line, cluster = torch.nonzero(maybe.index_select(0, few), as_tuple=True)
-        first = count[few].cumsum(0) - count[few]
-        place = torch.arange(len(line), device=x.device) - first[line]
-        name = torch.zeros(len(few), FEW, dtype=torch.int64, device=x.device)
-        scores = torch.full_like(name, torch.inf, dtype=torch.float64)
-        own, name[line, place] = run[few][line], cluster
-        which = own * centroids.shape[1] + cluster
-        product = _dots(x, image[few][line], centroids.flatten(0, 1), which)
-        scores[line, place] = squares[own, cluster] - 2 * product
-        at, out.best[few], out.second[few] = _first_two(scores, tie[few])
-        out.cluster[few] = name.gather(1, at[:, None]).ravel()
-    many = torch.nonzero(count > FEW).ravel()
+    few = count <= FEW
+    here, cluster = torch.nonzero(few).ravel(), cluster[few.repeat_interleave(count)]
+    count = count[here]
+    line = torch.arange(len(here), device=x.device).repeat_interleave(count)
+    place = torch.arange(len(line), device=x.device) - (count.cumsum(0) - count)[line]
+    name = torch.zeros(len(here), FEW, dtype=torch.int64, device=x.device)
+    scores = torch.full_like(name, torch.inf, dtype=torch.float64)
+    own = run[here][line]
+    vector, centre = image[here][line], own * len(centroids[0]) + cluster
+    scale, flat = norms[here][line] * longest[here][line], centroids.flatten(0, 1)
+    # Float32 says who is clearly not it; the others are few
+    product = _dots(x, vector, flat, centre, torch.float32)
+    scores[line, place] = squares[own, cluster] - 2 * product
+    off = 2 * ROUNDING * x.shape[1] ** 0.5 * scale
+    close = scores[line, place] - off <= scores.amin(1)[line] + off
+    close &= (close.float().new_zeros(len(here)).index_add_(0, line, close.float()) > 1)[line]
+    near = torch.nonzero(close).ravel()
+    product[near] = _dots(x, vector[near], flat, centre[near], torch.float64)
+    scores[line, place] = squares[own, cluster] - 2 * product
+    name[line, place] = cluster
+    at, out.best[here], out.second[here] = _first_two(scores, tie[here])
+    out.cluster[here] = name.gather(1, at[:, None]).ravel()
+    many = torch.nonzero(~few).ravel()
     for each in torch.unique(run[many]).tolist():
         here = many[run[many] == each]
         wide, c = x.index_select(0, image[here]).double(), centroids[each].double()
@@ -60,18 +75,28 @@ def decide(
 
 
 def _dots(
-    x: torch.Tensor, image: torch.Tensor, c: torch.Tensor, which: torch.Tensor
+    x: torch.Tensor, image: torch.Tensor, c: torch.Tensor, which: torch.Tensor, dtype: torch.dtype
 ) -> torch.Tensor:
-    """x[image]·c[which], summed in float64, in which the product of two float32 is exact."""
+    """x[image]·c[which], float64 [pair], summed in `dtype`; in float64 the product of two float32
+    is exact."""
     out = torch.empty(len(image), dtype=torch.float64, device=x.device)
-    for low in range(0, len(image), PAIRS):
+
+    def part(low: int) -> None:
         here = slice(low, low + PAIRS)
         left, right = x.index_select(0, image[here]), c.index_select(0, which[here])
         if x.is_cuda:
-            out[here] = left.double().mul_(right).sum(1)
+            out[here] = left.to(dtype).mul_(right).sum(1)
         else:  # without a product of vectors in memory
             rows = "ij,ij->i", left.numpy(), right.numpy()
-            out[here] = torch.from_numpy(np.einsum(*rows, dtype=np.float64))
+            kind = np.float64 if dtype == torch.float64 else np.float32
+            out.numpy()[here] = np.einsum(*rows, dtype=kind)
+
+    starts = range(0, len(image), PAIRS)
+    if x.is_cuda:
+        for low in starts:
+            part(low)
+    else:
+        on_cores(part, starts)
     return out
 
 

@@ -9,25 +9,28 @@ again in float64, which is rare: the answer is the same on any machine.
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from cluster.coarse import Coarse, coarse
 from cluster.cores import on_cores
-from cluster.decide import decide
+from cluster.decide import ROUNDING, decide
+from cluster.distances import rests
 
 CELLS = 64_000_000  # distances that a GPU holds at once (256 MB of float32)
 CORE_CELLS = 2**19  # and a core of a CPU, in its cache
-CORE_ROWS, FEWEST_ROWS = 2048, 512  # that it looks at in one go, at most and at least
-# Errors of a dot product of n float32 add up like a random walk: to a few times this, times √n.
-ROUNDING = 16 * 2.0**-24
+CORE_ROWS, FEWEST_ROWS = 4096, 512  # that it looks at in one go, at most and at least
 ROUGH = 1e-5  # the share by which distances that serve as bounds are moved to the safe side
-THIN, SHORT = 48, 96  # columns and dims of a product below which fast arithmetic is no faster
+# Columns and dims of a product below which fast arithmetic, with what it leaves in doubt, is no
+# faster.
+THIN, SHORT = 192, 96
 COLUMNS = 64  # of a fast product there is a multiple of these
 PLAIN = Coarse(0.0, "", None)
 
 
 class Targets(NamedTuple):
-    """Centroids, with what the distances to them take."""
+    """Centroids, with what the distances to them take. Of one run there may be columns at the end
+    that are nothing, infinitely far."""
 
     scaled: torch.Tensor  # the centroids times -2, float32 [run x cluster, dim]
     squares: torch.Tensor  # float32 [run x cluster]
@@ -46,14 +49,34 @@ class Found(NamedTuple):
     lower: torch.Tensor
 
 
+class First(NamedTuple):
+    """What products say: cluster, int64, and the two lowest scores, float32 [image, run]."""
+
+    cluster: torch.Tensor
+    best: torch.Tensor
+    second: torch.Tensor
+
+
+class Doubts(NamedTuple):
+    """pair: int64 [doubt], image x runs + run; many: int64 [doubt], how many clusters may be the
+    nearest; cluster: int64 [candidate], which, doubt after doubt."""
+
+    pair: torch.Tensor
+    many: torch.Tensor
+    cluster: torch.Tensor
+
+
 def targets(centroids: torch.Tensor) -> Targets:
     """Make `centroids` (float32 [run, cluster, dim]) ready for nearest."""
     squares = torch.stack([c.double().square_().sum(1) for c in centroids])
-    scaled = -2 * centroids.reshape(-1, centroids.shape[2])
+    scaled, short = -2 * centroids.reshape(-1, centroids.shape[2]), squares.float().ravel()
     longest = squares.amax(1).sqrt().float()
     way = coarse(centroids.device)
     rest = torch.stack([way.rest(c).amax() for c in centroids])
-    return Targets(scaled, squares.float().ravel(), longest, centroids, squares, rest)
+    if len(centroids) == 1 and way.error and len(short) >= THIN and (more := -len(short) % COLUMNS):
+        scaled = torch.nn.functional.pad(scaled, (0, 0, 0, more))
+        short = torch.nn.functional.pad(short, (0, more), value=torch.inf)
+    return Targets(scaled, short, longest, centroids, squares, rest)
 
 
 def nearest_in_tile(x: torch.Tensor, norms: torch.Tensor, to: Targets) -> torch.Tensor:
@@ -72,16 +95,36 @@ def nearest(
     """The same with how far it is, and any other. Of some `rows` of x (int64 [image]), if given;
     norms are theirs, and so is `rest`, what coarse products take them from themselves, if known."""
     n, runs = len(norms), len(to.longest)
-    cluster = torch.empty(n, runs, dtype=torch.int64, device=x.device)
-    found = Found(cluster, *(torch.empty(n, runs, device=x.device) for _ in range(2)))
+    if rest is None:
+        rest = rests(x if rows is None else x.index_select(0, rows)) if is_wide(to) else norms
+    off = _error(norms[:, None], rest[:, None], to, x.shape[1])
+    first = First(
+        torch.empty(n, runs, dtype=torch.int64, device=x.device),
+        *(torch.empty(n, runs, device=x.device) for _ in range(2)),
+    )
+    doubts: dict[int, Doubts] = {}
 
     def part(here: slice, way: Coarse) -> None:
         own = x[here] if rows is None else x.index_select(0, rows[here])
-        known = way.rest(own) if rest is None else rest[here]
-        for out, value in zip(found, _look(own, norms[here], known, to, way), strict=True):
-            out[here] = value
+        look = _look_on_gpu if x.is_cuda else _look_on_core
+        doubts[here.start] = look(_scores(own, to, way), 2 * off[here], here, first)
 
     _in_pieces(part, n, to.scaled)
+    norm = norms[:, None]
+    found = Found(
+        first.cluster, _at_most(first.best + off, norm), _at_least(first.second - off, norm)
+    )
+    told = [doubts[start] for start in sorted(doubts)]
+    pair, count, cluster = (torch.cat(each) for each in zip(*told, strict=True))
+    if len(pair):
+        image, run = pair // runs, pair % runs
+        at = image if rows is None else rows[image]
+        exact = decide(x, at, run, count, cluster, norms[image], to.centroids, to.exact_squares)
+        found.cluster[image, run] = exact.cluster
+        found.upper[image, run] = _at_most(exact.best, norms[image])
+        # Those that were not compared are further than the best by twice the error, less that
+        least = torch.minimum(exact.second, (first.best + off)[image, run])
+        found.lower[image, run] = _at_least(least, norms[image])
     return found
 
 
@@ -101,18 +144,26 @@ def nearest_other(
         scores, norm = _scores(x.index_select(0, rows[here]), to, way), norms[here]
         mine = torch.nonzero(own[here] >= 0).ravel()
         scores[mine, own[here][mine]] = torch.inf
-        off = _error(norm, rest[here], to.longest, to.rest, x.shape[1], way)
+        off = _error(norm, rest[here], to, x.shape[1])
         lower[here] = _at_least(scores.amin(1) - off, norm)
 
     _in_pieces(part, len(norms), to.scaled)
     return lower
 
 
+def is_wide(to: Targets) -> bool:
+    """Whether products with these centroids are coarse, where this machine has such."""
+    return _is_wide(to.scaled)
+
+
+def _is_wide(columns: torch.Tensor) -> bool:
+    return len(columns) >= THIN and columns.shape[1] >= SHORT
+
+
 def _in_pieces(work: Callable[[slice, Coarse], None], n: int, columns: torch.Tensor) -> None:
     """work(rows, arithmetic) on pieces of n rows whose products with `columns` [column, dim] fit
     into the cache. On a CPU each core takes some rows through all steps by itself."""
-    wide, dim = columns.shape
-    way = coarse(columns.device) if wide >= THIN and dim >= SHORT else PLAIN
+    wide, way = len(columns), coarse(columns.device) if _is_wide(columns) else PLAIN
     with way.products():
         if columns.is_cuda:
             step = max(16, CELLS // wide)
@@ -131,16 +182,14 @@ def _scores(x: torch.Tensor, to: Targets, way: Coarse) -> torch.Tensor:
         return (x @ to.scaled.T).add_(to.squares)
     if not way.error:  # numpy's is faster than torch's on some processors
         return torch.from_numpy(x.numpy() @ to.scaled.numpy().T).add_(to.squares)
-    n, columns = len(x), len(to.squares)
     # Of few shapes: oneDNN keeps half a megabyte for each that it has seen
-    missing = _rounded(n) - n, -columns % COLUMNS
-    if not any(missing):
-        return (x @ to.scaled.T).add_(to.squares)
-    left, right = (
-        torch.nn.functional.pad(each, (0, 0, 0, more))
-        for each, more in zip((x, to.scaled), missing, strict=True)
-    )
-    return (left @ right.T)[:n, :columns] + to.squares
+    n, columns = len(x), len(to.squares)
+    if more := _rounded(n) - n:
+        x = torch.nn.functional.pad(x, (0, 0, 0, more))
+    if rest := -columns % COLUMNS:
+        right = torch.nn.functional.pad(to.scaled, (0, 0, 0, rest))
+        return (x @ right.T)[:n, :columns] + to.squares
+    return (x @ to.scaled.T)[:n].add_(to.squares)
 
 
 def _rounded(n: int) -> int:
@@ -148,61 +197,53 @@ def _rounded(n: int) -> int:
     return 1 << max(5, (n - 1).bit_length())
 
 
-def _error(
-    norms: torch.Tensor,
-    rest: torch.Tensor,
-    longest: torch.Tensor,
-    rest_of_centroids: torch.Tensor,
-    dim: int,
-    way: Coarse,
-) -> torch.Tensor:
+def _error(norms: torch.Tensor, rest: torch.Tensor, to: Targets, dim: int) -> torch.Tensor:
     """How far scores of rows of such norms can be off."""
-    off = ROUNDING * dim**0.5 * longest * (norms + longest)
-    return off + 2 * (rest * longest + (norms + rest) * rest_of_centroids) if way.error else off
+    off = ROUNDING * dim**0.5 * to.longest * (norms + to.longest)
+    if is_wide(to) and coarse(norms.device).error:
+        off = off + 2 * (rest * to.longest + (norms + rest) * to.rest)
+    return off
 
 
 def _at_most(score: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
     """The distance that belongs to a score, rounded up."""
-    return (score + norms.square() * (1 + ROUGH)).clamp_(min=0).sqrt_().mul_(1 + ROUGH)
+    return torch.addcmul(score, norms, norms, value=1 + ROUGH).clamp_(min=0).sqrt_().mul_(1 + ROUGH)
 
 
 def _at_least(score: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
     """And rounded down."""
-    return (score + norms.square() * (1 - ROUGH)).clamp_(min=0).sqrt_().mul_(1 - ROUGH)
+    return torch.addcmul(score, norms, norms, value=1 - ROUGH).clamp_(min=0).sqrt_().mul_(1 - ROUGH)
 
 
-def _look(
-    x: torch.Tensor, norms: torch.Tensor, rest: torch.Tensor, to: Targets, way: Coarse
-) -> Found:
-    runs, k, dim = to.centroids.shape
-    scores = _scores(x, to, way).view(-1, k)
-    best, second, cluster = _two_best(scores)
-    off = _error(norms[:, None], rest[:, None], to.longest, to.rest, dim, way).ravel()
-    norms = norms.repeat_interleave(runs)
-    upper, lower = _at_most(best + off, norms), _at_least(second - off, norms)
-    unsure = torch.nonzero(second - best <= 2 * off).ravel()
-    if len(unsure):
-        among, most = scores.index_select(0, unsure), (best + 2 * off)[unsure]
-        # _two_best has put infinity where the best was
-        among.scatter_(1, cluster[unsure, None], best[unsure, None])
-        norm, image, run = norms[unsure], unsure // runs, unsure % runs
-        found = decide(
-            *(x, image, run, among <= most[:, None], norm), to.centroids, to.exact_squares
-        )
-        cluster[unsure] = found.cluster
-        upper[unsure] = _at_most(found.best, norm)
-        # Those that were not compared are further than `most` less the error
-        lower[unsure] = _at_least(torch.minimum(found.second, most - off[unsure]), norm)
-    return Found(*(each.view(-1, runs) for each in (cluster, upper, lower)))
+def _look_on_core(scores: torch.Tensor, gap: torch.Tensor, here: slice, first: First) -> Doubts:
+    """Find the two lowest of scores [image, run x cluster] of the rows `here`; who is in doubt,
+    where they are within `gap` [image, run]. In numpy, which takes a fraction of torch's time for
+    the lowest, and lets other threads work."""
+    runs = gap.shape[1]
+    near = scores.numpy().reshape(len(gap) * runs, -1)
+    each = np.arange(len(near))
+    cluster = near.argmin(1)
+    best = near[each, cluster]
+    near[each, cluster] = np.inf
+    second = torch.from_numpy(near).amin(1).numpy()
+    for out, own in zip(first, (cluster, best, second), strict=True):
+        out.numpy()[here] = own.reshape(-1, runs)
+    most = best + gap.numpy().ravel()
+    pair = np.flatnonzero(second <= most)
+    near[pair, cluster[pair]] = best[pair]
+    among = near.take(pair, 0) <= most[pair, None]
+    found = pair + here.start * runs, among.sum(1), np.nonzero(among)[1]
+    return Doubts(*(torch.from_numpy(own) for own in found))
 
 
-def _two_best(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The lowest and the second lowest of each row, and where the lowest is (ties: the first),
-    which then holds infinity."""
-    if scores.is_cuda:
-        best, at = scores.min(1)
-    else:  # numpy's is several times faster
-        at = torch.from_numpy(scores.numpy().argmin(1))
-        best = scores.gather(1, at[:, None]).ravel()
-    scores.scatter_(1, at[:, None], torch.inf)
-    return best, scores.amin(1), at
+def _look_on_gpu(scores: torch.Tensor, gap: torch.Tensor, here: slice, first: First) -> Doubts:
+    near = scores.view(gap.numel(), -1)
+    best, cluster = near.min(1)
+    near.scatter_(1, cluster[:, None], torch.inf)
+    second = near.amin(1)
+    for out, own in zip(first, (cluster, best, second), strict=True):
+        out[here] = own.view(gap.shape)
+    most = best + gap.ravel()
+    pair = torch.nonzero(second <= most).ravel()
+    among = near[pair].scatter_(1, cluster[pair, None], -torch.inf) <= most[pair, None]
+    return Doubts(pair + here.start * gap.shape[1], among.sum(1), torch.nonzero(among)[:, 1])

@@ -12,7 +12,7 @@ import torch
 
 from cluster.bounds import Bounds, Look
 from cluster.distances import distances, lengths, rests
-from cluster.nearest import Targets, nearest, nearest_other, targets
+from cluster.nearest import Targets, is_wide, nearest, nearest_other, targets
 from cluster.rows import TILE
 from cluster.sums import Sums, group_sums, total
 from cluster.view import View
@@ -83,7 +83,7 @@ class Part:
         self._total = torch.zeros(view.dim, dtype=torch.float64, device=view.device)
         for here in self._tiles():
             x = self._read(here)
-            self._norms[here], self._rest[here] = lengths(x), rests(x)
+            self._norms[here] = lengths(x)
             self._total += x.sum(0)
 
     def __len__(self) -> int:
@@ -162,6 +162,8 @@ class Part:
         """Find the clusters of a tile's images; what that changes. Adds to `moved`, int64 [run]."""
         looks = [self._who(here, group) for group in groups]
         tile = self._look_at(here, looks)
+        if groups[0].way is None and any(is_wide(group.to) for group in groups):
+            self._rest[here] = rests(tile.x)
         image, name, sign = [], [], []
         for group, look in zip(groups, looks, strict=True):
             whole = look.all
@@ -176,10 +178,8 @@ class Part:
                 image += [place, place[was]]
                 name += [base + new, (base + old)[was]]
                 sign += [torch.ones_like(new), -torch.ones_like(old[was])]
-        if not image:
-            none = torch.empty(0, dtype=torch.int64, device=tile.x.device)
-            image, name, sign = [none], [none], [none]
-        return group_sums(tile.x, torch.cat(image), torch.cat(name), torch.cat(sign))
+        none = torch.empty(0, dtype=torch.int64, device=tile.x.device)
+        return group_sums(tile.x, *(torch.cat([none, *each]) for each in (image, name, sign)))
 
     def _who(self, here: slice, group: _Group) -> Look:
         if group.way is None:
@@ -206,7 +206,7 @@ class Part:
         rows = torch.nonzero(images).ravel()
         run, at = int(group.runs[0]), rows + tile.here.start
         to = targets(group.to.centroids[:, which])
-        column = torch.full_like(group.to.squares, -1, dtype=torch.int64)
+        column = torch.full((group.to.centroids.shape[1],), -1, device=which.device)
         column[which] = torch.arange(len(which), device=which.device)
         own = column[self._cluster[run, at].long()]
         lower = nearest_other(tile.x, self._norms[at], to, own, tile.place[rows], self._rest[at])

@@ -15,8 +15,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from cluster.cores import on_cores
+from cluster.decide import ROUNDING
 from cluster.errors import ClusterError
-from cluster.nearest import ROUNDING
 from cluster.rows import TILE, Rows
 
 Metric = Literal["cosine", "inner_product", "euclidean"]

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from cluster.decide import ROUNDING
 from cluster.errors import ClusterError
-from cluster.nearest import ROUNDING
 from cluster.rows import Rows
 from cluster.similarity import Space, similarities, survey
 

@@ -20,6 +20,10 @@ from typing import Any, Literal
 import pydantic
 import yaml
 
+# Before torch and its like are imported: threads of theirs that wait for work, turning, take the
+# cores from those that have some.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 if typing.TYPE_CHECKING:
     import store
     from cluster.rows import Basis

@@ -13,6 +13,8 @@ import store
 from stages import count_cores, read_params, run
 from stages.files.arrays import read_arrays, save_arrays
 
+TOGETHER = 64  # images that a thread looks at in one go: a task for each takes a kilobyte
+
 
 def main(dataset: str, index: Path, labels: Path) -> None:
     """List the images of a dataset: names, digests and splits to INDEX, labels to LABELS.
@@ -55,7 +57,13 @@ def _digests(spec: dict, names: list[str], seen_path: Path) -> np.ndarray:
     digests = np.empty((len(names), 16), np.uint8)
     stats = np.zeros((len(names), 2), np.int64)
 
-    def look(i: int) -> None:
+    def look(start: int) -> int:
+        stop = min(start + TOGETHER, len(names))
+        for i in range(start, stop):
+            one(i)
+        return stop - start
+
+    def one(i: int) -> None:
         found = stat(names[i])
         known = seen.get(names[i])
         if found is not None and known is not None and known[0] == found:
@@ -65,10 +73,10 @@ def _digests(spec: dict, names: list[str], seen_path: Path) -> np.ndarray:
         digests[i] = np.frombuffer(digest, np.uint8)
         stats[i] = found or (-1, -1)
 
-    with ThreadPoolExecutor(count_cores()) as pool:
-        work = pool.map(look, range(len(names)))
-        for _ in tqdm(work, "index", len(names), disable=None, unit="img"):
-            pass
+    bar = tqdm(desc="index", total=len(names), disable=None, unit="img")
+    with bar, ThreadPoolExecutor(count_cores()) as pool:
+        for done in pool.map(look, range(0, len(names), TOGETHER)):
+            bar.update(done)
     if len(names) and (stats[:, 0] >= 0).any():
         _save_seen(seen_path, spec, names, stats, digests)
     return digests

@@ -18,8 +18,8 @@ CUT = -(2**13)  # a mask of the bits that TF32 keeps
 
 
 class Coarse(NamedTuple):
-    """error: |product - x·y| is at most this times |x||y|, whatever the numbers, beside the
-    rounding of sums in float32; 0 where products are plain."""
+    """error: |product - x·y| is at most this times |x||y|, of norms between 1e-15 and
+    1e18, beside the rounding of sums in float32; 0 where products are plain."""
 
     error: float
     precision: str
@@ -28,7 +28,7 @@ class Coarse(NamedTuple):
     @contextmanager
     def products(self) -> Iterator[None]:
         """Inside, torch multiplies float32 matrices in this arithmetic, in all threads."""
-        if not self.error:
+        if self.switch is None:
             yield
             return
         before = self.switch.fp32_precision
@@ -57,6 +57,13 @@ def coarse(device: torch.device | str) -> Coarse:
             return Coarse(_of_pair(TF32), "tf32", torch.backends.cuda.matmul)
     elif has_amx():
         return Coarse(_of_pair(BFLOAT16), "bf16", torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
+    return plain(device)
+
+
+def plain(device: torch.device | str) -> Coarse:
+    """float32, whatever other code or the environment allows torch to do on a GPU."""
+    if torch.device(device).type == "cuda":
+        return Coarse(0.0, "ieee", torch.backends.cuda.matmul)
     return Coarse(0.0, "", None)
 
 

@@ -7,6 +7,7 @@ import torch
 
 from cluster.cores import on_cores
 
+CELLS = 2**23  # scores in float64 at once
 FEW, PAIRS = 16, 256  # centroids that are compared with one image alone; such pairs at once
 # Errors of a dot product of n float32 add up like a random walk: to a few times this, times √n.
 ROUNDING = 16 * 2.0**-24
@@ -33,8 +34,8 @@ def decide(
     squares: torch.Tensor,
 ) -> Decided:
     """Doubts are images of x (float32 [image, dim]) in runs (both int64 [doubt]), with their norms
-    and the clusters that may be nearest: `count` of them each, doubt after doubt in `cluster`
-    (int64 [candidate]), rising.
+    and `count` clusters each that may be nearest; of doubts with up to FEW they are `cluster`
+    (int64 [candidate]), rising, doubt after doubt.
 
     centroids: float32 [run, cluster, dim]; squares: float64 [run, cluster]. Ties: the lower
     cluster.
@@ -43,7 +44,7 @@ def decide(
     tie = TIE * longest * (norms + longest)
     out = Decided(torch.empty_like(image), torch.empty_like(norms), torch.empty_like(norms))
     few = count <= FEW
-    here, cluster = torch.nonzero(few).ravel(), cluster[few.repeat_interleave(count)]
+    here = torch.nonzero(few).ravel()
     count = count[here]
     line = torch.arange(len(here), device=x.device).repeat_interleave(count)
     place = torch.arange(len(line), device=x.device) - (count.cumsum(0) - count)[line]
@@ -66,11 +67,12 @@ def decide(
     out.cluster[here] = name.gather(1, at[:, None]).ravel()
     many = torch.nonzero(~few).ravel()
     for each in torch.unique(run[many]).tolist():
-        here = many[run[many] == each]
-        wide, c = x.index_select(0, image[here]).double(), centroids[each].double()
-        scores = torch.addmm(squares[each], wide, c.T, alpha=-2)
-        for into, value in zip(out, _first_two(scores, tie[here]), strict=True):
-            into[here] = value
+        own, c = many[run[many] == each], centroids[each].double()
+        for here in own.split(max(1, CELLS // len(c))):
+            wide = x.index_select(0, image[here]).double()
+            scores = torch.addmm(squares[each], wide, c.T, alpha=-2)
+            for into, value in zip(out, _first_two(scores, tie[here]), strict=True):
+                into[here] = value
     return out
 
 
@@ -81,8 +83,10 @@ def _dots(
     is exact."""
     out = torch.empty(len(image), dtype=torch.float64, device=x.device)
 
+    size = max(PAIRS, 2**24 // x.shape[1]) if x.is_cuda else PAIRS
+
     def part(low: int) -> None:
-        here = slice(low, low + PAIRS)
+        here = slice(low, low + size)
         left, right = x.index_select(0, image[here]), c.index_select(0, which[here])
         if x.is_cuda:
             out[here] = left.to(dtype).mul_(right).sum(1)
@@ -91,7 +95,7 @@ def _dots(
             kind = np.float64 if dtype == torch.float64 else np.float32
             out.numpy()[here] = np.einsum(*rows, dtype=kind)
 
-    starts = range(0, len(image), PAIRS)
+    starts = range(0, len(image), size)
     if x.is_cuda:
         for low in starts:
             part(low)

@@ -66,6 +66,7 @@ def kmeans(
         parts = engine(len(begin), None)
         ends = lloyd(parts, begin, max_iter, tol, progress)
         keep(best, *lowest(parts, ends, seed_of))
+        del parts, ends  # before the next ones are made
     return best
 
 

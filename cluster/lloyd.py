@@ -47,7 +47,7 @@ def lloyd(
     for iteration in range(1, max_iter + 1):
         moved = state.choose(active)
         travel = state.move(active)
-        still = moved == 0
+        still = (moved == 0) & (travel == 0)  # a refill moves a centroid, though no image moved
         done = still | (travel <= tol * variance)
         iterations[active[done]] = iteration
         settled[active[still]] = True

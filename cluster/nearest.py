@@ -9,13 +9,13 @@ again in float64, which is rare: the answer is the same on any machine.
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
-from cluster.coarse import Coarse, coarse
+from cluster.coarse import Coarse, coarse, plain
 from cluster.cores import on_cores
 from cluster.decide import ROUNDING, decide
 from cluster.distances import rests
+from cluster.two_best import Doubts, First, look_on_core, look_on_gpu
 
 CELLS = 64_000_000  # distances that a GPU holds at once (256 MB of float32)
 CORE_CELLS = 2**19  # and a core of a CPU, in its cache
@@ -25,7 +25,6 @@ ROUGH = 1e-5  # the share by which distances that serve as bounds are moved to t
 # faster.
 THIN, SHORT = 192, 96
 COLUMNS = 64  # of a fast product there is a multiple of these
-PLAIN = Coarse(0.0, "", None)
 
 
 class Targets(NamedTuple):
@@ -47,23 +46,6 @@ class Found(NamedTuple):
     cluster: torch.Tensor
     upper: torch.Tensor
     lower: torch.Tensor
-
-
-class First(NamedTuple):
-    """What products say: cluster, int64, and the two lowest scores, float32 [image, run]."""
-
-    cluster: torch.Tensor
-    best: torch.Tensor
-    second: torch.Tensor
-
-
-class Doubts(NamedTuple):
-    """pair: int64 [doubt], image x runs + run; many: int64 [doubt], how many clusters may be the
-    nearest; cluster: int64 [candidate], which, doubt after doubt."""
-
-    pair: torch.Tensor
-    many: torch.Tensor
-    cluster: torch.Tensor
 
 
 def targets(centroids: torch.Tensor) -> Targets:
@@ -102,11 +84,13 @@ def nearest(
         torch.empty(n, runs, dtype=torch.int64, device=x.device),
         *(torch.empty(n, runs, device=x.device) for _ in range(2)),
     )
+    if not n:
+        return Found(*first)
     doubts: dict[int, Doubts] = {}
 
     def part(here: slice, way: Coarse) -> None:
         own = x[here] if rows is None else x.index_select(0, rows[here])
-        look = _look_on_gpu if x.is_cuda else _look_on_core
+        look = look_on_gpu if x.is_cuda else look_on_core
         doubts[here.start] = look(_scores(own, to, way), 2 * off[here], here, first)
 
     _in_pieces(part, n, to.scaled)
@@ -121,9 +105,10 @@ def nearest(
         at = image if rows is None else rows[image]
         exact = decide(x, at, run, count, cluster, norms[image], to.centroids, to.exact_squares)
         found.cluster[image, run] = exact.cluster
-        found.upper[image, run] = _at_most(exact.best, norms[image])
+        rounding = (ROUNDING * x.shape[1] ** 0.5 * to.longest * (norm + to.longest))[image, run]
+        found.upper[image, run] = _at_most(exact.best + rounding, norms[image])
         # Those that were not compared are further than the best by twice the error, less that
-        least = torch.minimum(exact.second, (first.best + off)[image, run])
+        least = torch.minimum(exact.second - rounding, (first.best + off)[image, run])
         found.lower[image, run] = _at_least(least, norms[image])
     return found
 
@@ -163,7 +148,7 @@ def _is_wide(columns: torch.Tensor) -> bool:
 def _in_pieces(work: Callable[[slice, Coarse], None], n: int, columns: torch.Tensor) -> None:
     """work(rows, arithmetic) on pieces of n rows whose products with `columns` [column, dim] fit
     into the cache. On a CPU each core takes some rows through all steps by itself."""
-    wide, way = len(columns), coarse(columns.device) if _is_wide(columns) else PLAIN
+    wide, way = len(columns), coarse(columns.device) if _is_wide(columns) else plain(columns.device)
     with way.products():
         if columns.is_cuda:
             step = max(16, CELLS // wide)
@@ -213,37 +198,3 @@ def _at_most(score: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
 def _at_least(score: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
     """And rounded down."""
     return torch.addcmul(score, norms, norms, value=1 - ROUGH).clamp_(min=0).sqrt_().mul_(1 - ROUGH)
-
-
-def _look_on_core(scores: torch.Tensor, gap: torch.Tensor, here: slice, first: First) -> Doubts:
-    """Find the two lowest of scores [image, run x cluster] of the rows `here`; who is in doubt,
-    where they are within `gap` [image, run]. In numpy, which takes a fraction of torch's time for
-    the lowest, and lets other threads work."""
-    runs = gap.shape[1]
-    near = scores.numpy().reshape(len(gap) * runs, -1)
-    each = np.arange(len(near))
-    cluster = near.argmin(1)
-    best = near[each, cluster]
-    near[each, cluster] = np.inf
-    second = torch.from_numpy(near).amin(1).numpy()
-    for out, own in zip(first, (cluster, best, second), strict=True):
-        out.numpy()[here] = own.reshape(-1, runs)
-    most = best + gap.numpy().ravel()
-    pair = np.flatnonzero(second <= most)
-    near[pair, cluster[pair]] = best[pair]
-    among = near.take(pair, 0) <= most[pair, None]
-    found = pair + here.start * runs, among.sum(1), np.nonzero(among)[1]
-    return Doubts(*(torch.from_numpy(own) for own in found))
-
-
-def _look_on_gpu(scores: torch.Tensor, gap: torch.Tensor, here: slice, first: First) -> Doubts:
-    near = scores.view(gap.numel(), -1)
-    best, cluster = near.min(1)
-    near.scatter_(1, cluster[:, None], torch.inf)
-    second = near.amin(1)
-    for out, own in zip(first, (cluster, best, second), strict=True):
-        out[here] = own.view(gap.shape)
-    most = best + gap.ravel()
-    pair = torch.nonzero(second <= most).ravel()
-    among = near[pair].scatter_(1, cluster[pair, None], -torch.inf) <= most[pair, None]
-    return Doubts(pair + here.start * gap.shape[1], among.sum(1), torch.nonzero(among)[:, 1])

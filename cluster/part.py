@@ -106,12 +106,13 @@ class Part:
         own = cluster[:, self._start : self._start + len(self)].to(self._view.device)
         self._cluster[:] = own
         self._bounds.forget()
-        sums, base = [], torch.arange(len(own), device=own.device)[:, None] * k
+        sums: list[Sums] = []
+        base = torch.arange(len(own), device=own.device)[:, None] * k
         for here in self._tiles():
             image = torch.arange(here.stop - here.start, device=own.device).repeat(len(own))
             group = (own[:, here].long() + base).ravel()
-            sums.append(group_sums(self._read(here), image, group, None))
-        return total(sums)
+            sums = [total([*sums, group_sums(self._read(here), image, group, None)])]
+        return sums[0]
 
     def far(self, run: int, centroids: torch.Tensor, count: int) -> Far:
         """The `count` images furthest from centroids [cluster, dim] of a run, which they were
@@ -155,8 +156,10 @@ class Part:
             way = None if asked.way is None else asked.way[some]
             groups.append(_Group(asked.runs[some], targets(asked.centroids[some]), way))
         moved = torch.zeros(int(asked.runs.max()) + 1, dtype=torch.int64, device=asked.runs.device)
-        sums = [self._pass_tile(here, groups, moved) for here in self._tiles()]
-        return Change(total(sums), moved[asked.runs])
+        sums: list[Sums] = []
+        for here in self._tiles():
+            sums = [total([*sums, self._pass_tile(here, groups, moved)])]
+        return Change(sums[0], moved[asked.runs])
 
     def _pass_tile(self, here: slice, groups: Sequence[_Group], moved: torch.Tensor) -> Sums:
         """Find the clusters of a tile's images; what that changes. Adds to `moved`, int64 [run]."""
@@ -244,6 +247,4 @@ class Part:
 
 
 def _on(device: str, asked: Pass) -> Pass:
-    before = None if asked.before is None else asked.before.to(device)
-    way = None if asked.way is None else asked.way.to(device)
-    return Pass(asked.runs.to(device), asked.centroids.to(device), before, way)
+    return Pass._make(each if each is None else each.to(device) for each in asked)

@@ -11,6 +11,7 @@ import torch
 
 from cluster.cores import on_cores
 
+LONG = 64  # vectors summed in float32: what they are rounded by stays, as sums change by moves
 BAGGED = 4096  # vectors that a core sums in one go, about
 
 
@@ -50,7 +51,14 @@ def group_sums(
     name, size = torch.unique_consecutive(group[order], return_counts=True)
     first = size.cumsum(0) - size
     weight = None if sign is None else sign[order]
-    sums = _bags(x, image[order], first, None if weight is None else weight.float())
+    pieces = (size + LONG - 1) // LONG
+    begin = pieces.cumsum(0) - pieces
+    at = torch.arange(int(pieces.sum()), device=x.device)
+    owner = torch.arange(len(name), device=x.device).repeat_interleave(pieces)
+    starts = first[owner] + (at - begin[owner]) * LONG
+    sums = _bags(x, image[order], starts, None if weight is None else weight.float())
+    if len(at) > len(name):
+        sums = torch.nn.functional.embedding_bag(at, sums, begin, mode="sum")
     count = size
     if weight is not None:
         count = torch.zeros_like(name).index_add_(

@@ -63,3 +63,10 @@ def test_many_clusters_need_little_memory(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("cluster.nearest.CORE_ROWS", 64)
     monkeypatch.setattr("cluster.nearest.CORE_CELLS", 1)
     np.testing.assert_array_equal(assign(x, c).assignment, whole)
+
+
+def test_a_tile_in_which_every_image_is_pinned():
+    x = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    label = np.arange(40) % 2
+    found = assign(ArrayRows(x), x[None, :2], label=label)
+    np.testing.assert_array_equal(found.assignment[0], label)

@@ -156,3 +156,24 @@ def test_parts_come_in_the_order_of_the_rows(monkeypatch: pytest.MonkeyPatch):
     parts = here(ArrayRows(x), False, "cpu")(1, None)
     found = torch.stack([total for _, total in parts.map(Part.moments)]).numpy()
     np.testing.assert_allclose(found, [x[i : i + 64].sum(0) for i in range(0, 200, 64)], rtol=1e-4)
+
+
+def test_a_refill_is_not_the_end():
+    """The cluster that moves to an image takes it in the next pass, though none moved before."""
+    x = np.array([[1], [1], [1], [1], [0], [1], [2], [1], [0]], np.float32)
+    starts = np.array([[[-3], [3], [8]]], np.float32)
+    fit = kmeans(ArrayRows(x), 3, seeds=[0], n_init=1, max_iter=50, tol=0, starts=starts)
+    distance = np.abs(x - fit.centroids[0].T).min(1)
+    assert fit.inertia[0] == pytest.approx(np.square(distance).sum(), abs=1e-9)
+
+
+def test_images_that_come_and_go_leave_nothing_in_a_sum():
+    """All but three of very many images leave a cluster: its mean is that of the three."""
+    rng = np.random.default_rng(0)
+    near = rng.normal(size=(30_000, 16)).astype(np.float32) + 1
+    few = (rng.normal(size=(3, 16)) * 0.01 - 40).astype(np.float32)
+    x = np.concatenate([near, few])
+    starts = np.stack([near.mean(0) + 60, np.full(16, 0.0)])[None].astype(np.float32)
+    fit = kmeans(ArrayRows(x), 2, seeds=[0], n_init=1, max_iter=50, tol=0, starts=starts)
+    own = fit.centroids[0][np.argmin(np.linalg.norm(fit.centroids[0] + 40, axis=1))]
+    np.testing.assert_allclose(own, few.astype(np.float64).mean(0), rtol=1e-5)

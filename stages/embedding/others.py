@@ -35,7 +35,9 @@ class Other:
         wanted: np.ndarray,
         say: Say,
     ) -> None:
-        self.reader, self.stored = reader, 0
+        self._error: Exception | None = None
+        self._encoder = reader.encoder
+        self.reader, self.stored = reader._replace(encoder=self._encode), 0
         self._row, self._folder, self._plan, self._wanted, self._say = (
             row,
             folder,
@@ -49,8 +51,19 @@ class Other:
         """The picture at row `at` of the plan as this backbone wants it, None where it does not."""
         return backbones.preprocess(self._row, picture) if self._wanted[at] else None
 
+    def _encode(self, images: np.ndarray) -> np.ndarray:
+        try:
+            return self._encoder(images)
+        except Exception as error:  # its own stage will meet it and say so
+            self._error = error
+            return np.zeros((len(images), self._row.dim), np.float32)
+
     def put(self, rows: np.ndarray, vectors: np.ndarray, readable: np.ndarray) -> None:
         """Store the `vectors` (float32 [image, dim]) of those `rows` that were wanted."""
+        if self._error and self._wanted.any():
+            self._say(_left(self._plan.backbone, self._error))
+            self.close()
+            return
         here = self._wanted[rows]
         try:
             # Not for pictures that nobody can read: a finished store may lack them for ever.
@@ -68,7 +81,11 @@ class Other:
         self._wanted = np.zeros_like(self._wanted)
         writer, self._writer = self._writer, None
         if writer:
-            writer.close()
+            try:
+                writer.close()
+            except (store.StoreError, OSError) as error:
+                self._say(_left(self._plan.backbone, error))
+                return
             self._say(f"embed: {self.stored} pictures were shown to {self._plan.backbone} too")
 
 

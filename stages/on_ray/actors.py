@@ -80,6 +80,9 @@ def answer(reference: Any) -> Any:
             f"a Ray actor died {RESTARTS + 1} times: look for what killed it in Ray's logs "
             "(/tmp/ray/session_latest/logs)"
         ) from None
+    except ray.exceptions.RayError as error:
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise StageError(f"Ray gave up a task: {said}: look at Ray's logs") from None
 
 
 def each(

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stored import read_all, save_each_kind
+from test_store_damage import flipped
 
 import stages.index
 import store
@@ -38,11 +39,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("scratch")
-
-
-def flipped(data: bytes, flip: tuple[float, int]) -> bytes:
-    at = int(flip[0] * len(data))
-    return data[:at] + bytes([data[at] ^ flip[1]]) + data[at + 1 :]
 
 
 def refused_or_same(path: Path, look: Callable[[], object], seen: object) -> bool:

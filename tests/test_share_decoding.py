@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from conftest import Project, runtime
 from PIL import Image
+from test_views import draw, reindex
 
 import backbones
 import images
 from backbones import BackboneError
 from stages.embed import Params
 from stages.embed import main as embed
-from stages.index import main as index
 
 Embed = Callable[..., str]
 IMAGES, PIXELS, SMALL = 300, "pixels", "resnet18_small_narrow"  # so a block of 256, and a part
@@ -33,16 +33,6 @@ def pictures(project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(project.folder)
     reindex(project)
     return root
-
-
-def draw(path: Path, seed: int) -> None:
-    pixels = np.random.default_rng(seed).integers(0, 256, (9, 12, 3), np.uint8)
-    Image.fromarray(pixels).save(path)
-
-
-def reindex(project: Project) -> None:
-    project.write_params()
-    index("mine", Path("data/images/mine.h5"), Path("data/labels/mine.h5"))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import torch
 
 from cluster.assign import Nearest, assign
 from cluster.frame import Frame
-from cluster.part import PART, Part, Pass
+from cluster.part import PART, Part
 from cluster.rows import Rows, Subset, cached
 from cluster.view import View
 from stages import Runtime
@@ -19,13 +19,11 @@ from stages.on_ray.place import enter
 
 
 class Turn(NamedTuple):
-    """Which call of which k-means, of so many runs. last: a reference to the centroids [run,
-    cluster, dim] by which images were assigned before, or nothing."""
+    """Which call of which k-means, of so many runs."""
 
     job: int
     number: int
     runs: int
-    last: list[Any]
 
 
 @final
@@ -50,7 +48,7 @@ class Holder:
             self._states, self._job = {}, turn.job
         done, part = self._states.get(number, (0, None))
         if part is None or done == turn.number:  # its answer was lost: a step is not taken twice
-            part = self._anew(number, turn)
+            part = Part(self._view(number), 0, turn.runs)  # finds out by itself where images were
         self._states[number] = turn.number, part
         return _home(work(part, *arguments))
 
@@ -61,15 +59,6 @@ class Holder:
         here = np.arange(number * PART, min((number + 1) * PART, len(rows)))
         unit, device = self._frame.cosine, self._runtime.device
         return assign(Subset(rows, here), np.array(centroids), unit=unit, device=device)
-
-    def _anew(self, number: int, turn: Turn) -> Part:
-        import ray
-
-        part = Part(self._view(number), 0, turn.runs)
-        if turn.last:
-            centroids = ray.get(turn.last[0])
-            part.step(Pass(torch.arange(turn.runs), centroids, None, None))
-        return part
 
     def _view(self, number: int) -> View:
         if number not in self._views:

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any, TypeVar, final
 
 import numpy as np
-import torch
 
 from cluster.assign import Nearest
 from cluster.frame import Frame, frame_of
-from cluster.part import PART, Pass
+from cluster.part import PART
 from cluster.rows import Rows
 from stages import Runtime
 from stages.on_ray.actors import LOOK, answer, divide, start
@@ -45,7 +44,7 @@ class RayKMeans:
     def engine(self, runs: int, _label: np.ndarray | None) -> "RayParts":
         """A `cluster.parts.Engine`, for runs without labels."""
         self._jobs += 1
-        return RayParts(self, self._n, Turn(self._jobs, 0, runs, []))
+        return RayParts(self, self._n, Turn(self._jobs, 0, runs))
 
     def assign(self, centroids: np.ndarray, n: int) -> Nearest:
         """The nearest of `centroids` (float32 [seed, cluster, dim]) for all `n` images."""
@@ -102,7 +101,6 @@ class RayParts:
 
     def __init__(self, crew: RayKMeans, n: int, turn: Turn) -> None:
         self.n, self.frame, self._crew, self._turn = n, crew.frame, crew, turn
-        self._last: torch.Tensor | None = None
 
     def map(self, work: Callable[..., Result], *arguments: Any) -> Iterator[Result]:
         """work(part, *arguments) of every Part, in the order of their rows."""
@@ -110,13 +108,3 @@ class RayParts:
 
         self._turn = self._turn._replace(number=self._turn.number + 1)
         yield from self._crew.each(-(-self.n // PART), "work", self._turn, work, ray.put(arguments))
-        if arguments and isinstance(arguments[0], Pass):
-            self._remember(arguments[0])
-
-    def _remember(self, asked: Pass) -> None:
-        import ray
-
-        if self._last is None:
-            self._last = asked.centroids.clone()
-        self._last[asked.runs] = asked.centroids
-        self._turn = self._turn._replace(last=[ray.put(self._last)])

@@ -1,27 +1,18 @@
 """Bounds on the distances of images to centroids, which widen as the centroids go.
 
 `upper`: to the own centroid at most; `lower`: to any other at least (Hamerly, SDM 2010). Where they
-do not cross, the image stays where it is and is not looked at. But: where few centroids went far
-and most did not, those few alone are looked at, as many as make the least work.
+do not cross, the image stays where it is and is not looked at.
 """
 
-from typing import NamedTuple, final
+from typing import final
 
+import numpy as np
 import torch
 
-UP, DOWN = 1 + 2.0**-22, 1 - 2.0**-22  # more than what a sum in float32 is rounded by
+from cluster.compiled import compiled
+
+UP, DOWN = np.float32(1 + 2.0**-22), np.float32(1 - 2.0**-22)  # more than a float32 sum rounds by
 GATHER = 64  # comparisons that cost as much as fetching one image by itself
-MANY = 64  # centroids, of which some may be worth looking at alone
-SHARES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98)  # of the centroids, that may count as slow
-
-
-class Look(NamedTuple):
-    """all: bool [image], who is to be compared with all centroids; fast: bool [image], with the
-    centroids `which` (int64 [fast cluster])."""
-
-    all: torch.Tensor
-    fast: torch.Tensor | None
-    which: torch.Tensor | None
 
 
 @final
@@ -40,44 +31,47 @@ class Bounds:
 
     def widen(
         self, runs: torch.Tensor, here: slice, cluster: torch.Tensor, way: torch.Tensor
-    ) -> Look:
-        """After the centroids of `runs` went so far (float32 [run, cluster]): who of the images
-        `here`, which are in `cluster` (int64 [run, image]), may be nearer to another now."""
-        upper = self.upper[runs, here].add_(way.gather(1, cluster)).mul_(UP)
-        lower, other = self.lower[runs, here], _others(way).gather(1, cluster)
-        look = (lower - upper <= other).any(0)
-        fast = which = None
-        work = float(look.sum()) * (way.numel() + GATHER)
-        if way.numel() >= MANY and len(runs) == 1:
-            least, slow = _slow(lower[0] - upper[0], look, way[0])
-            if least < min(work, len(look) * way.numel()):
-                fast = look & (lower[0] - upper[0] > slow)
-                other[0, fast] = slow
-                look, which = look & ~fast, torch.nonzero(way[0] > slow).ravel()
-        if fast is None and work > len(look) * way.numel():
+    ) -> torch.Tensor:
+        """After the centroids of `runs` went so far (float32 [run, cluster]): which of the images
+        `here` (bool [image]), which are in `cluster` (int32 [run of all, image of all]), may be
+        nearer to another now, in any of the runs."""
+        first, second, which = _longest(way)
+        if way.is_cuda:
+            own = cluster[runs, here].long()
+            upper = self.upper[runs, here].add_(way.gather(1, own)).mul_(float(UP))
+            other = torch.where(own == which[:, None], second[:, None], first[:, None])
+            lower = self.lower[runs, here].sub_(other).mul_(float(DOWN))
+            self.upper[runs, here], self.lower[runs, here] = upper, lower
+            look = (lower <= upper).any(0)
+        else:
+            look = torch.zeros(here.stop - here.start, dtype=torch.bool)
+            told = self.upper, self.lower, cluster, runs, way, first, second, which, look
+            _widen(here.start, *(each.numpy() for each in told))
+        if float(look.sum()) * (way.numel() + GATHER) > len(look) * way.numel():
             look[:] = True  # in one piece, without fetching
-        self.upper[runs, here], self.lower[runs, here] = upper, lower.sub_(other).mul_(DOWN)
-        return Look(look, fast, which)
+        return look
 
 
-def _others(way: torch.Tensor) -> torch.Tensor:
-    """The longest way of all other clusters, for each: float32 [run, cluster]."""
+def _longest(way: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The longest way of each run, the next, and whose the longest is."""
     if way.shape[1] == 1:
-        return torch.zeros_like(way)
-    (first, second), (at, _) = (each.T for each in way.topk(2))
-    other = first[:, None].repeat(1, way.shape[1])
-    return other.scatter_(1, at[:, None], second[:, None])
+        return way[:, 0], torch.zeros_like(way[:, 0]), torch.zeros_like(way[:, 0], dtype=torch.long)
+    longest, which = way.topk(2)
+    return longest[:, 0].contiguous(), longest[:, 1].contiguous(), which[:, 0].contiguous()
 
 
-def _slow(
-    slack: torch.Tensor, look: torch.Tensor, way: torch.Tensor
-) -> tuple[float, torch.Tensor | float]:
-    """The least work there is when centroids count as slow up to some way, and that way."""
-    slack = slack[look]
-    if not len(slack):
-        return torch.inf, 0.0
-    ways = torch.quantile(way, torch.tensor(SHARES, device=way.device))
-    close = (slack[:, None] <= ways).float().sum(0)
-    fast = (way > ways[:, None]).sum(1)
-    work = close * (len(way) + GATHER) + len(slack) * (fast + GATHER)
-    return float(work.min()), ways[work.argmin()]
+@compiled
+def _widen(
+    start: int, upper: np.ndarray, lower: np.ndarray, cluster: np.ndarray, runs: np.ndarray,
+    way: np.ndarray, first: np.ndarray, second: np.ndarray, which: np.ndarray, look: np.ndarray,
+) -> None:  # fmt: skip
+    for at in range(len(runs)):
+        run = runs[at]
+        for image in range(len(look)):
+            own = cluster[run, start + image]
+            other = second[at] if own == which[at] else first[at]
+            high = (upper[run, start + image] + way[at, own]) * UP
+            low = (lower[run, start + image] - other) * DOWN
+            upper[run, start + image], lower[run, start + image] = high, low
+            if low <= high:
+                look[image] = True

@@ -14,6 +14,8 @@ import torch
 
 # Relative error of a number that is rounded to bfloat16; of one that is cut to TF32.
 BFLOAT16, TF32 = 2.0**-8, 2.0**-10
+# Errors of a dot product of n float32 add up like a random walk: to a few times this, times √n.
+ROUNDING = 16 * 2.0**-24
 CUT = -(2**13)  # a mask of the bits that TF32 keeps
 
 

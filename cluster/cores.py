@@ -4,7 +4,7 @@ When another program is busy too, that is far less waiting than with all cores a
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 
 import torch
@@ -17,8 +17,18 @@ def on_cores(work: Callable[[int], None], starts: Sequence[int]) -> None:
     if len(starts) == 1:  # waking a core takes longer than much of the work
         work(starts[0])
         return
+    left = iter(starts)  # one for all: each core takes the next
+
+    def some() -> None:
+        for start in left:
+            work(start)
+
+    workers = torch.get_num_threads()
     with _libraries().limit(limits=1, user_api="blas"):
-        list(_pool(torch.get_num_threads()).map(work, starts))
+        working = [_pool(workers).submit(some) for _ in range(min(workers, len(starts)))]
+        wait(working)
+    for each in working:
+        each.result()  # or what it raised
 
 
 @cache

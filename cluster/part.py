@@ -10,11 +10,11 @@ from typing import NamedTuple, final
 
 import torch
 
-from cluster.bounds import Bounds, Look
-from cluster.distances import distances, lengths, rests
-from cluster.nearest import Targets, is_wide, nearest, nearest_other, targets
+from cluster.bounds import Bounds
+from cluster.distances import distances, measured
+from cluster.nearest import Targets, nearest, targets
 from cluster.rows import TILE
-from cluster.sums import Sums, group_sums, total
+from cluster.sums import Sums, add_groups, no_sums
 from cluster.view import View
 
 PART = 65_536  # rows of a part: fixed, since it is the order of sums
@@ -82,9 +82,8 @@ class Part:
         self._bounds = Bounds(runs, n, view.device)
         self._total = torch.zeros(view.dim, dtype=torch.float64, device=view.device)
         for here in self._tiles():
-            x = self._read(here)
-            self._norms[here] = lengths(x)
-            self._total += x.sum(0)
+            self._norms[here], self._rest[here], total = measured(self._read(here))
+            self._total += total
 
     def __len__(self) -> int:
         return len(self._norms)
@@ -106,13 +105,13 @@ class Part:
         own = cluster[:, self._start : self._start + len(self)].to(self._view.device)
         self._cluster[:] = own
         self._bounds.forget()
-        sums: list[Sums] = []
+        sums = no_sums(self._view.dim, own.device)
         base = torch.arange(len(own), device=own.device)[:, None] * k
         for here in self._tiles():
             image = torch.arange(here.stop - here.start, device=own.device).repeat(len(own))
             group = (own[:, here].long() + base).ravel()
-            sums = [total([*sums, group_sums(self._read(here), image, group, None)])]
-        return sums[0]
+            sums = add_groups(sums, self._read(here), image, group, torch.ones_like(group))
+        return sums
 
     def far(self, run: int, centroids: torch.Tensor, count: int) -> Far:
         """The `count` images furthest from centroids [cluster, dim] of a run, which they were
@@ -156,44 +155,36 @@ class Part:
             way = None if asked.way is None else asked.way[some]
             groups.append(_Group(asked.runs[some], targets(asked.centroids[some]), way))
         moved = torch.zeros(int(asked.runs.max()) + 1, dtype=torch.int64, device=asked.runs.device)
-        sums: list[Sums] = []
+        sums = no_sums(self._view.dim, asked.runs.device)
         for here in self._tiles():
-            sums = [total([*sums, self._pass_tile(here, groups, moved)])]
-        return Change(sums[0], moved[asked.runs])
+            sums = self._pass_tile(here, groups, moved, sums)
+        return Change(sums, moved[asked.runs])
 
-    def _pass_tile(self, here: slice, groups: Sequence[_Group], moved: torch.Tensor) -> Sums:
-        """Find the clusters of a tile's images; what that changes. Adds to `moved`, int64 [run]."""
+    def _pass_tile(
+        self, here: slice, groups: Sequence[_Group], moved: torch.Tensor, sums: Sums
+    ) -> Sums:
+        """Find the clusters of a tile's images, and add what that changes to `moved`, int64 [run],
+        and to the sums."""
         looks = [self._who(here, group) for group in groups]
         tile = self._look_at(here, looks)
-        if groups[0].way is None and any(is_wide(group.to) for group in groups):
-            self._rest[here] = rests(tile.x)
-        image, name, sign = [], [], []
+        changes = []
         for group, look in zip(groups, looks, strict=True):
-            whole = look.all
-            if look.fast is not None and look.which is not None:
-                whole = whole | self._crossed(tile, group, look.fast, look.which)
-            rows = torch.nonzero(whole).ravel()
+            rows = torch.nonzero(look).ravel()
             if len(rows):
-                run, which, new, old = self._move(tile, group, rows)
-                moved += torch.bincount(group.runs[run], minlength=len(moved))
-                base, place = group.runs[run] * group.to.centroids.shape[1], tile.place[rows[which]]
-                was = old >= 0
-                image += [place, place[was]]
-                name += [base + new, (base + old)[was]]
-                sign += [torch.ones_like(new), -torch.ones_like(old[was])]
-        none = torch.empty(0, dtype=torch.int64, device=tile.x.device)
-        return group_sums(tile.x, *(torch.cat([none, *each]) for each in (image, name, sign)))
+                changes.append(self._move(tile, group, rows, moved))
+        if not any(len(change[0]) for change in changes):
+            return sums
+        return add_groups(sums, tile.x, *(torch.cat(each) for each in zip(*changes, strict=True)))
 
-    def _who(self, here: slice, group: _Group) -> Look:
+    def _who(self, here: slice, group: _Group) -> torch.Tensor:
+        """Whom of the images of a tile to compare with the centroids, bool [image]."""
         if group.way is None:
-            return Look(torch.ones_like(self._norms[here], dtype=torch.bool), None, None)
-        own = self._cluster[group.runs, here].long()
-        return self._bounds.widen(group.runs, here, own, group.way)
+            return torch.ones_like(self._norms[here], dtype=torch.bool)
+        return self._bounds.widen(group.runs, here, self._cluster, group.way)
 
-    def _look_at(self, here: slice, looks: Sequence[Look]) -> _Tile:
+    def _look_at(self, here: slice, looks: Sequence[torch.Tensor]) -> _Tile:
         """What is to be read of a tile."""
-        masks = [each for look in looks for each in (look.all, look.fast) if each is not None]
-        rows = torch.nonzero(torch.stack(masks).any(0)).ravel()
+        rows = torch.nonzero(looks[0] if len(looks) == 1 else torch.stack(looks).any(0)).ravel()
         place = torch.arange(here.stop - here.start, device=rows.device)
         if self._view.at_hand or 2 * len(rows) > len(place):
             return _Tile(here, self._read(here), place)
@@ -201,29 +192,11 @@ class Part:
         x = self._view.take(rows.cpu().numpy() + here.start + self._start)
         return _Tile(here, x, place)
 
-    def _crossed(
-        self, tile: _Tile, group: _Group, images: torch.Tensor, which: torch.Tensor
-    ) -> torch.Tensor:
-        """Of some images (bool [image]), those that may be nearer to another of the centroids
-        `which` (int64 [fast cluster]) of a run than to their own: bool [image]."""
-        rows = torch.nonzero(images).ravel()
-        run, at = int(group.runs[0]), rows + tile.here.start
-        to = targets(group.to.centroids[:, which])
-        column = torch.full((group.to.centroids.shape[1],), -1, device=which.device)
-        column[which] = torch.arange(len(which), device=which.device)
-        own = column[self._cluster[run, at].long()]
-        lower = nearest_other(tile.x, self._norms[at], to, own, tile.place[rows], self._rest[at])
-        lower = torch.minimum(lower, self._bounds.lower[run, at])
-        self._bounds.lower[run, at] = lower
-        out = torch.zeros_like(images)
-        out[rows] = lower <= self._bounds.upper[run, at]
-        return out
-
     def _move(
-        self, tile: _Tile, group: _Group, rows: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Give some images of a tile (int64 [image]) their clusters. Of those that moved: the run
-        in the group, the image in `rows`, the cluster now, and that before or -1."""
+        self, tile: _Tile, group: _Group, rows: torch.Tensor, moved: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Give some images of a tile (int64 [image]) their clusters, and count those that moved.
+        What that changes, as add_groups wants it: in the order of the images."""
         at, runs = rows + tile.here.start, group.runs[:, None]
         place = None if len(rows) == len(tile.x) else tile.place[rows]
         found = nearest(tile.x, self._norms[at], group.to, place, self._rest[at])
@@ -236,14 +209,20 @@ class Part:
         self._cluster[runs, at] = new.int()
         self._bounds.upper[runs, at], self._bounds.lower[runs, at] = upper, lower
         run, which = torch.nonzero(new != old, as_tuple=True)
-        return run, which, new[run, which], old[run, which]
+        moved += torch.bincount(group.runs[run], minlength=len(moved))
+        base, old = group.runs[run] * group.to.centroids.shape[1], old[run, which]
+        image, name = tile.place[rows[which]], torch.stack([base + old, base + new[run, which]], 1)
+        sign = torch.tensor([-1, 1], device=name.device).repeat(len(name))
+        was = torch.stack([old >= 0, torch.ones_like(old, dtype=torch.bool)], 1).ravel()
+        return image.repeat_interleave(2)[was], name.ravel()[was], sign[was]
 
     def _read(self, here: slice) -> torch.Tensor:
         return self._view.tile(slice(here.start + self._start, here.stop + self._start))
 
     def _tiles(self) -> list[slice]:
         n = len(self)
-        return [slice(start, min(start + TILE, n)) for start in range(0, n, TILE)]
+        step = TILE if self._view.device != "cpu" or not self._view.at_hand else PART
+        return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 
 def _on(device: str, asked: Pass) -> Pass:

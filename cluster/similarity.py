@@ -14,8 +14,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from cluster.coarse import ROUNDING
 from cluster.cores import on_cores
-from cluster.decide import ROUNDING
 from cluster.errors import ClusterError
 from cluster.rows import TILE, Rows
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from cluster.decide import ROUNDING
+from cluster.coarse import ROUNDING
 from cluster.errors import ClusterError
 from cluster.rows import Rows
 from cluster.similarity import Space, similarities, survey

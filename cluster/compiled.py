@@ -1,0 +1,25 @@
+"""Loops over numbers that numba compiles for this processor.
+
+They let other threads work, and touch each vector once, while it is in the cache. Compiled code is
+kept beside the source (or in the user's cache folder), so that only the first run waits for it.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+
+Loop = TypeVar("Loop", bound=Callable[..., Any])
+
+# Sums may be taken in any order, which is what lets them be vectors; infinity is a number here.
+FREE = {"nnan", "nsz", "reassoc", "contract"}
+
+
+def compiled(loop: Loop) -> Loop:
+    """The loop as machine code; its arrays are C-contiguous, of one dtype each."""
+    return numba.njit(nogil=True, cache=True, fastmath=FREE, error_model="numpy")(loop)  # type: ignore[no-any-return]
+
+
+def in_order(loop: Loop) -> Loop:
+    """The same, whose sums are taken in the order in which they are written."""
+    return numba.njit(nogil=True, cache=True, error_model="numpy")(loop)  # type: ignore[no-any-return]

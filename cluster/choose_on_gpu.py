@@ -13,6 +13,7 @@ def choose_on_gpu(
     short: torch.Tensor,
     off: torch.Tensor,
     x: torch.Tensor,
+    place: torch.Tensor,
     norms: torch.Tensor,
     centroids: torch.Tensor,
     squares: torch.Tensor,
@@ -23,7 +24,7 @@ def choose_on_gpu(
 ) -> None:
     """As choose; products are float32, and are lost."""
     runs, k, _ = centroids.shape
-    near = products.add_(short)[:, : runs * k].reshape(-1, k)
+    near = products[:, : runs * k].add_(short).reshape(-1, k)
     most = 2 * off.ravel()
     low, which = near.min(1)
     most += low
@@ -38,7 +39,7 @@ def choose_on_gpu(
         line, name = torch.nonzero(among, as_tuple=True)
         image, run = pair // runs, pair % runs
         exact = squares[run[line], name] - 2 * _dots(
-            x, image[line], centroids.flatten(0, 1), run[line] * k + name
+            x, place[image[line]], centroids.flatten(0, 1), run[line] * k + name
         )
         first = _lowest(exact, line, len(pair))
         tie = TIE * longest[run] * (norms[image] + longest[run])

@@ -21,25 +21,21 @@ class Measures(NamedTuple):
     total: torch.Tensor
 
 
-def measured(x: torch.Tensor) -> Measures:
-    """Of x [image, dim], in one read."""
+def measured(x: torch.Tensor, short: torch.Tensor | None = None) -> Measures:
+    """Of x [image, dim], in one read. Writes `short`, if given: x as bfloat16."""
     n, dim = x.shape
     length, rest = torch.empty(2, n, device=x.device)
     total = torch.zeros(-(-n // ROWS), dim, dtype=torch.float64, device=x.device)
     way = coarse(x.device)
-
-    def part(start: int) -> None:
-        here = slice(start, start + ROWS)
-        _measure(*(each.numpy() for each in (x[here], length[here], total[start // ROWS])))
-        rest[here] = way.rest(x[here])
-
     if x.is_cuda:
-        for start in range(0, n, ROWS):
-            here = slice(start, start + ROWS)
-            length[here], rest[here] = x[here].norm(dim=1), way.rest(x[here])
-            total[start // ROWS] = x[here].sum(0, dtype=torch.float64)
+        for at, some in enumerate(x.split(ROWS)):
+            here = slice(at * ROWS, at * ROWS + len(some))
+            length[here], rest[here] = some.norm(dim=1), way.rest(some)
+            total[at] = some.sum(0, dtype=torch.float64)
     else:
-        on_cores(part, range(0, n, ROWS))
+        half = torch.empty(0, dim, dtype=torch.int16) if short is None else short.view(torch.int16)
+        told = tuple(each.numpy() for each in (x, length, rest, total, half))
+        on_cores(lambda start: _measure(start, bool(way.error), *told), range(0, n, ROWS))
     return Measures(length, rest, total.cumsum(0)[-1] if n else total.sum(0))
 
 
@@ -63,14 +59,33 @@ def distances(x: torch.Tensor, centroids: torch.Tensor, cluster: torch.Tensor) -
 
 
 @compiled
-def _measure(x: np.ndarray, length: np.ndarray, total: np.ndarray) -> None:
-    for image in range(len(x)):
-        square = 0.0
-        for d in range(len(total)):
-            value = np.float64(x[image, d])
-            square += value * value
-            total[d] += value
-        length[image] = np.sqrt(square)
+def _measure(
+    start: int, coarse: bool, x: np.ndarray, length: np.ndarray, rest: np.ndarray,
+    total: np.ndarray, half: np.ndarray,
+) -> None:  # fmt: skip
+    dim = np.uint64(x.shape[1])
+    bits = np.empty(dim, np.int32)
+    near = bits.view(np.float32)
+    out = total[start // ROWS]
+    for image in range(start, min(start + ROWS, len(x))):
+        row, square = x[image], 0.0
+        for d in range(dim):
+            square += np.float64(row[d]) * np.float64(row[d])
+            out[d] += np.float64(row[d])
+        length[image], rest[image] = np.sqrt(square), 0
+        if coarse:  # rounded to bfloat16, of equally near ones to the even one
+            whole = row.view(np.int32)
+            for d in range(dim):
+                odd = (whole[d] >> np.int32(16)) & np.int32(1)
+                bits[d] = (whole[d] + np.int32(0x7FFF) + odd) & np.int32(-65536)
+            square = 0.0
+            for d in range(dim):
+                apart = row[d] - near[d]
+                square += apart * apart
+            rest[image] = np.sqrt(square)
+        if len(half):
+            for d in range(dim):
+                half[image, d] = np.int16(bits[d] >> np.int32(16))
 
 
 @compiled

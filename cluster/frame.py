@@ -44,7 +44,8 @@ def frame_of(rows: Rows, cosine: bool) -> Frame:
     if cosine:
         return Frame(True, None)
     sample = np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE)).astype(np.int64)
-    x = torch.from_numpy(rows.take(sample)).double()
+    x = rows.take(sample).astype(np.float64)
     mean = x.mean(0)
-    spread = (x - mean).square().sum(1).mean()
-    return Frame(False, mean.float() if mean.square().sum() > FAR**2 * spread else None)
+    spread = np.square(x - mean).sum(1).mean()
+    is_far = np.square(mean).sum() > FAR**2 * spread
+    return Frame(False, torch.from_numpy(mean.astype(np.float32)) if is_far else None)

@@ -20,10 +20,11 @@ from cluster.distances import rests
 CELLS = 64_000_000  # distances that a GPU holds at once (256 MB of float32)
 CORE_CELLS = 2**20  # and a core of a CPU, in its cache
 CORE_ROWS, FEWEST_ROWS = 4096, 512  # that it looks at in one go, at most and at least
+SHAPE = 256  # rows of a product are as many, or a multiple, or a power of 2 below
 ROUGH = 1e-5  # the share by which distances that serve as bounds are moved to the safe side
 # Columns and dims of a product below which fast arithmetic, with what it leaves in doubt, is no
-# faster; and columns from which on it pays that its results are short, too.
-THIN, SHORT, SHORT_RESULTS = 8, 96, 192
+# faster
+THIN, SHORT = 8, 96
 COLUMNS = 16  # of a fast product there is a multiple of these
 
 
@@ -56,9 +57,7 @@ def targets(centroids: torch.Tensor) -> Targets:
     way = coarse(device) if wide else plain(device)
     rest = torch.stack([way.rest(c).amax() for c in centroids])
     if way.error and not scaled.is_cuda:
-        scaled = torch.nn.functional.pad(scaled, (0, 0, 0, -len(scaled) % COLUMNS))
-        if len(scaled) >= SHORT_RESULTS:
-            scaled = scaled.bfloat16()
+        scaled = torch.nn.functional.pad(scaled, (0, 0, 0, -len(scaled) % COLUMNS)).bfloat16()
     longest = squares.amax(1).sqrt().float()
     return Targets(way, scaled, squares.float().ravel(), longest, centroids, squares, rest)
 
@@ -75,9 +74,11 @@ def nearest(
     to: Targets,
     rows: torch.Tensor | None = None,
     rest: torch.Tensor | None = None,
+    short: torch.Tensor | None = None,
 ) -> Found:
     """The same with how far it is, and any other. Of some `rows` of x (int64 [image]), if given;
-    norms are theirs, and so is `rest`, what coarse products take them from themselves, if known."""
+    norms are theirs, and so is `rest`, what coarse products take them from themselves, if known.
+    short: x as such products take it, bfloat16 [image, dim], if that is kept."""
     n, runs = len(norms), len(to.longest)
     if rest is None:
         rest = rests(x if rows is None else x.index_select(0, rows)) if to.way.error else norms
@@ -85,16 +86,20 @@ def nearest(
         torch.empty(n, runs, dtype=torch.int64, device=x.device),
         *(torch.empty(n, runs, device=x.device) for _ in range(2)),
     )
+    source = short if short is not None and to.scaled.dtype == short.dtype else x
+    choosing = choose_on_gpu if x.is_cuda else choose
 
     def part(here: slice) -> None:
-        own, norm = x[here] if rows is None else x.index_select(0, rows[here]), norms[here]
-        products = _products(own, to)
+        norm = norms[here]
+        own = source[here] if rows is None else source.index_select(0, rows[here])
+        if rows is None or source is x:  # its rows are at hand, in the order of the images
+            whole, place = x[here] if rows is None else own, torch.arange(len(own), device=x.device)
+        else:
+            whole, place = x, rows[here]
         off = _error(norm[:, None], rest[here, None], to)
-        look = choose_on_gpu if x.is_cuda else choose
-        look(
-            products, to.squares, off, own, norm, to.centroids, to.exact_squares, to.longest,
-            *(each[here] for each in found),
-        )  # fmt: skip
+        centres = to.centroids, to.exact_squares, to.longest
+        out = tuple(each[here] for each in found)
+        choosing(_products(own, to), to.squares, off, whole, place, norm, *centres, *out)
         found.upper[here] = _at_most(found.upper[here], norm[:, None])
         found.lower[here] = _at_least(found.lower[here], norm[:, None])
 
@@ -112,9 +117,10 @@ def _in_pieces(work: Callable[[slice], None], n: int, columns: torch.Tensor) -> 
         for start in range(0, n, step):
             work(slice(start, start + step))
         return
-    share = max(64, -(-n // torch.get_num_threads()))
-    fit = 1 << (CORE_CELLS // wide).bit_length() - 1 if wide <= CORE_CELLS else 1
-    step = min(max(FEWEST_ROWS, min(CORE_ROWS, fit)), share)
+    fit = max(FEWEST_ROWS, min(CORE_ROWS, CORE_CELLS // wide))
+    cores = torch.get_num_threads()
+    turns = max(1, -(-n // (fit * cores)))  # of all cores
+    step = _rounded(-(-n // (turns * cores)))
     on_cores(lambda start: work(slice(start, start + step)), range(0, n, step))
 
 
@@ -132,8 +138,8 @@ def _products(x: torch.Tensor, to: Targets) -> torch.Tensor:
 
 
 def _rounded(n: int) -> int:
-    """The next power of 2."""
-    return 1 << max(5, (n - 1).bit_length())
+    """The next of few numbers of rows."""
+    return -(-n // SHAPE) * SHAPE if n > SHAPE else 1 << max(5, (n - 1).bit_length())
 
 
 def _error(norms: torch.Tensor, rest: torch.Tensor, to: Targets) -> torch.Tensor:

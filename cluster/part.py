@@ -8,9 +8,11 @@ speed: a part that lost it finds the same clusters again from the centroids of t
 from collections.abc import Sequence
 from typing import NamedTuple, final
 
+import numpy as np
 import torch
 
 from cluster.bounds import Bounds
+from cluster.coarse import has_amx
 from cluster.distances import distances, measured
 from cluster.nearest import Targets, nearest, targets
 from cluster.rows import TILE
@@ -18,6 +20,7 @@ from cluster.sums import Sums, add_groups, no_sums
 from cluster.view import View
 
 PART = 65_536  # rows of a part: fixed, since it is the order of sums
+KEPT = 2**28  # bytes of rows that are kept as coarse products take them
 TOGETHER = 512  # clusters of all runs in one product: fewer are no faster, more skip fewer images
 
 
@@ -81,8 +84,13 @@ class Part:
         self._cluster = torch.full((runs, n), -1, dtype=torch.int32, device=view.device)
         self._bounds = Bounds(runs, n, view.device)
         self._total = torch.zeros(view.dim, dtype=torch.float64, device=view.device)
+        kept = (
+            view.at_hand and view.device == "cpu" and has_amx() and 2 * len(view) * view.dim <= KEPT
+        )
+        self._short = _room(n, view.dim) if kept else None
         for here in self._tiles():
-            self._norms[here], self._rest[here], total = measured(self._read(here))
+            short = None if self._short is None else self._short[here]
+            self._norms[here], self._rest[here], total = measured(self._read(here), short)
             self._total += total
 
     def __len__(self) -> int:
@@ -199,7 +207,8 @@ class Part:
         What that changes, as add_groups wants it: in the order of the images."""
         at, runs = rows + tile.here.start, group.runs[:, None]
         place = None if len(rows) == len(tile.x) else tile.place[rows]
-        found = nearest(tile.x, self._norms[at], group.to, place, self._rest[at])
+        short = None if self._short is None else self._short[tile.here]
+        found = nearest(tile.x, self._norms[at], group.to, place, self._rest[at], short)
         new, upper, lower = (each.T for each in found)
         if self._label is not None:
             pinned = self._label[at]
@@ -223,6 +232,17 @@ class Part:
         n = len(self)
         step = TILE if self._view.device != "cpu" or not self._view.at_hand else PART
         return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+
+
+def _keeps_short(view: View) -> bool:
+    """Whether to keep the rows as coarse products take them, too."""
+    small = 2 * len(view) * view.dim <= KEPT
+    return small and view.at_hand and view.device == "cpu" and has_amx()
+
+
+def _room(n: int, dim: int) -> torch.Tensor:
+    """bfloat16 [image, dim], by numpy: it asks for large pages, which take less time to come by."""
+    return torch.from_numpy(np.empty((n, dim), np.int16)).view(torch.bfloat16)
 
 
 def _on(device: str, asked: Pass) -> Pass:

@@ -5,7 +5,10 @@ import pytest
 import torch
 from test_kmeans import DEVICES
 
-from cluster.nearest import nearest_in_tile, targets
+from cluster import nearest as module
+from cluster.choose_on_gpu import choose_on_gpu
+from cluster.coarse import Coarse
+from cluster.nearest import Found, nearest_in_tile, targets
 
 
 def nearest(x: np.ndarray, c: np.ndarray, device: str = "cpu") -> np.ndarray:
@@ -57,3 +60,42 @@ def test_one_centroid_is_nearest_to_all():
     assert nearest(np.ones((5, 3), np.float32), np.zeros((2, 1, 3), np.float32)).tolist() == (
         [[0, 0]] * 5
     )
+
+
+@pytest.mark.parametrize("k", [1, 2, 31, 32, 33, 200])
+@pytest.mark.parametrize("arithmetic", ["float32", "bfloat16"])
+def test_bounds_hold_and_the_gpus_way_finds_the_same(
+    k: int, arithmetic: str, monkeypatch: pytest.MonkeyPatch
+):
+    """That way is tried here on the processor."""
+    way = Coarse(0.1, "bf16", None) if arithmetic == "bfloat16" else Coarse(0.0, "", None)
+    monkeypatch.setattr("cluster.nearest.coarse", lambda device: way)
+    monkeypatch.setattr("cluster.distances.coarse", lambda device: way)
+    monkeypatch.setattr(module, "THIN", 1)
+    rng = np.random.default_rng(k)
+    x, c = (rng.normal(size=size).astype(np.float32) for size in ((700, 100), (3, k, 100)))
+    c[0, k // 2] = c[0, 0]  # a tie
+    x[:100] = (c[1, 0] + c[1, -1]) / 2 + 1e-3 * x[:100]  # doubts
+    rows, to = torch.from_numpy(x), targets(torch.from_numpy(c))
+    assert (to.scaled.dtype == torch.bfloat16) == (arithmetic == "bfloat16")
+    norms = rows.norm(dim=1)
+    ours = module.nearest(rows, norms, to)
+    monkeypatch.setattr(
+        module, "choose", lambda product, *more: choose_on_gpu(product.float(), *more)
+    )
+    off = 2.0**-8 * 2 * norms.max() * to.longest.max() * (arithmetic == "bfloat16")
+    error = module._error
+    monkeypatch.setattr(module, "_error", lambda *told: error(*told) + off)
+    theirs = module.nearest(rows, norms, to)
+    distance = np.linalg.norm(x[:, None, None].astype(np.float64) - c, axis=3)  # [image, run, k]
+    nearest = distance.argmin(2)
+    other = np.where(np.arange(k) == nearest[..., None], np.inf, distance).min(2)
+    for found in (ours, theirs):
+        np.testing.assert_array_equal(found.cluster, nearest)
+        assert (found.upper.numpy() >= distance.min(2)).all()
+        assert (found.upper.numpy() <= distance.min(2) + (1 if off else 0.1)).all()
+        assert (found.lower.numpy() <= other).all()
+    some = torch.tensor([650, 3, 3, 99])
+    part = module.nearest(rows, norms[some], to, some)
+    for left, right in zip(part, Found(*(each[some] for each in theirs)), strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-6)

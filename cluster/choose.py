@@ -4,6 +4,8 @@ In one look at the scores of a row: the lowest, all that may be lowest by their 
 any other is. If there are several that may be lowest, they are compared again in float64.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -130,11 +132,11 @@ def _of_bfloat16(
 
 @compiled
 def _lowest(
-    value: np.ndarray, short: np.ndarray, start: int, rounded: float, off: float,
+    value: np.ndarray, short: np.ndarray, start: np.uint64, rounded: np.float32, off: float,
     x: np.ndarray, row: int, norm: float, centroids: np.ndarray, squares: np.ndarray,
-    longest: float, run: int, score: np.ndarray, least: np.ndarray, most: np.ndarray,
+    longest: float, run: np.uint64, score: np.ndarray, least: np.ndarray, most: np.ndarray,
     near: np.ndarray, exact: np.ndarray,
-) -> tuple[int, float, float]:  # fmt: skip
+) -> tuple[Any, Any, Any]:  # fmt: skip
     """Of one image and run: the cluster, its score at most, that of any other at least. value:
     float32 [cluster], -2 x·c, off by that share; the last five are room. Lane by lane, since that
     is what compilers make vectors of: the lane of a cluster is its number modulo LANES."""
@@ -187,7 +189,7 @@ def _lowest(
 
 
 @compiled
-def _dot(x: np.ndarray, y: np.ndarray) -> float:
+def _dot(x: np.ndarray, y: np.ndarray) -> Any:
     """In float64, where the product of two float32 is exact."""
     total = 0.0
     for d in range(len(x)):

@@ -5,7 +5,7 @@ kept beside the source (or in the user's cache folder), so that only the first r
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -17,9 +17,10 @@ FREE = {"nnan", "nsz", "reassoc", "contract"}
 
 def compiled(loop: Loop) -> Loop:
     """The loop as machine code; its arrays are C-contiguous, of one dtype each."""
-    return numba.njit(nogil=True, cache=True, fastmath=FREE, error_model="numpy")(loop)  # type: ignore[no-any-return]
+    made = numba.njit(nogil=True, cache=True, fastmath=FREE, error_model="numpy")(loop)
+    return cast(Loop, made)
 
 
 def in_order(loop: Loop) -> Loop:
     """The same, whose sums are taken in the order in which they are written."""
-    return numba.njit(nogil=True, cache=True, error_model="numpy")(loop)  # type: ignore[no-any-return]
+    return cast(Loop, numba.njit(nogil=True, cache=True, error_model="numpy")(loop))

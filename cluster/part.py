@@ -192,7 +192,9 @@ class Part:
 
     def _look_at(self, here: slice, looks: Sequence[torch.Tensor]) -> _Tile:
         """What is to be read of a tile."""
-        rows = torch.nonzero(looks[0] if len(looks) == 1 else torch.stack(looks).any(0)).ravel()
+        rows = torch.nonzero(
+            looks[0] if len(looks) == 1 else torch.stack(list(looks)).any(0)
+        ).ravel()
         place = torch.arange(here.stop - here.start, device=rows.device)
         if self._view.at_hand or 2 * len(rows) > len(place):
             return _Tile(here, self._read(here), place)

@@ -134,7 +134,7 @@ def _of_bfloat16(
 def _lowest(
     value: np.ndarray, short: np.ndarray, start: np.uint64, rounded: np.float32, off: float,
     x: np.ndarray, row: int, norm: float, centroids: np.ndarray, squares: np.ndarray,
-    longest: float, run: np.uint64, score: np.ndarray, least: np.ndarray, most: np.ndarray,
+    longest: float, run: int, score: np.ndarray, least: np.ndarray, most: np.ndarray,
     near: np.ndarray, exact: np.ndarray,
 ) -> tuple[Any, Any, Any]:  # fmt: skip
     """Of one image and run: the cluster, its score at most, that of any other at least. value:

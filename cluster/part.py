@@ -8,11 +8,9 @@ speed: a part that lost it finds the same clusters again from the centroids of t
 from collections.abc import Sequence
 from typing import NamedTuple, final
 
-import numpy as np
 import torch
 
 from cluster.bounds import Bounds
-from cluster.coarse import has_amx
 from cluster.distances import distances, measured
 from cluster.nearest import Targets, nearest, targets
 from cluster.rows import TILE
@@ -20,7 +18,6 @@ from cluster.sums import Sums, add_groups, no_sums
 from cluster.view import View
 
 PART = 65_536  # rows of a part: fixed, since it is the order of sums
-KEPT = 2**28  # bytes of rows that are kept as coarse products take them
 TOGETHER = 512  # clusters of all runs in one product: fewer are no faster, more skip fewer images
 
 
@@ -234,17 +231,6 @@ class Part:
         n = len(self)
         step = TILE if self._view.device != "cpu" or not self._view.at_hand else PART
         return [slice(start, min(start + step, n)) for start in range(0, n, step)]
-
-
-def _keeps_short(view: View) -> bool:
-    """Whether to keep the rows as coarse products take them, too."""
-    small = 2 * len(view) * view.dim <= KEPT
-    return small and view.at_hand and view.device == "cpu" and has_amx()
-
-
-def _room(n: int, dim: int) -> torch.Tensor:
-    """bfloat16 [image, dim], by numpy: it asks for large pages, which take less time to come by."""
-    return torch.from_numpy(np.empty((n, dim), np.int16)).view(torch.bfloat16)
 
 
 def _on(device: str, asked: Pass) -> Pass:

@@ -81,10 +81,7 @@ class Part:
         self._cluster = torch.full((runs, n), -1, dtype=torch.int32, device=view.device)
         self._bounds = Bounds(runs, n, view.device)
         self._total = torch.zeros(view.dim, dtype=torch.float64, device=view.device)
-        kept = (
-            view.at_hand and view.device == "cpu" and has_amx() and 2 * len(view) * view.dim <= KEPT
-        )
-        self._short = _room(n, view.dim) if kept else None
+        self._short = room_for_short(n, view.dim) if keeps_short(view) else None
         for here in self._tiles():
             short = None if self._short is None else self._short[here]
             self._norms[here], self._rest[here], total = measured(self._read(here), short)

@@ -14,6 +14,7 @@ from cluster.bounds import Bounds
 from cluster.distances import distances, measured
 from cluster.nearest import Targets, nearest, targets
 from cluster.rows import TILE
+from cluster.short import keeps_short, room_for_short
 from cluster.sums import Sums, add_groups, no_sums
 from cluster.view import View
 

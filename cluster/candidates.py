@@ -1,30 +1,29 @@
 """Which targets may be among the k of largest product with each query, by products of matrices.
 
-Of the products of a tile only the largest of every few are looked at; the groups whose largest
-passes what a query has found already are opened. So nearly all of the work is the product itself,
-and that may be coarse (`cluster.coarse`): a target is given up only if it cannot be one of the k
-however much its product, and that of the k-th, are off.
+Nearly all of the work is the product itself, and that may be coarse (`cluster.coarse`): a target is
+given up only if it cannot be one of the k however much its product, and that of the k-th, are off.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from cluster.coarse import Coarse
+from cluster.coarse import ROUNDING, Coarse
 from cluster.cores import on_cores
+from cluster.distances import Measures, measured
 from cluster.pool import Pool
 from cluster.pool_on_gpu import PoolOnGpu
 from cluster.room import has_room
+from cluster.short import room_for_short
 
-QUERIES = 2048  # in one product of all cores
-CORE_QUERIES = 1024  # in one of a core by itself
-POOL = 256  # whose products a core looks at together, in its cache
+ROWS = 512  # queries in one product of a core
+DIMS = 32
 CELLS = 64_000_000  # products that a GPU holds at once (256 MB)
 
 Tile = tuple[int, np.ndarray | torch.Tensor]  # its first target, and float32 [target, dim]
-Products = Callable[[int, int, np.ndarray], None]
 
 
 class Candidates(NamedTuple):
@@ -50,7 +49,8 @@ def candidates(
     progress: Callable[[], None],
 ) -> Candidates:
     """All targets whose product with a query (float32 [query, dim]) is less than `margin` (float32
-    [query]) below the k-th largest, but for its `own` (int64 [query], -1 for none).
+    [query]) below the k-th largest, but for its `own` (int64 [query], -1 for none). Coarse products
+    on a CPU have margins of their own, which are narrower.
 
     `arithmetic` is that of the products; progress is called after each tile. A query is lost when
     more than 2k + 128 come that near: in plain products the largest are kept, in coarse ones none.
@@ -105,60 +105,50 @@ def _on_cpu(
     arithmetic: Coarse,
     progress: Callable[[], None],
 ) -> Candidates:
-    size = max(1, min(POOL, CORE_QUERIES, -(-len(query) // torch.get_num_threads())))
-    pools = [
-        Pool(own[low : low + size], margin[low : low + size], k, arithmetic.error > 0)
-        for low in range(0, len(query), size)
-    ]
-    look = _coarsely if arithmetic.error else _plainly
-    for start, target in tiles:
-        assert isinstance(target, np.ndarray)
-        look(query, target, start, pools, size, arithmetic)
-        progress()
-    return _together([pool.found() for pool in pools])
-
-
-def _plainly(
-    query: np.ndarray,
-    target: np.ndarray,
-    start: int,
-    pools: list[Pool],
-    size: int,
-    arithmetic: Coarse,
-) -> None:
     """Each core makes products of its own: far less waiting when another program is busy too."""
-    step = max(1, CORE_QUERIES // size) * size
-
-    def part(low: int) -> None:
-        scores = query[low : low + step] @ target.T
-        for at in range(0, len(scores), size):
-            pools[(low + at) // size].add(scores[at : at + size], start)
-
-    on_cores(part, range(0, len(query), step))
-
-
-def _coarsely(
-    query: np.ndarray,
-    target: np.ndarray,
-    start: int,
-    pools: list[Pool],
-    size: int,
-    arithmetic: Coarse,
-) -> None:
-    """All cores make a product together: coarse ones are torch's, whose threads are its own."""
-    step = max(1, QUERIES // size) * size
-    q, t = torch.from_numpy(query), torch.from_numpy(target).T
-    room = torch.empty(min(step, len(query)) * len(target))
-    for low in range(0, len(query), step):
-        part = q[low : low + step]
-        out = room[: len(part) * len(target)].view(len(part), len(target))
+    left, off = torch.from_numpy(query), np.zeros_like(margin)
+    if arithmetic.error:
+        left, of_query = _short(left)
+        margin = off
+    pool = Pool(own, margin, k, arithmetic.error > 0)
+    for start, tile in tiles:
+        right = torch.as_tensor(tile)
+        if arithmetic.error:
+            right, of_target = _short(right)
+            off = _off(of_query, of_target, query.shape[1])
+        pieces = range(0, len(query), ROWS)
         with arithmetic.products():
-            scores = torch.mm(part, t, out=out).numpy()
+            on_cores(partial(_look, pool, left, right, start, off), pieces)
+        progress()
+    return _together([pool.found()])
 
-        def look(at: int, low: int = low, scores: np.ndarray = scores) -> None:
-            pools[(low + at) // size].add(scores[at : at + size], start)
 
-        on_cores(look, range(0, len(part), size))
+def _look(
+    pool: Pool, left: torch.Tensor, right: torch.Tensor, start: int, off: np.ndarray, low: int
+) -> None:
+    """At the products of some queries with a tile."""
+    pool.add(_products(left[low : low + ROWS], right), low, start, off)
+
+
+def _short(x: torch.Tensor) -> tuple[torch.Tensor, Measures]:
+    """x as bfloat16, with zeros up to a number of dims that products are fast with."""
+    x = torch.nn.functional.pad(x, (0, -x.shape[1] % DIMS))
+    short = room_for_short(*x.shape)
+    return short, measured(x, short)
+
+
+def _products(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """[query, target]. Numpy's is faster than torch's on some processors."""
+    if left.dtype == torch.float32:
+        return torch.from_numpy(left.numpy() @ right.numpy().T)
+    return left @ right.T
+
+
+def _off(query: Measures, target: Measures, dim: int) -> np.ndarray:
+    """How far products of bfloat16 are off, but for the rounding of the results: float32 [query]"""
+    rest, longest = target.rest.max(), target.length.max()
+    off = query.rest * longest + (query.length + query.rest) * rest
+    return (off + ROUNDING * dim**0.5 * query.length * longest).numpy()
 
 
 def _together(found: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> Candidates:

@@ -35,7 +35,8 @@ def measured(x: torch.Tensor, short: torch.Tensor | None = None) -> Measures:
     else:
         half = torch.empty(0, dim, dtype=torch.int16) if short is None else short.view(torch.int16)
         told = tuple(each.numpy() for each in (x, length, rest, total, half))
-        on_cores(lambda start: _measure(start, bool(way.error), *told), range(0, n, ROWS))
+        rounds = bool(way.error) or short is not None
+        on_cores(lambda start: _measure(start, rounds, *told), range(0, n, ROWS))
     return Measures(length, rest, total.cumsum(0)[-1] if n else total.sum(0))
 
 

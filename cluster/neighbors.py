@@ -18,6 +18,7 @@ import torch
 from cluster.candidates import Candidates, Tile, candidates, resident
 from cluster.coarse import Coarse, coarse
 from cluster.errors import ClusterError
+from cluster.pool import bytes_of
 from cluster.ranked import ranked
 from cluster.repeats import without_repeats
 from cluster.rows import Rows, Subset
@@ -26,6 +27,7 @@ from cluster.similarity import Metric, Space, Survey, similarities, survey
 
 MOST = 256  # neighbours
 QUERIES, QUERY_NUMBERS = 32_768, 2**25  # that look for neighbours in one reading of the others
+POOL = 2**28  # bytes of what they have found
 TARGETS = 4096  # of the others at once
 PLAIN = Coarse(0.0, "", None)
 
@@ -73,7 +75,7 @@ def nearest_neighbors(
     similarity = np.empty((len(rows), k))
     doubtful = np.zeros(len(rows), bool)
     look = _Look(search, k, device)
-    for here, x in blocks(rows):
+    for here, x in blocks(rows, k):
         told = _spread(progress, len(x), -(-len(search.keep) // TARGETS))
         found = look.at(x, queries.squares[here], search.own[here], told)
         neighbor[here], similarity[here], doubtful[here] = found
@@ -119,9 +121,9 @@ def prepare(among: Rows, facts: Survey, k: int, metric: Metric, own: np.ndarray)
     return Search(among, facts, space, keep, own)
 
 
-def blocks(rows: Rows) -> Iterator[tuple[slice, np.ndarray]]:
+def blocks(rows: Rows, k: int) -> Iterator[tuple[slice, np.ndarray]]:
     """Which rows, and those rows: float32 [image, dim], as many as look in one reading."""
-    step = max(1, min(QUERIES, QUERY_NUMBERS // rows.dim))
+    step = max(1, min(QUERIES, QUERY_NUMBERS // rows.dim, POOL // bytes_of(k)))
     for start in range(0, len(rows), step):
         here = slice(start, min(start + step, len(rows)))
         yield here, rows.block(here.start, here.stop)

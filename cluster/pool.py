@@ -1,109 +1,202 @@
-"""What some queries have found so far, tile after tile, of the targets that may be theirs."""
+"""What queries have found so far, tile after tile, of the targets that may be theirs: on a CPU.
+
+A product is known up to its error: at least `low`, at most `high`. Every target is kept whose high
+reaches the cut of the query, which is its k-th largest low so far, less a margin. Products are
+looked at in blocks, most of which hold none.
+"""
+
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
-GROUP = 8  # products of which only the largest is looked at first
+from cluster.coarse import BFLOAT16
+from cluster.compiled import compiled
+from cluster.cores import on_cores
+
+QUERIES = 1024  # that a core ends at once
+BLOCK = np.uint64(64)  # products that are looked at together
+GROUP = 8  # products of the first tile, whose largest stands for them to find a cut
+ENOUGH = 128  # more than 2k: so many that come near are too many
+MORE = 128  # are kept beyond that, until it is worth while to raise the cut
+ROUNDED = np.float32(BFLOAT16)
 
 
 def most_of(k: int) -> int:
-    """So many that come near are too many."""
-    return 2 * k + 128
+    """How many may come near."""
+    return 2 * k + ENOUGH
+
+
+def bytes_of(k: int) -> int:
+    """What a query takes."""
+    return 12 * (most_of(k) + MORE)
+
+
+class _Pool(NamedTuple):
+    """own, size: int64 [query]; margin, cut: float32 [query]; lost: bool [query]; low, high:
+    float32 [query, place], position: int32 [query, place], of the first `size` places."""
+
+    k: int
+    all_or_none: bool
+    own: np.ndarray
+    margin: np.ndarray
+    cut: np.ndarray
+    lost: np.ndarray
+    size: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    position: np.ndarray
 
 
 class Pool:
-    """The targets whose products reach each query's cut: its k-th largest so far, less a margin.
+    """The targets whose products may be among each query's k largest, or come near.
 
-    own: int64 [query]; margin: float32 [query]; all_or_none: a query that is lost keeps nothing.
+    own: int64 [query], a target to leave out, -1 for none; margin: float32 [query]; all_or_none: a
+    query to which too many come near keeps nothing. Several threads may add, of different queries.
     """
 
     def __init__(self, own: np.ndarray, margin: np.ndarray, k: int, all_or_none: bool) -> None:
-        self._own, self._margin, self._k, self._all_or_none = own, margin, k, all_or_none
-        self._best = np.full((len(own), k), -np.inf, np.float32)
-        self._cut = np.full(len(own), -np.inf, np.float32)
-        self._lost = np.zeros(len(own), bool)
-        self._row, self._position = np.empty(0, np.int32), np.empty(0, np.int32)
-        self._value = np.empty(0, np.float32)
+        n, room = len(own), most_of(k) + MORE
+        self._pool = _Pool(
+            k, all_or_none, own.astype(np.int64), margin,
+            np.full(n, -np.inf, np.float32), np.zeros(n, bool), np.zeros(n, np.int64),
+            np.empty((n, room), np.float32), np.empty((n, room), np.float32),
+            np.empty((n, room), np.int32),
+        )  # fmt: skip
 
-    def add(self, scores: np.ndarray, start: int) -> None:
-        """Look at the products (float32 [query, target]) with the targets from `start` on."""
-        at = self._own - start
-        mine = np.flatnonzero((at >= 0) & (at < scores.shape[1]))
-        scores[mine, at[mine]] = -np.inf
-        row, column, value = self._passing(scores)
-        self._raise(row, value)
-        new = value >= self._cut[row]
-        old = self._value >= self._cut[self._row]
-        self._row = np.concatenate([self._row[old], row[new].astype(np.int32)])
-        column = (column[new] + start).astype(np.int32)
-        self._position = np.concatenate([self._position[old], column])
-        self._value = np.concatenate([self._value[old], value[new]])
-        self._give_up()
+    def add(self, products: torch.Tensor, first: int, start: int, off: np.ndarray) -> None:
+        """Look at the products (float32 or bfloat16 [query, target]) of the queries from `first` on
+        with the targets from `start` on. off: float32 [query of all], by how much they can be off,
+        beside the rounding of results to bfloat16."""
+        if products.dtype == torch.bfloat16:
+            _add_bfloat16(products.view(torch.int16).numpy(), first, start, off, self._pool)
+        else:
+            _add_float32(products.numpy(), first, start, off, self._pool)
 
     def found(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """How many candidates each query has (int64), they (int64 [pair]), floors and the lost."""
-        order = np.argsort(self._row, kind="stable")
-        count = np.bincount(self._row, minlength=len(self._own))
-        return count, self._position[order].astype(np.int64), self._cut, self._lost
+        """How many candidates each query has (int64), they (int64 [pair]), what the product of no
+        other target passes (float32 [query]), and the lost."""
+        pool = self._pool
+        on_cores(lambda low: _finish(low, pool), range(0, len(pool.own), QUERIES))
+        there = np.arange(pool.position.shape[1]) < pool.size[:, None]
+        return pool.size, pool.position[there].astype(np.int64), pool.cut, pool.lost
 
-    def _passing(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Row, column and value of the products that reach the cut, by row."""
-        targets = scores.shape[1]
-        width = targets // GROUP
-        row, column, value = _few(scores[:, width * GROUP :], self._cut, width * GROUP)
-        if not width:
-            return row, column, value
-        largest = scores[:, :width].copy()
-        for low in range(width, width * GROUP, width):  # twice as fast as numpy's max over an axis
-            np.maximum(largest, scores[:, low : low + width], out=largest)
-        if width >= self._k and np.isneginf(self._cut).any():
-            # Each group's largest is a product of its own, so k products reach the k-th of these.
-            kth = np.partition(largest, width - self._k, axis=1)[:, width - self._k]
-            self._cut = np.maximum(self._cut, kth - self._margin)
-        of, group = np.divmod(np.flatnonzero(largest >= self._cut[:, None]), width)
-        opened = scores.ravel().take((of * targets + group)[:, None] + np.arange(GROUP) * width)
-        hit = (opened >= self._cut[of][:, None]) & (opened > -np.inf)
-        which, place = np.divmod(np.flatnonzero(hit), GROUP)
-        of, found = of[which], group[which] + place * width
-        if not len(row):
-            return of, found, opened[hit]
-        row, column = np.concatenate([of, row]), np.concatenate([found, column])
-        order = np.argsort(row, kind="stable")
-        return row[order], column[order], np.concatenate([opened[hit], value])[order]
 
-    def _raise(self, row: np.ndarray, value: np.ndarray) -> None:
-        size = np.bincount(row, minlength=len(self._own))
-        place = np.arange(len(row)) - np.repeat(np.cumsum(size) - size, size)
-        new = np.full((len(self._own), size.max(initial=0)), -np.inf, np.float32)
-        new[row, place] = value
-        both = np.concatenate([self._best, new], 1)
-        self._best = np.partition(both, both.shape[1] - self._k, axis=1)[:, -self._k :]
-        self._cut = np.maximum(self._cut, self._best[:, 0] - self._margin)
+@compiled
+def _add_bfloat16(
+    products: np.ndarray, first: int, start: int, off: np.ndarray, pool: _Pool
+) -> None:
+    targets = products.shape[1]
+    group, bits = np.empty(targets // GROUP, np.float32), np.empty(targets, np.int32)
+    value = bits.view(np.float32)
+    for at in range(np.uint64(len(products))):
+        for c in range(np.uint64(targets)):  # the upper half of a float32
+            bits[c] = np.int32(products[at, c]) << np.int32(16)
+        _take(value, ROUNDED, group, first + int(at), start, off, pool)
 
-    def _give_up(self) -> None:
-        size = np.bincount(self._row, minlength=len(self._own))
-        many = size > most_of(self._k)
-        if not many.any():
-            return
-        self._lost |= many
-        if self._all_or_none:
-            self._cut[many] = np.inf
-            keep = ~many[self._row]
+
+@compiled
+def _add_float32(
+    products: np.ndarray, first: int, start: int, off: np.ndarray, pool: _Pool
+) -> None:
+    targets = products.shape[1]
+    group, value = np.empty(targets // GROUP, np.float32), np.empty(targets, np.float32)
+    for at in range(np.uint64(len(products))):
+        for c in range(np.uint64(targets)):
+            value[c] = products[at, c]
+        _take(value, np.float32(0), group, first + int(at), start, off, pool)
+
+
+@compiled
+def _take(
+    value: np.ndarray, rounded: np.float32, group: np.ndarray, query: int, start: int,
+    off: np.ndarray, pool: _Pool,
+) -> None:  # fmt: skip
+    """Look at all products (value: float32 [target], off by that share) of one query."""
+    targets: Any = np.uint64(len(value))
+    if pool.own[query] >= start and pool.own[query] < start + len(value):
+        value[pool.own[query] - start] = -np.inf
+    if pool.cut[query] == -np.inf and len(group) >= pool.k:
+        _first_cut(value, rounded, group, query, off, pool)
+    least = _least(pool.cut[query], off[query], rounded)
+    for block in range(np.uint64(0), targets, BLOCK):
+        stop: Any = min(block + BLOCK, targets)
+        some: Any = 0
+        for c in range(block, stop):
+            some |= np.int64(value[c] >= least)
+        if not some:
+            continue
+        for c in range(block, stop):
+            if value[c] >= least and value[c] > -np.inf:
+                at, rounding = pool.size[query], abs(value[c]) * rounded + off[query]
+                pool.low[query, at] = value[c] - rounding
+                pool.high[query, at] = value[c] + rounding
+                pool.position[query, at] = start + np.int64(c)
+                pool.size[query] = at + 1
+                if at + 1 == pool.low.shape[1]:
+                    _raise(query, pool)
+                    least = _least(pool.cut[query], off[query], rounded)
+
+
+@compiled
+def _first_cut(
+    value: np.ndarray, rounded: np.float32, group: np.ndarray, query: int, off: np.ndarray,
+    pool: _Pool,
+) -> None:  # fmt: skip
+    """The largest of each group is a product of its own, so k products reach the k-th of these."""
+    width = np.uint64(len(group))
+    for c in range(width):
+        group[c] = value[c]
+    for block in range(np.uint64(1), np.uint64(GROUP)):
+        shift = block * width
+        for c in range(width):
+            group[c] = value[shift + c] if value[shift + c] > group[c] else group[c]
+    kth = np.partition(group, len(group) - pool.k)[len(group) - pool.k]
+    pool.cut[query] = kth - abs(kth) * rounded - off[query] - pool.margin[query]
+
+
+@compiled
+def _least(cut: np.float32, off: np.float32, rounded: np.float32) -> np.float32:
+    """The least product that may reach the cut."""
+    if np.isinf(cut):
+        return cut
+    least = cut - off
+    return least / (np.float32(1) + (rounded if least > 0 else -rounded))
+
+
+@compiled
+def _raise(query: int, pool: _Pool) -> None:
+    """Raise the cut of a query, and keep what reaches it."""
+    many, k = pool.size[query], pool.k
+    if many >= k:
+        kth = np.partition(pool.low[query, :many], many - k)[many - k]
+        pool.cut[query] = max(pool.cut[query], kth - pool.margin[query])
+    kept = 0
+    for at in range(many):
+        if pool.high[query, at] >= pool.cut[query]:
+            _put(query, kept, at, pool)
+            kept += 1
+    most = 2 * k + ENOUGH
+    if kept > most:
+        pool.lost[query] = True
+        if pool.all_or_none:
+            pool.cut[query], kept = np.inf, 0
         else:
-            order = np.lexsort((-self._value, self._row))
-            rank = np.arange(len(order)) - np.repeat(np.cumsum(size) - size, size)
-            keep = np.empty(len(order), bool)
-            keep[order] = rank < most_of(self._k)
-            first = order[rank == most_of(self._k)]  # the largest that goes, one a row
-            self._cut[self._row[first]] = np.maximum(
-                self._cut[self._row[first]], self._value[first]
-            )
-        self._row, self._position = self._row[keep], self._position[keep]
-        self._value = self._value[keep]
+            order = np.argsort(-pool.high[query, :kept], kind="mergesort")
+            pool.cut[query] = max(pool.cut[query], pool.high[query, order[most]])
+            for to, at in enumerate(np.sort(order[:most])):
+                _put(query, to, at, pool)
+            kept = most
+    pool.size[query] = kept
 
 
-def _few(
-    scores: np.ndarray, cut: np.ndarray, first: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row, column (from `first` on) and value of the scores [query, target] that reach the cut."""
-    row, column = np.nonzero((scores >= cut[:, None]) & (scores > -np.inf))
-    return row, column + first, scores[row, column]
+@compiled
+def _put(query: int, to: int, at: int, pool: _Pool) -> None:
+    pool.low[query, to], pool.high[query, to] = pool.low[query, at], pool.high[query, at]
+    pool.position[query, to] = pool.position[query, at]
+
+
+@compiled
+def _finish(low: int, pool: _Pool) -> None:
+    for query in range(low, min(low + QUERIES, len(pool.own))):
+        _raise(query, pool)

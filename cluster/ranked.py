@@ -10,8 +10,9 @@ compared pair by pair.
 import numpy as np
 import torch
 
+from cluster.compiled import compiled
 from cluster.cores import on_cores
-from cluster.rows import Rows
+from cluster.rows import ArrayRows, Rows
 from cluster.similarity import Metric, Survey, similarities
 
 READ = 2**18  # numbers that a core reads at once
@@ -115,21 +116,40 @@ def _on_cpu(
     ends = dict(zip(starts.tolist(), [*starts[1:].tolist(), len(x)], strict=True))
 
     def part(low: int) -> None:
-        high, first = ends[low], start[low]
-        y = among.take(position[first : start[high]])
-        wide = np.empty((int(np.diff(start[low : high + 1]).max(initial=0)), among.dim))
-        for i in range(low, high):
-            here = wide[: start[i + 1] - start[i]]
-            here[:] = y[start[i] - first : start[i + 1] - first]
-            query = x[i].astype(np.float64)
-            if metric == "euclidean":
-                here -= query
-                out[start[i] : start[i + 1]] = -np.sqrt(np.vecdot(here, here))
-            else:
-                out[start[i] : start[i + 1]] = here @ query
+        pairs = slice(start[low], start[ends[low]])
+        if isinstance(among, ArrayRows):  # nothing needs copying
+            y, row = among.array, position[pairs]
+        else:
+            y = among.take(position[pairs])
+            row = np.arange(len(y))
+        _compare(x, start[low : ends[low] + 1], low, y, row, metric == "euclidean", out[pairs])
 
     on_cores(part, starts.tolist())
     return out
+
+
+@compiled
+def _compare(
+    x: np.ndarray, start: np.ndarray, first: int, y: np.ndarray, row: np.ndarray, euclidean: bool,
+    out: np.ndarray,
+) -> None:  # fmt: skip
+    """Of the queries from `first` on with rows of y, as many as `start` says: float64 [pair]."""
+    dim = np.uint64(x.shape[1])
+    query = np.empty(dim, np.float64)
+    for i in range(len(start) - 1):
+        for d in range(dim):
+            query[d] = x[first + i, d]
+        for pair in range(start[i] - start[0], start[i + 1] - start[0]):
+            total, at = 0.0, row[pair]
+            if euclidean:
+                for d in range(dim):
+                    apart = np.float64(y[at, d]) - query[d]
+                    total += apart * apart
+                out[pair] = -np.sqrt(total)
+            else:
+                for d in range(dim):
+                    total += np.float64(y[at, d]) * query[d]
+                out[pair] = total
 
 
 def _on_gpu(

@@ -75,7 +75,7 @@ def in_blocks(patch: pytest.MonkeyPatch, size: int) -> None:
     for name in ("neighbors", "settle"):
         patch.setattr(f"cluster.{name}.QUERIES", size)
         patch.setattr(f"cluster.{name}.TARGETS", size)
-    patch.setattr("cluster.candidates.CORE_QUERIES", size)
+    patch.setattr("cluster.candidates.ROWS", size)
     patch.setattr("cluster.settle.PAIRS", size)
     patch.setattr("cluster.similarity.READ", size)
     patch.setattr("cluster.similarity.STEP", size)

@@ -14,11 +14,11 @@ ROWS = 1024  # that a core takes at once, and a GPU 16 times as many
 
 class Measures(NamedTuple):
     """length: float32 [image]; rest: float32 [image], what coarse products take a vector from
-    itself, at most; total: float64 [dim], the sum of the vectors."""
+    itself, at most; totals: float64 [block of ROWS, dim], sums of the vectors."""
 
     length: torch.Tensor
     rest: torch.Tensor
-    total: torch.Tensor
+    totals: torch.Tensor
 
 
 def measured(x: torch.Tensor, short: torch.Tensor | None = None) -> Measures:
@@ -37,7 +37,7 @@ def measured(x: torch.Tensor, short: torch.Tensor | None = None) -> Measures:
         told = tuple(each.numpy() for each in (x, length, rest, total, half))
         rounds = bool(way.error) or short is not None
         on_cores(lambda start: _measure(start, rounds, *told), range(0, n, ROWS))
-    return Measures(length, rest, total.cumsum(0)[-1] if n else total.sum(0))
+    return Measures(length, rest, total)
 
 
 def rests(x: torch.Tensor) -> torch.Tensor:

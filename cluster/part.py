@@ -6,7 +6,7 @@ speed: a part that lost it finds the same clusters again from the centroids of t
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import torch
 
@@ -85,15 +85,16 @@ class Part:
         self._short = room_for_short(n, view.dim) if keeps_short(view) else None
         for here in self._tiles():
             short = None if self._short is None else self._short[here]
-            self._norms[here], self._rest[here], total = measured(self._read(here), short)
-            self._total += total
+            self._norms[here], self._rest[here], totals = measured(self._read(here), short)
+            for total in totals:
+                self._total += total
 
     def __len__(self) -> int:
         return len(self._norms)
 
     def moments(self) -> tuple[float, torch.Tensor]:
         """The sum of |x|², and the sum of x, float64 [dim]."""
-        return float(self._norms.double().square().sum()), self._total
+        return _sum_of_squares(self._norms, 0.0), self._total
 
     def step(self, asked: Pass) -> Change:
         """Give each image its nearest centroid in the runs that are asked for."""
@@ -134,15 +135,15 @@ class Part:
     def inertia(self, runs: torch.Tensor, centroids: torch.Tensor) -> torch.Tensor:
         """The sum of squared distances of the images to their own of centroids [run, cluster, dim],
         which they were assigned by, float64 [run], for some runs."""
-        total = torch.zeros(len(runs), dtype=torch.float64, device=self._view.device)
+        total = [0.0] * len(runs)
         centroids = centroids.to(self._view.device)
         self._know(runs.to(self._view.device), centroids)
         for here in self._tiles():
             x = self._read(here)
             for at, run in enumerate(runs.tolist()):
                 own = self._cluster[run, here].long()
-                total[at] += distances(x, centroids[at], own).double().square_().sum()
-        return total
+                total[at] = _sum_of_squares(distances(x, centroids[at], own), total[at])
+        return torch.tensor(total, dtype=torch.float64)
 
     def _know(self, runs: torch.Tensor, centroids: torch.Tensor) -> None:
         """Find out where images are by the centroids they were assigned by, if that was lost."""
@@ -202,7 +203,10 @@ class Part:
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Give some images of a tile (int64 [image]) their clusters, and count those that moved.
         What that changes, as add_groups wants it: in the order of the images."""
-        at, runs = rows + tile.here.start, group.runs[:, None]
+        at: slice | torch.Tensor = rows + tile.here.start
+        where: Any = group.runs[:, None], at
+        if len(rows) == len(tile.place):
+            at, where = tile.here, (group.runs, tile.here)  # without fetching
         place = None if len(rows) == len(tile.x) else tile.place[rows]
         short = None if self._short is None else self._short[tile.here]
         found = nearest(tile.x, self._norms[at], group.to, place, self._rest[at], short)
@@ -211,9 +215,9 @@ class Part:
             pinned = self._label[at]
             new = torch.where(pinned >= 0, pinned, new)
             lower = lower.masked_fill(pinned >= 0, torch.inf)
-        old = self._cluster[runs, at].long()
-        self._cluster[runs, at] = new.int()
-        self._bounds.upper[runs, at], self._bounds.lower[runs, at] = upper, lower
+        old = self._cluster[where].long()
+        self._cluster[where] = new.int()
+        self._bounds.upper[where], self._bounds.lower[where] = upper, lower
         run, which = torch.nonzero(new != old, as_tuple=True)
         moved += torch.bincount(group.runs[run], minlength=len(moved))
         base, old = group.runs[run] * group.to.centroids.shape[1], old[run, which]
@@ -229,6 +233,13 @@ class Part:
         n = len(self)
         step = TILE if self._view.device != "cpu" or not self._view.at_hand else PART
         return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+
+
+def _sum_of_squares(numbers: torch.Tensor, before: float) -> float:
+    """Added to what there was before, so few at once that threads have no say in the order."""
+    for some in numbers.split(TILE):
+        before += float(some.double().square().sum())
+    return before
 
 
 def _on(device: str, asked: Pass) -> Pass:

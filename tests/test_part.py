@@ -118,7 +118,7 @@ def test_rows_from_a_store_are_fetched_one_by_one_when_few_are_looked_at():
             self.taken += len(rows)
             return self._x[rows]
 
-    x = blobs(3000, spread=2.0)
+    x = blobs(20_000, spread=2.0)  # several tiles
     stored = Stored(x)
     settings: dict[str, Any] = {"seeds": [0], "n_init": 1, "max_iter": 60, "tol": 0}
     start = x[None, :9]

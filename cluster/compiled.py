@@ -17,10 +17,17 @@ FREE = {"nnan", "nsz", "reassoc", "contract"}
 
 def compiled(loop: Loop) -> Loop:
     """The loop as machine code; its arrays are C-contiguous, of one dtype each."""
-    made = numba.njit(nogil=True, cache=True, fastmath=FREE, error_model="numpy")(loop)
-    return cast(Loop, made)
+    return _made(loop, FREE)
 
 
 def in_order(loop: Loop) -> Loop:
     """The same, whose sums are taken in the order in which they are written."""
-    return cast(Loop, numba.njit(nogil=True, cache=True, error_model="numpy")(loop))
+    return _made(loop, set())
+
+
+def _made(loop: Loop, free: set[str]) -> Loop:
+    settings: dict[str, Any] = {"nogil": True, "fastmath": free, "error_model": "numpy"}
+    try:
+        return cast(Loop, numba.njit(cache=True, **settings)(loop))
+    except RuntimeError:  # there is no folder to keep it in
+        return cast(Loop, numba.njit(**settings)(loop))

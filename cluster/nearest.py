@@ -86,26 +86,24 @@ def nearest(
         torch.empty(n, runs, dtype=torch.int64, device=x.device),
         *(torch.empty(n, runs, device=x.device) for _ in range(2)),
     )
+    off, norm = _error(norms[:, None], rest[:, None], to), norms[:, None]
+    centres = to.centroids, to.exact_squares, to.longest
     source = short if short is not None and to.scaled.dtype == short.dtype else x
     choosing = choose_on_gpu if x.is_cuda else choose
 
     def part(here: slice) -> None:
-        norm = norms[here]
         own = source[here] if rows is None else source.index_select(0, rows[here])
         if rows is None or source is x:  # its rows are at hand, in the order of the images
             whole, place = x[here] if rows is None else own, torch.arange(len(own), device=x.device)
         else:
             whole, place = x, rows[here]
-        off = _error(norm[:, None], rest[here, None], to)
-        centres = to.centroids, to.exact_squares, to.longest
         out = tuple(each[here] for each in found)
-        choosing(_products(own, to), to.squares, off, whole, place, norm, *centres, *out)
-        found.upper[here] = _at_most(found.upper[here], norm[:, None])
-        found.lower[here] = _at_least(found.lower[here], norm[:, None])
+        products = _products(own, to)
+        choosing(products, to.squares, off[here], whole, place, norms[here], *centres, *out)
 
     with to.way.products():
         _in_pieces(part, n, to.scaled)
-    return found
+    return Found(found.cluster, _at_most(found.upper, norm), _at_least(found.lower, norm))
 
 
 def _in_pieces(work: Callable[[slice], None], n: int, columns: torch.Tensor) -> None:

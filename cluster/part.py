@@ -19,6 +19,7 @@ from cluster.sums import Sums, add_groups, no_sums
 from cluster.view import View
 
 PART = 65_536  # rows of a part: fixed, since it is the order of sums
+MOVES = 2**19  # images x runs at once
 TOGETHER = 512  # clusters of all runs in one product: fewer are no faster, more skip fewer images
 
 
@@ -125,7 +126,7 @@ class Part:
         cluster = self._cluster[run].long()
         distance = torch.empty(len(self), device=self._view.device)
         for here in self._tiles():
-            distance[here] = (centroids[cluster[here]] - self._read(here)).square_().sum(1)
+            distance[here] = distances(self._read(here), centroids, cluster[here]).square_()
         if self._label is not None:
             distance[self._label >= 0] = -1
         row = torch.argsort(-distance, stable=True)[:count]
@@ -188,9 +189,7 @@ class Part:
 
     def _look_at(self, here: slice, looks: Sequence[torch.Tensor]) -> _Tile:
         """What is to be read of a tile."""
-        rows = torch.nonzero(
-            looks[0] if len(looks) == 1 else torch.stack(list(looks)).any(0)
-        ).ravel()
+        rows = torch.nonzero(torch.stack(list(looks)).any(0)).ravel()
         place = torch.arange(here.stop - here.start, device=rows.device)
         if self._view.at_hand or 2 * len(rows) > len(place):
             return _Tile(here, self._read(here), place)
@@ -230,8 +229,9 @@ class Part:
         return self._view.tile(slice(here.start + self._start, here.stop + self._start))
 
     def _tiles(self) -> list[slice]:
-        n = len(self)
-        step = TILE if self._view.device != "cpu" or not self._view.at_hand else PART
+        n, step = len(self), TILE
+        if self._view.device == "cpu" and self._view.at_hand:  # more are faster
+            step = max(TILE, min(PART, MOVES // len(self._cluster) // TILE * TILE))
         return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 

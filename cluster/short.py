@@ -7,7 +7,7 @@ import torch
 from cluster.coarse import has_amx
 from cluster.view import View
 
-KEPT = 2**28  # bytes, at most
+KEPT = 400_000_000  # bytes, at most
 
 
 def keeps_short(view: View) -> bool:

@@ -21,6 +21,7 @@ from cluster.short import room_for_short
 
 ROWS = 512  # queries in one product of a core
 DIMS = 32
+TINY = 2.0**-120  # more than what is lost of numbers that are nearly 0
 CELLS = 64_000_000  # products that a GPU holds at once (256 MB)
 
 Tile = tuple[int, np.ndarray | torch.Tensor]  # its first target, and float32 [target, dim]
@@ -148,7 +149,7 @@ def _off(query: Measures, target: Measures, dim: int) -> np.ndarray:
     """How far products of bfloat16 are off, but for the rounding of the results: float32 [query]"""
     rest, longest = target.rest.max(), target.length.max()
     off = query.rest * longest + (query.length + query.rest) * rest
-    return (off + ROUNDING * dim**0.5 * query.length * longest).numpy()
+    return (off + ROUNDING * dim**0.5 * query.length * longest + TINY).numpy()
 
 
 def _together(found: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> Candidates:

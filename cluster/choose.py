@@ -26,7 +26,6 @@ def choose(
     norms: torch.Tensor,
     centroids: torch.Tensor,
     squares: torch.Tensor,
-    longest: torch.Tensor,
     cluster: torch.Tensor,
     best: torch.Tensor,
     lower: torch.Tensor,
@@ -35,12 +34,12 @@ def choose(
     short: float32 [column], |c|²; off: float32 [image, run], by how much their sum, the score |x -
     c|² - |x|², can be off, beside the rounding of products to bfloat16; x: float32, of which an
     image is the row `place`, int64 [image]; norms: float32 [image]; centroids: float32 [run,
-    cluster, dim]; squares: float64 [run, cluster]; longest: float32 [run], the largest norm.
+    cluster, dim]; squares: float64 [run, cluster].
 
     Writes cluster: int64 [image, run], of those equally near the lowest; best: float32 [image,
     run], what its score is at most; lower: float32 [image, run], what any other has at least.
     """
-    rest = short, off, x, place, norms, centroids, squares, longest, cluster, best, lower
+    rest = short, off, x, place, norms, centroids, squares, cluster, best, lower
     if products.dtype == torch.bfloat16:
         _of_bfloat16(products.view(torch.int16).numpy(), *(each.numpy() for each in rest))
     else:
@@ -50,7 +49,7 @@ def choose(
 @compiled
 def _of_float32(
     products: np.ndarray, short: np.ndarray, off: np.ndarray, x: np.ndarray, place: np.ndarray,
-    norms: np.ndarray, centroids: np.ndarray, squares: np.ndarray, longest: np.ndarray,
+    norms: np.ndarray, centroids: np.ndarray, squares: np.ndarray,
     cluster: np.ndarray, best: np.ndarray, lower: np.ndarray,
 ) -> None:  # fmt: skip
     runs, k = np.uint64(centroids.shape[0]), np.uint64(centroids.shape[1])
@@ -77,7 +76,6 @@ def _of_float32(
                 norms[image],
                 centroids,
                 squares,
-                longest[run],
                 run,
                 score,
                 least,
@@ -91,7 +89,7 @@ def _of_float32(
 @compiled
 def _of_bfloat16(
     products: np.ndarray, short: np.ndarray, off: np.ndarray, x: np.ndarray, place: np.ndarray,
-    norms: np.ndarray, centroids: np.ndarray, squares: np.ndarray, longest: np.ndarray,
+    norms: np.ndarray, centroids: np.ndarray, squares: np.ndarray,
     cluster: np.ndarray, best: np.ndarray, lower: np.ndarray,
 ) -> None:  # fmt: skip
     runs, k = np.uint64(centroids.shape[0]), np.uint64(centroids.shape[1])
@@ -119,7 +117,6 @@ def _of_bfloat16(
                 norms[image],
                 centroids,
                 squares,
-                longest[run],
                 run,
                 score,
                 least,
@@ -134,7 +131,7 @@ def _of_bfloat16(
 def _lowest(
     value: np.ndarray, short: np.ndarray, start: np.uint64, rounded: np.float32, off: float,
     x: np.ndarray, row: int, norm: float, centroids: np.ndarray, squares: np.ndarray,
-    longest: float, run: int, score: np.ndarray, least: np.ndarray, most: np.ndarray,
+    run: int, score: np.ndarray, least: np.ndarray, most: np.ndarray,
     near: np.ndarray, exact: np.ndarray,
 ) -> tuple[Any, Any, Any]:  # fmt: skip
     """Of one image and run: the cluster, its score at most, that of any other at least. value:
@@ -173,11 +170,13 @@ def _lowest(
                 other = min(other, score[c])
     if many < 2:
         return (near[0] if many else 0), upper + off, other - off
-    first = np.inf
+    first, far = np.inf, 0.0
     for at in range(many):
+        far = max(far, squares[run, near[at]])
         exact[at] = squares[run, near[at]] - 2 * _dot(x[row], centroids[run, near[at]])
         first = min(first, exact[at])
-    tie = TIE * longest * (norm + longest)
+    length = np.sqrt(far)  # the longest of those that are compared
+    tie = TIE * length * (norm + length)
     which, second = -1, np.inf
     for at in range(many):
         if exact[at] <= first + tie and (which < 0 or near[at] < near[which]):

@@ -17,7 +17,6 @@ def choose_on_gpu(
     norms: torch.Tensor,
     centroids: torch.Tensor,
     squares: torch.Tensor,
-    longest: torch.Tensor,
     cluster: torch.Tensor,
     best: torch.Tensor,
     lower: torch.Tensor,
@@ -42,7 +41,9 @@ def choose_on_gpu(
             x, place[image[line]], centroids.flatten(0, 1), run[line] * k + name
         )
         first = _lowest(exact, line, len(pair))
-        tie = TIE * longest[run] * (norms[image] + longest[run])
+        far = torch.zeros_like(first).scatter_reduce_(0, line, squares[run[line], name], "amax")
+        far.sqrt_()  # the longest of those that are compared
+        tie = TIE * far * (norms[image] + far)
         equal = exact <= (first + tie)[line]
         own = torch.full_like(pair, k).scatter_reduce_(0, line[equal], name[equal], "amin")
         chosen = name == own[line]

@@ -20,8 +20,9 @@ CUT = -(2**13)  # a mask of the bits that TF32 keeps
 
 
 class Coarse(NamedTuple):
-    """error: |product - x·y| is at most this times |x||y|, of norms between 1e-15 and
-    1e18, beside the rounding of sums in float32; 0 where products are plain."""
+    """error: |product - x·y| is at most this times |x||y|, of norms between 1e-15 and 1e18, beside
+    the rounding of sums in float32, and of results to bfloat16 where the numbers are of that dtype;
+    0 where products are plain."""
 
     error: float
     precision: str
@@ -29,7 +30,8 @@ class Coarse(NamedTuple):
 
     @contextmanager
     def products(self) -> Iterator[None]:
-        """Inside, torch multiplies float32 matrices in this arithmetic, in all threads."""
+        """Inside, torch multiplies float32 matrices of a GPU in this arithmetic, in all threads. On
+        a CPU who multiplies makes bfloat16 of them."""
         if self.switch is None:
             yield
             return
@@ -58,7 +60,7 @@ def coarse(device: torch.device | str) -> Coarse:
         if torch.cuda.get_device_capability(device)[0] >= 8:
             return Coarse(_of_pair(TF32), "tf32", torch.backends.cuda.matmul)
     elif has_amx():
-        return Coarse(_of_pair(BFLOAT16), "bf16", torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
+        return Coarse(_of_pair(BFLOAT16), "bf16", None)
     return plain(device)
 
 

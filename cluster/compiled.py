@@ -1,7 +1,9 @@
 """Loops over numbers that numba compiles for this processor.
 
 They let other threads work, and touch each vector once, while it is in the cache. Compiled code is
-kept beside the source (or in the user's cache folder), so that only the first run waits for it.
+kept beside the source (or in the user's cache folder), so that only the first run waits for it. It
+is made anew when its file changes: after a change of this one, or of a constant that comes from
+another, remove `cluster/__pycache__`.
 """
 
 from collections.abc import Callable
@@ -16,7 +18,7 @@ FREE = {"nnan", "nsz", "reassoc", "contract"}
 
 
 def compiled(loop: Loop) -> Loop:
-    """The loop as machine code; its arrays are C-contiguous, of one dtype each."""
+    """The loop as machine code: once for each dtype and layout of its arrays, so give it few."""
     return _made(loop, FREE)
 
 

@@ -9,7 +9,7 @@ from cluster.coarse import coarse
 from cluster.compiled import compiled
 from cluster.cores import on_cores
 
-ROWS = 1024  # that a core takes at once, and a GPU 16 times as many
+ROWS = 1024  # that a core takes at once
 
 
 class Measures(NamedTuple):
@@ -53,7 +53,7 @@ def distances(x: torch.Tensor, centroids: torch.Tensor, cluster: torch.Tensor) -
         parts = zip(x.split(ROWS * 16), cluster.split(ROWS * 16), strict=True)
         return torch.cat([centroids[own].sub_(part).norm(dim=1) for part, own in parts])
     out = torch.empty(len(x))
-    told = x.numpy(), centroids.numpy(), cluster.numpy(), out.numpy()
+    told = x.numpy(), centroids.numpy(), cluster.contiguous().numpy(), out.numpy()
     on_cores(lambda start: _distances(start, min(start + ROWS, len(x)), *told),
              range(0, len(x), ROWS))  # fmt: skip
     return out
@@ -81,7 +81,7 @@ def _measure(
                 bits[d] = (whole[d] + np.int32(0x7FFF) + odd) & np.int32(-65536)
             square = 0.0
             for d in range(dim):
-                apart = row[d] - near[d]
+                apart = np.float64(row[d]) - np.float64(near[d])
                 square += apart * apart
             rest[image] = np.sqrt(square)
         if len(half):

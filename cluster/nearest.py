@@ -87,7 +87,7 @@ def nearest(
         *(torch.empty(n, runs, device=x.device) for _ in range(2)),
     )
     off, norm = _error(norms[:, None], rest[:, None], to), norms[:, None]
-    centres = to.centroids, to.exact_squares, to.longest
+    centres = to.centroids, to.exact_squares
     source = short if short is not None and to.scaled.dtype == short.dtype else x
     choosing = choose_on_gpu if x.is_cuda else choose
 
@@ -141,7 +141,8 @@ def _rounded(n: int) -> int:
 
 
 def _error(norms: torch.Tensor, rest: torch.Tensor, to: Targets) -> torch.Tensor:
-    """How far scores of rows of such norms can be off, but for products that are short."""
+    """How far scores of rows of such norms can be off, beside the rounding of products to
+    bfloat16."""
     off = ROUNDING * to.scaled.shape[1] ** 0.5 * to.longest * (norms + to.longest)
     if to.way.error:
         off = off + 2 * (rest * to.longest + (norms + rest) * to.rest)

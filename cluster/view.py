@@ -26,8 +26,9 @@ class View:
         """Whether tiles cost nothing to read."""
         if self._kept is not None:
             return True
-        frame = self.frame
-        return isinstance(self._rows, ArrayRows) and not frame.cosine and frame.shift is None
+        frame, rows = self.frame, self._rows
+        plain = isinstance(rows, ArrayRows) and rows.array.flags.writeable  # others are copied
+        return plain and not frame.cosine and frame.shift is None
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -26,6 +26,16 @@ def crude(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cluster.nearest.SHORT", 1)
 
 
+def products(way: Coarse, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """x·y in the coarse arithmetic, and how much of it is the rounding of the results."""
+    if way.precision == "bf16":
+        found = (x.bfloat16() @ y.bfloat16().T).float()
+        return found, BFLOAT16 * found.abs()
+    with way.products():
+        found = x @ y.T
+    return found, torch.zeros_like(found)
+
+
 def exact(x: np.ndarray, c: np.ndarray) -> np.ndarray:
     return np.square(x[:, None].astype(np.float64) - c).sum(2).argmin(1)
 
@@ -37,9 +47,8 @@ def test_products_are_off_by_no_more_than_they_say(device: str, scale: float):
     x = scale * torch.randn(512, 768, generator=generator).to(device)
     y = torch.rand(256, 768, generator=generator).to(device) ** 8  # most of it in few dims
     way = coarse(device)
-    with way.products():
-        found = x @ y.T
-    off = (found.double() - x.double() @ y.double().T).abs()
+    found, rounding = products(way, x, y)
+    off = (found.double() - x.double() @ y.double().T).abs() - rounding
     left, right = x.norm(dim=1)[:, None], y.norm(dim=1)
     rests = way.rest(x)[:, None], way.rest(y)
     bound = rests[0] * right + (left + rests[0]) * rests[1] + 1e-5 * left * right
@@ -51,12 +60,12 @@ def test_products_are_off_by_no_more_than_they_say(device: str, scale: float):
 def test_the_bound_holds_for_numbers_that_round_worst(device: str):
     x = torch.full((64, 768), 1 + 2.0**-8 - 2.0**-20, device=device)
     way = coarse(device)
-    with way.products():
-        found = x @ x.T
-    off = (found.double() - x.double() @ x.double().T).abs().max() / x[0].square().sum()
+    found, rounding = products(way, x, x)
+    off = (found.double() - x.double() @ x.double().T).abs() - rounding
+    off = off.max() / x[0].square().sum()
     assert off <= way.error + 1e-5
     if device == "cpu" and way.error:
-        assert off > way.error / 2  # or the test shows nothing
+        assert off > way.error / 3  # or the test shows nothing
 
 
 def test_the_arithmetic_is_put_back():

@@ -98,3 +98,13 @@ def test_bounds_hold_and_the_gpus_way_finds_the_same(
     some = torch.tensor([650, 3, 3, 99])
     part = module.nearest(rows, norms[some], to, some)
     np.testing.assert_array_equal(part.cluster, nearest[some])
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dim", [16, 128])
+def test_a_centroid_that_is_far_away_makes_no_tie_of_others(device: str, dim: int):
+    rng = np.random.default_rng(3)
+    x, c = (rng.normal(size=size).astype(np.float32) for size in ((300, dim), (1, 40, dim)))
+    c[0, -1] *= 1e6
+    exact = np.square(x[:, None].astype(np.float64) - c[0]).sum(2).argmin(1)
+    np.testing.assert_array_equal(nearest(x, c, device)[:, 0], exact)

@@ -19,7 +19,7 @@ from cluster.parts import Engine, Parts, here
 from cluster.rows import Rows
 from cluster.seeding import Run, start_centroids
 
-CELLS = 20_000_000  # numbers in the centroids of the runs that go together (160 MB of float64)
+CELLS = 14_000_000  # numbers in the centroids of the runs that go together (112 MB of float64)
 PLACES = 64_000_000  # images x runs that go together: 12 bytes each
 
 

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from cluster.coarse import BFLOAT16
+from cluster.coarse import bits_of
 from cluster.compiled import compiled
 
 LANES = np.uint64(32)  # lowest scores that are kept while the others pass
-ROUNDED = np.float32(BFLOAT16)
 TIE = 1e-12  # squared distances that differ by less, relative to |x||c|, are equal
 
 
@@ -40,91 +39,30 @@ def choose(
     run], what its score is at most; lower: float32 [image, run], what any other has at least.
     """
     rest = short, off, x, place, norms, centroids, squares, cluster, best, lower
-    if products.dtype == torch.bfloat16:
-        _of_bfloat16(products.view(torch.int16).numpy(), *(each.numpy() for each in rest))
-    else:
-        _of_float32(products.numpy(), *(each.numpy() for each in rest))
+    _choose(*bits_of(products), *(each.numpy() for each in rest))
 
 
 @compiled
-def _of_float32(
-    products: np.ndarray, short: np.ndarray, off: np.ndarray, x: np.ndarray, place: np.ndarray,
-    norms: np.ndarray, centroids: np.ndarray, squares: np.ndarray,
-    cluster: np.ndarray, best: np.ndarray, lower: np.ndarray,
+def _choose(
+    products: np.ndarray, shift: np.int32, rounded: np.float32, short: np.ndarray, off: np.ndarray,
+    x: np.ndarray, place: np.ndarray, norms: np.ndarray, centroids: np.ndarray,
+    squares: np.ndarray, cluster: np.ndarray, best: np.ndarray, lower: np.ndarray,
 ) -> None:  # fmt: skip
     runs, k = np.uint64(centroids.shape[0]), np.uint64(centroids.shape[1])
-    value = np.empty(k, np.float32)
-    score, least, most = (
-        np.empty(k, np.float32),
-        np.empty(LANES, np.float32),
-        np.empty(LANES, np.float32),
-    )
+    bits, score = np.empty(k, np.int32), np.empty(k, np.float32)
+    value = bits.view(np.float32)
+    least, most = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
     near, exact = np.empty(k, np.int64), np.empty(k, np.float64)
     for image in range(np.uint64(len(place))):
         for run in range(runs):
             start = run * k
             for c in range(k):
-                value[c] = products[image, start + c]
-            which, best[image, run], lower[image, run] = _lowest(
-                value,
-                short,
-                start,
-                np.float32(0),
-                off[image, run],
-                x,
-                place[image],
-                norms[image],
-                centroids,
-                squares,
-                run,
-                score,
-                least,
-                most,
-                near,
-                exact,
-            )
-            cluster[image, run] = which
-
-
-@compiled
-def _of_bfloat16(
-    products: np.ndarray, short: np.ndarray, off: np.ndarray, x: np.ndarray, place: np.ndarray,
-    norms: np.ndarray, centroids: np.ndarray, squares: np.ndarray,
-    cluster: np.ndarray, best: np.ndarray, lower: np.ndarray,
-) -> None:  # fmt: skip
-    runs, k = np.uint64(centroids.shape[0]), np.uint64(centroids.shape[1])
-    bits = np.empty(k, np.int32)
-    value = bits.view(np.float32)
-    score, least, most = (
-        np.empty(k, np.float32),
-        np.empty(LANES, np.float32),
-        np.empty(LANES, np.float32),
-    )
-    near, exact = np.empty(k, np.int64), np.empty(k, np.float64)
-    for image in range(np.uint64(len(place))):
-        for run in range(runs):
-            start = run * k
-            for c in range(k):  # the upper half of a float32
-                bits[c] = np.int32(products[image, start + c]) << np.int32(16)
-            which, best[image, run], lower[image, run] = _lowest(
-                value,
-                short,
-                start,
-                ROUNDED,
-                off[image, run],
-                x,
-                place[image],
-                norms[image],
-                centroids,
-                squares,
-                run,
-                score,
-                least,
-                most,
-                near,
-                exact,
-            )
-            cluster[image, run] = which
+                bits[c] = np.int32(products[image, start + c]) << shift
+            found = _lowest(
+                value, short, start, rounded, off[image, run], x, place[image], norms[image],
+                centroids, squares, run, score, least, most, near, exact,
+            )  # fmt: skip
+            cluster[image, run], best[image, run], lower[image, run] = found
 
 
 @compiled

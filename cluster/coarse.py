@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 # Relative error of a number that is rounded to bfloat16; of one that is cut to TF32.
@@ -69,6 +70,14 @@ def plain(device: torch.device | str) -> Coarse:
     if torch.device(device).type == "cuda":
         return Coarse(0.0, "ieee", torch.backends.cuda.matmul)
     return Coarse(0.0, "", None)
+
+
+def bits_of(products: torch.Tensor) -> tuple[np.ndarray, np.int32, np.float32]:
+    """float32 or bfloat16 as integers, how far left these stand in the bits of a float32, and the
+    share of itself by which a number is rounded: so one compiled loop reads both."""
+    if products.dtype == torch.bfloat16:
+        return products.view(torch.int16).numpy(), np.int32(16), np.float32(BFLOAT16)
+    return products.view(torch.int32).numpy(), np.int32(0), np.float32(0)
 
 
 def has_amx() -> bool:

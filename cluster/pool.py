@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from cluster.coarse import BFLOAT16
+from cluster.coarse import bits_of
 from cluster.compiled import compiled
 from cluster.cores import on_cores
 
@@ -19,7 +19,6 @@ BLOCK = np.uint64(64)  # products that are looked at together
 GROUP = 8  # products of the first tile, whose largest stands for them to find a cut
 ENOUGH = 128  # more than 2k: so many that come near are too many
 MORE = 128  # are kept beyond that, until it is worth while to raise the cut
-ROUNDED = np.float32(BFLOAT16)
 
 
 def most_of(k: int) -> int:
@@ -68,10 +67,7 @@ class Pool:
         """Look at the products (float32 or bfloat16 [query, target]) of the queries from `first` on
         with the targets from `start` on. off: float32 [query of all], by how much they can be off,
         beside the rounding of results to bfloat16."""
-        if products.dtype == torch.bfloat16:
-            _add_bfloat16(products.view(torch.int16).numpy(), first, start, off, self._pool)
-        else:
-            _add_float32(products.numpy(), first, start, off, self._pool)
+        _add(*bits_of(products), first, start, off, self._pool)
 
     def found(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """How many candidates each query has (int64), they (int64 [pair]), what the product of no
@@ -83,28 +79,17 @@ class Pool:
 
 
 @compiled
-def _add_bfloat16(
-    products: np.ndarray, first: int, start: int, off: np.ndarray, pool: _Pool
-) -> None:
+def _add(
+    products: np.ndarray, shift: np.int32, rounded: np.float32, first: int, start: int,
+    off: np.ndarray, pool: _Pool,
+) -> None:  # fmt: skip
     targets = products.shape[1]
     group, bits = np.empty(targets // GROUP, np.float32), np.empty(targets, np.int32)
     value = bits.view(np.float32)
     for at in range(np.uint64(len(products))):
-        for c in range(np.uint64(targets)):  # the upper half of a float32
-            bits[c] = np.int32(products[at, c]) << np.int32(16)
-        _take(value, ROUNDED, group, first + int(at), start, off, pool)
-
-
-@compiled
-def _add_float32(
-    products: np.ndarray, first: int, start: int, off: np.ndarray, pool: _Pool
-) -> None:
-    targets = products.shape[1]
-    group, value = np.empty(targets // GROUP, np.float32), np.empty(targets, np.float32)
-    for at in range(np.uint64(len(products))):
         for c in range(np.uint64(targets)):
-            value[c] = products[at, c]
-        _take(value, np.float32(0), group, first + int(at), start, off, pool)
+            bits[c] = np.int32(products[at, c]) << shift
+        _take(value, rounded, group, first + int(at), start, off, pool)
 
 
 @compiled

@@ -22,8 +22,9 @@ import numpy as np
 import torch
 
 from cluster.heads import predict
+from cluster.mixed_precision import training_dtype
 from cluster.pairs import Pairs
-from cluster.resident import resident
+from cluster.resident import Gather, resident
 from cluster.rows import ArrayRows, Rows, Subset
 from cluster.standardize import scale_of
 from cluster.temi import Settings, Temi
@@ -96,7 +97,7 @@ def _train(path: Path, images: int, steps: int, cases: Sequence[Case]) -> tuple[
     rows: Rows = Mapped(path)
     if images < len(rows):
         rows = ArrayRows(rows.block(0, images))
-    gather = resident(rows, "cpu")
+    gather = _gather(rows)
     watched = gather(np.arange(2000))
     learners = [_learner(rows, case, watched, "temi") for case in cases]
     draws = [_pairs(images, batch) for *_, batch in cases]
@@ -115,7 +116,7 @@ def _train(path: Path, images: int, steps: int, cases: Sequence[Case]) -> tuple[
 def _require_same() -> None:
     """SystemExit unless heads that are trained together become what each becomes alone."""
     rows = ArrayRows(np.random.default_rng(0).standard_normal((2000, DIM)).astype(np.float32))
-    gather = resident(rows, "cpu")
+    gather = _gather(rows)
     watched, pairs = gather(np.arange(10)), _pairs(len(rows), ALONE[2])
     together = _learner(rows, ALONE, watched, "wmi")
     begun = {name: each.detach().clone() for name, each in together.state().items()}
@@ -139,6 +140,10 @@ def _learner(rows: Rows, case: Case, watched: torch.Tensor, loss: Loss) -> Temi:
     heads, k, _ = case
     settings = Settings(heads, HIDDEN, BOTTLENECK, loss, 0.6, 0.1, 0.996, 0.9, 1e-4, 0)
     return Temi(DIM, k, settings, scale=scale_of(rows), watched=watched, seed=0)
+
+
+def _gather(rows: Rows) -> Gather:
+    return resident(rows, "cpu", 1, scale_of(rows), training_dtype("cpu"))
 
 
 def _pairs(images: int, batch: int) -> Pairs:

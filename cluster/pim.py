@@ -27,10 +27,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from cluster.heads import Linear
+from cluster.heads import Linear, linear
 from cluster.optimizer_state import named_state, restore
 from cluster.room import has_room
 from cluster.rows import Rows
+from cluster.short import KEPT as KEPT_SHORT
 from cluster.sskmeans import require_label
 from cluster.standardize import Scale
 from cluster.tiles import tiles
@@ -70,15 +71,18 @@ class Pim:
         *,
         scale: Scale,
         device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         """label: int64 [image], -1 where unlabelled (where all are, nothing is taught); starts:
         float32 [head, cluster, dim], centroids of the rows; weight: lambda, float [head]; scale: of
-        the rows, one deviation for all dims. Raises ClusterError when labels and clusters do not go
-        together."""
+        the rows, one deviation for all dims; dtype: of the products. Raises ClusterError when
+        labels and clusters do not go together."""
         self.n_heads, self.k = starts.shape[:2]
         require_label(label, len(rows), self.k)
-        self.device, self._rows = device, rows
-        self._kept = list(tiles(rows, device)) if has_room(len(rows) * rows.dim, device) else None
+        self.device, self._rows, self._dtype = device, rows, dtype
+        small = dtype == torch.bfloat16 and 2 * len(rows) * rows.dim <= KEPT_SHORT
+        fits = has_room(len(rows) * rows.dim, device) if device.startswith("cuda") else small
+        self._kept = [(here, x.to(dtype)) for here, x in tiles(rows, device)] if fits else None
         self._label = torch.from_numpy(label).to(device)
         self._unlabelled = int((label < 0).sum())
         self._lambda = torch.as_tensor(weight, dtype=torch.float32, device=device)
@@ -130,11 +134,11 @@ class Pim:
         for here, x in self._tiles():
             log_p, label = self._log_p(x), self._label[here]
             p = log_p.exp()
-            share += p.sum(1)
-            unsure -= (p * log_p).sum(2)[:, label < 0].sum(1)
+            share += p.sum(2)
+            unsure -= (p * log_p).sum(1)[:, label < 0].sum(1)
             known = torch.nonzero(label >= 0).ravel()
-            wrong -= log_p[:, known, label[known]].sum(1)
-            best = log_p.argmax(2)
+            wrong -= log_p[:, label[known], known].sum(1)
+            best = log_p.argmax(1)
             sizes.scatter_add_(1, best, torch.ones_like(best))
             if keep:
                 kept.append(log_p)
@@ -145,34 +149,32 @@ class Pim:
         total = torch.zeros(h * k, self._rows.dim, dtype=torch.float64, device=device)
         for number, (here, x) in enumerate(self._tiles()):
             log_p = kept[number] if keep else self._log_p(x)
-            each = self._of_logits(log_p, self._label[here], even.float())
-            of = each.mT.reshape(h * k, -1)
-            total += of @ x - of.sum(1, keepdim=True) * self._mean
+            each = self._of_logits(log_p, self._label[here], even.float()).flatten(0, 1)
+            total += (each.to(x.dtype) @ x).float() - each.sum(1, keepdim=True) * self._mean
         gradient = (total * self._gain).view(self._weight.shape).float()
         return Gradient(loss, gradient, sizes)
 
     def _of_logits(
         self, log_p: torch.Tensor, label: torch.Tensor, even: torch.Tensor
     ) -> torch.Tensor:
-        """dL/dz of one tile, [head, image, cluster]; even: a of the equation, [head, cluster]."""
+        """dL/dz of one tile, [head, cluster, image]; even: a of the equation, [head, cluster]."""
         p, n = log_p.exp(), len(self._rows)
-        entropy = -(p * log_p).sum(2, keepdim=True)
-        share = even[:, None] - torch.bmm(p, even[..., None])
-        free = torch.where(label < 0, 1 / self._unlabelled, 0.0)[:, None]
+        entropy = -(p * log_p).sum(1, keepdim=True)
+        share = even[..., None] - torch.bmm(even[:, None], p)
+        free = torch.where(label < 0, 1 / self._unlabelled, 0.0)
         out = p * (share / n - self._lambda[:, None, None] * free * (log_p + entropy))
         known = torch.nonzero(label >= 0).ravel()
         if len(known):
-            taught = p[:, known]
-            taught[:, torch.arange(len(known), device=p.device), label[known]] -= 1
-            out[:, known] += taught / (n - self._unlabelled)
+            taught = p[..., known]
+            taught[:, label[known], torch.arange(len(known), device=p.device)] -= 1
+            out[..., known] += taught / (n - self._unlabelled)
         return out
 
     def _log_p(self, x: torch.Tensor) -> torch.Tensor:
-        """[image, dim] → log p, [head, image, cluster]."""
+        """[image, dim] → log p, float32 [head, cluster, image]."""
         w = self._weight.detach()
-        # All heads see the same images: one product is much faster than one a head
-        flat = torch.addmm(self._bias(w).ravel(), x, (w * self._gain).flatten(0, 1).T)
-        return torch.log_softmax(flat.view(len(x), *w.shape[:2]), 2).transpose(0, 1)
+        layer = ((w * self._gain).to(x.dtype), self._bias(w).to(x.dtype))
+        return linear(x, *layer).float().log_softmax(1)
 
     def _bias(self, weight: torch.Tensor) -> torch.Tensor:
         """What the mean comes to, [head, cluster]."""
@@ -185,4 +187,4 @@ class Pim:
             for start in range(0, len(x), most):
                 part = x[start : start + most]
                 at = here.start + start
-                yield slice(at, at + len(part)), part
+                yield slice(at, at + len(part)), part.to(self._dtype)

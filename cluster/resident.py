@@ -1,4 +1,5 @@
-"""Rows at hand for training: on the device if they fit there, else gathered step by step."""
+"""The vectors that heads are trained on: standardised once, in the arithmetic of the training, and
+kept in memory where they fit."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,34 +7,48 @@ import numpy as np
 import torch
 
 from cluster.room import has_room
-from cluster.rows import ArrayRows, Rows
+from cluster.rows import Rows
+from cluster.standardize import Scale
 from cluster.tiles import tiles
 
 Gather = Callable[[np.ndarray], torch.Tensor]
 
 
-def resident(rows: Rows, device: str) -> Gather:
-    """A function from rows (int64 [...]) to their vectors on the device, float32 [..., dim]."""
-    kept = _kept(rows, device)
+def resident(
+    rows: Rows, device: str, memory_gb: float, scale: Scale, dtype: torch.dtype = torch.float32
+) -> Gather:
+    """A function from rows (int64 [...]) to their vectors on the device, standardised by `scale`,
+    `dtype` [..., dim].
+
+    All are kept there if they take at most `memory_gb` (1e9 bytes) on a CPU, or half of what is
+    free on a GPU; else each batch is read anew. The numbers are the same.
+    """
+    mean, deviation = (torch.from_numpy(each).to(device) for each in scale)
+
+    def standardized(x: torch.Tensor) -> torch.Tensor:
+        """In float32, then rounded; x is not needed any more."""
+        return x.sub_(mean).div_(deviation).to(dtype)
+
+    kept = None
+    if _fits(len(rows) * rows.dim * dtype.itemsize, device, memory_gb):
+        kept = torch.empty(len(rows), rows.dim, dtype=dtype, device=device)
+        for here, x in tiles(rows, device):
+            kept[here] = standardized(x.clone())
 
     def gather(index: np.ndarray) -> torch.Tensor:
         flat = index.reshape(-1)
-        if kept is None:
-            x = torch.from_numpy(rows.take(flat)).to(device)
+        if kept is not None:
+            x = kept.index_select(0, torch.from_numpy(flat).to(device))
         else:
-            x = kept[torch.from_numpy(flat).to(device)]
+            x = standardized(torch.from_numpy(rows.take(flat)).to(device))
         return x.view(*index.shape, rows.dim)
 
     return gather
 
 
-def _kept(rows: Rows, device: str) -> torch.Tensor | None:
-    if has_room(len(rows) * rows.dim, device):
-        return torch.cat([x for _, x in tiles(rows, device)])
-    on_cpu = not device.startswith("cuda")
-    if on_cpu and isinstance(rows, ArrayRows) and rows.array.flags.writeable:
-        return torch.from_numpy(rows.array)
-    return None
+def _fits(size: int, device: str, memory_gb: float) -> bool:
+    """Whether so many bytes can stay on the device."""
+    return has_room(size // 4, device) if device.startswith("cuda") else size <= memory_gb * 1e9
 
 
 def of_any_view(views: Sequence[Gather], seed: int) -> Callable[[int, np.ndarray], torch.Tensor]:

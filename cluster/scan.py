@@ -41,12 +41,11 @@ class Scan:
         seed: int,
         device: str = "cpu",
     ) -> None:
-        """Heads for vectors of `dim`, which are standardised by `scale`. watched: float32 [image,
-        dim], images whose clusters are told after each epoch; held_out: float32 [2, pair, dim],
-        images and their neighbours by which the heads are judged."""
+        """Heads for vectors of `dim` that were standardised by `scale`. watched: [image, dim],
+        images whose clusters are told after each epoch; held_out: [2, pair, dim], images and their
+        neighbours by which the heads are judged. Both are of the dtype of the batches."""
         self.k, self.n_heads, self.device, self._settings = k, settings.heads, device, settings
         self._scale = scale
-        self._mean, self._deviation = (torch.from_numpy(each).to(device) for each in scale)
         self._watched, self._held_out = watched, held_out
         generator, reach = torch.Generator().manual_seed(seed), dim**-0.5  # torch's own beginning
         weight = torch.empty(settings.heads, k, dim).uniform_(-reach, reach, generator=generator)
@@ -58,19 +57,22 @@ class Scan:
         ]
         self._adam = torch.optim.AdamW(groups, lr=1.0, fused=True)
 
+    @torch.no_grad()
     def step(self, x: torch.Tensor, rate: float) -> Step:
-        """Learn from x, float32 [2, batch, dim]; see cluster.training."""
-        log_p, log_q = self._log_probabilities(x.flatten(0, 1), slice(None)).chunk(2, 1)
-        loss = scan_loss(log_p, log_q, self._settings.entropy_weight)
-        loss.sum().backward()
+        """Learn from x, float32 or bfloat16 [2, batch, dim]; see cluster.training."""
+        x = x.flatten(0, 1)
+        loss, slope, own = scan_gradient(
+            self._logits(x, slice(None)), self._settings.entropy_weight
+        )
+        flat = slope.flatten(0, 1)
+        self._weight.grad = (flat.to(x.dtype) @ x).float().view_as(self._weight)
+        self._bias.grad = slope.sum(2)
         for group in self._adam.param_groups:
             group["lr"] = rate
         self._adam.step()
-        self._adam.zero_grad()
-        own = log_p.detach().argmax(2)
         own += torch.arange(self.n_heads, device=own.device)[:, None] * self.k
         sizes = torch.bincount(own.ravel(), minlength=self.n_heads * self.k)
-        return Step(loss.detach(), sizes.view(self.n_heads, self.k))
+        return Step(loss, sizes.view(self.n_heads, self.k))
 
     @torch.no_grad()
     def judge(self, mean_loss: np.ndarray) -> np.ndarray:
@@ -80,15 +82,15 @@ class Scan:
         found = []
         for head in range(self.n_heads):  # 20,000 images and 1,000 clusters: one head fits
             one, x = slice(head, head + 1), self._held_out.flatten(0, 1)
-            log_p, log_q = self._log_probabilities(x, one).chunk(2, 1)
+            log_p, log_q = self._logits(x, one).log_softmax(1).mT.chunk(2, 1)
             found.append(scan_loss(log_p, log_q, self._settings.entropy_weight))
         return torch.cat(found).double().cpu().numpy()
 
     @torch.no_grad()
     def watch(self, head: int) -> np.ndarray:
         """The clusters of the watched images by one head, int32 [image]."""
-        log_p = self._log_probabilities(self._watched, slice(head, head + 1))
-        return log_p[0].argmax(1).int().cpu().numpy()
+        logits = self._logits(self._watched, slice(head, head + 1))
+        return logits[0].argmax(0).int().cpu().numpy()
 
     def head(self, number: int) -> Linear:
         """One head, for cluster.heads.predict."""
@@ -111,9 +113,10 @@ class Scan:
         self._bias.copy_(state["head/bias"])
         restore(self._adam, state)
 
-    def _log_probabilities(self, x: torch.Tensor, heads: slice) -> torch.Tensor:
-        scaled = (x - self._mean) / self._deviation
-        return torch.log_softmax(linear(scaled, self._weight[heads], self._bias[heads]), 2)
+    def _logits(self, x: torch.Tensor, heads: slice) -> torch.Tensor:
+        """[image, dim] → float32 [head, cluster, image]."""
+        layer = (each[heads].to(x.dtype) for each in (self._weight, self._bias))
+        return linear(x, *layer).float()
 
 
 def scan_loss(log_p: torch.Tensor, log_q: torch.Tensor, entropy_weight: float) -> torch.Tensor:
@@ -126,3 +129,41 @@ def scan_loss(log_p: torch.Tensor, log_q: torch.Tensor, entropy_weight: float) -
     share = log_p.exp().mean(1)
     entropy = -(share * share.clamp(min=1e-8).log()).sum(1)
     return -together - entropy_weight * entropy
+
+
+class Gradient(NamedTuple):
+    """loss: [head]; slope: its derivative by the logits, [head, cluster, 2 pair]; own: int64 [head,
+    pair], the most probable clusters of the images."""
+
+    loss: torch.Tensor
+    slope: torch.Tensor
+    own: torch.Tensor
+
+
+def scan_gradient(logits: torch.Tensor, entropy_weight: float) -> Gradient:
+    """scan_loss of logits [head, cluster, 2 pair], all images before all neighbours.
+
+    With z, y the logits of an image and its neighbour, p, q their probabilities and m = mean p over
+    the B pairs: <p, q> = exp(lse(z + y) - lse(z) - lse(y)), so
+
+        dL/dz = (p - softmax(z + y) + entropy_weight x p (a - <p, a>)) / B,  a = log m + 1
+        dL/dy = (q - softmax(z + y)) / B.
+
+    By hand it takes half the time that autograd takes.
+    """
+    pairs = logits.shape[2] // 2
+    z, y = logits.split(pairs, 2)
+    both = z + y
+    lse, lse_both = logits.logsumexp(1, keepdim=True), both.logsumexp(1, keepdim=True)
+    together = (lse_both - lse[..., :pairs] - lse[..., pairs:]).mean((1, 2))
+    agreed = both.sub_(lse_both).exp_()
+    slope = (logits - lse).exp_()
+    p, q = slope.split(pairs, 2)
+    own, share = p.argmax(1), p.mean(2, keepdim=True)
+    log_share = share.clamp(min=1e-8).log()
+    entropy = -(share * log_share).sum((1, 2))
+    uneven = log_share + (share > 1e-8)
+    pull = p * (uneven - (p * uneven).sum(1, keepdim=True))
+    q.sub_(agreed)
+    p.sub_(agreed).add_(pull, alpha=entropy_weight)
+    return Gradient(-together - entropy_weight * entropy, slope.div_(pairs), own)

@@ -41,15 +41,16 @@ class SelfLabel:
         watched: torch.Tensor,
         device: str = "cpu",
     ) -> None:
-        """Go on from `head` (first axis of length 1), in dims that are standardised by `scale`."""
+        """Go on from `head` (first axis of length 1), which is of plain vectors, on such that were
+        standardised by `scale`; `watched`: [image, dim], of the dtype of the batches."""
         self.k, self.device, self._settings = head.weight.shape[1], device, settings
         self._scale = scale
-        self._mean, self._deviation = (torch.from_numpy(each).to(device) for each in scale)
         self._watched = watched
+        mean, deviation = (torch.from_numpy(each).to(device) for each in scale)
         weight, bias = (torch.from_numpy(each).to(device) for each in head)
         # Of standardised vectors, so that the step size does not hinge on the features' scale
-        self._weight = (weight * self._deviation).requires_grad_()
-        self._bias = (bias + weight @ self._mean).requires_grad_()
+        self._weight = (weight * deviation).requires_grad_()
+        self._bias = (bias + weight @ mean).requires_grad_()
         groups = [
             {"params": [self._weight], "weight_decay": settings.weight_decay},
             {"params": [self._bias], "weight_decay": 0.0},
@@ -65,8 +66,11 @@ class SelfLabel:
         return int(self._idle)
 
     def step(self, x: torch.Tensor, rate: float) -> Step:
-        """Learn from x, float32 [2, batch, dim]: plain views and others; see cluster.training."""
-        plain, other = self._outputs(x.flatten(0, 1))[0].chunk(2)
+        """Learn from x, float32 or bfloat16 [2, batch, dim]: plain views and others; see
+        cluster.training."""
+        with torch.no_grad():
+            plain = self._outputs(x[0])
+        other = self._outputs(x[1])
         loss, sure, label = selflabel_loss(
             plain, other, self._settings.threshold, self._settings.balance
         )
@@ -92,7 +96,7 @@ class SelfLabel:
     @torch.no_grad()
     def watch(self, head: int) -> np.ndarray:
         """The clusters of the watched images, int32 [image]."""
-        return self._outputs(self._watched)[0].argmax(1).int().cpu().numpy()
+        return self._outputs(self._watched).argmax(1).int().cpu().numpy()
 
     def head(self, number: int) -> Linear:
         """The head, for cluster.heads.predict."""
@@ -119,7 +123,8 @@ class SelfLabel:
         restore(self._adam, state)
 
     def _outputs(self, x: torch.Tensor) -> torch.Tensor:
-        return linear((x - self._mean) / self._deviation, self._weight, self._bias)
+        """[image, dim] → float32 [image, cluster]."""
+        return linear(x, self._weight.to(x.dtype), self._bias.to(x.dtype))[0].float().T
 
 
 class Taught(NamedTuple):

@@ -44,8 +44,8 @@ class Settings(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """x: float32 [view, seed, image, dim], one view or two, the labelled images first; label: int64
-    [seed, labelled], their classes."""
+    """x: float32 or bfloat16 [view, seed, image, dim], one view or two, the labelled images first;
+    label: int64 [seed, labelled], their classes."""
 
     x: torch.Tensor
     label: torch.Tensor
@@ -67,17 +67,13 @@ class SimGcd:
         seeds: Sequence[int],
         device: str = "cpu",
     ) -> None:
-        """Heads for vectors of `dim`, to which `scale` (of cluster.length) is applied. A head
+        """Heads for vectors of `dim` to which `scale` (of cluster.length) was applied. A head
         begins as its seed says, whatever trains beside it. Raises ClusterError when k is below the
         number of `known` classes."""
         if k < known:
             raise ClusterError(f"k is {k}, but {known} classes are known: choose k from {known} on")
         self.k, self.n_heads, self.device = k, len(seeds) * len(entropy_weights), device
         self._settings, self._scale, self._seeds = settings, scale, len(seeds)
-        self._mean, self._length = (
-            torch.from_numpy(scale.mean).to(device),
-            float(scale.deviation[0]),
-        )
         self._entropy = torch.tensor(list(entropy_weights) * len(seeds), device=device)
         begin = [w for seed in seeds for w in [_begin(dim, k, seed)] * len(entropy_weights)]
         self._direction = torch.stack(begin).to(device).requires_grad_()
@@ -139,15 +135,13 @@ class SimGcd:
         return torch.nn.functional.normalize(self._direction, dim=2)
 
     def _cosine(self, x: torch.Tensor) -> torch.Tensor:
-        """[view, seed, image, dim] → [view, head, image, cluster]."""
+        """[view, seed, image, dim] → float32 [view, head, image, cluster]; images lie side by side
+        in memory."""
         views, seeds, images, dim = x.shape
-        # The heads of a seed see the same images: one product for all of them. The scale is applied
-        # to the prototypes, which are few.
-        stacked = (self._prototypes() / self._length).view(seeds, -1, dim).repeat(views, 1, 1)
-        bias = -(stacked @ self._mean)[:, None]
-        out = torch.baddbmm(bias, x.reshape(views * seeds, images, dim), stacked.mT)
-        out = out.view(views, seeds, images, -1, self.k).transpose(2, 3)
-        return out.reshape(views, self.n_heads, images, self.k)
+        # The heads of a seed see the same images: one product for all of them
+        stacked = self._prototypes().to(x.dtype).view(seeds, -1, dim).repeat(views, 1, 1)
+        out = torch.bmm(stacked, x.reshape(views * seeds, images, dim).mT).float()
+        return out.view(views, self.n_heads, self.k, images).mT
 
 
 def _begin(dim: int, k: int, seed: int) -> torch.Tensor:

@@ -32,8 +32,11 @@ def simgcd_loss(
     labelled images first; label: int64 [head, labelled]; teacher: its temperature; entropy:
     epsilon of each head, [head].
     """
-    log_p = torch.log_softmax(cosine / weights.temperature, 3)
-    target = torch.softmax(cosine.detach() / teacher, 3)
+    # By logsumexp, which goes along whatever lies side by side in memory, as log_softmax does not
+    log_p = cosine / weights.temperature
+    log_p = log_p - log_p.logsumexp(3, keepdim=True)
+    target = cosine.detach() / teacher
+    target = (target - target.logsumexp(3, keepdim=True)).exp()
     # L_u_cls: each view is taught by the other, q' log p, both ways, labelled images too
     across = -(target.flip(0) * log_p).sum(3).mean((0, 2))
     share = log_p.exp().mean((0, 2))

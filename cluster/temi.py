@@ -71,11 +71,10 @@ class Temi:
         seed: int,
         device: str = "cpu",
     ) -> None:
-        """Heads for vectors of `dim`, which are standardised by `scale`; `watched`: float32
-        [image, dim], images whose clusters are told after each epoch."""
+        """Heads for vectors of `dim` that were standardised by `scale`; `watched`: [image, dim], of
+        the dtype of the batches, images whose clusters are told after each epoch."""
         self.k, self.n_heads, self.device, self._settings = k, settings.heads, device, settings
         self._scale = scale
-        self._mean, self._deviation = (torch.from_numpy(each).to(device) for each in scale)
         self._watched = watched
         begin = (w.to(device) for w in _begin(dim, k, settings, seed))
         self._student = Weights(*(w.requires_grad_() for w in begin))
@@ -89,8 +88,8 @@ class Temi:
         )
 
     def step(self, x: torch.Tensor, rate: float) -> Step:
-        """Learn from x, float32 [2, batch, dim]; see cluster.training."""
-        settings, x = self._settings, self._scaled(x).flatten(0, 1)  # all x, then all partners
+        """Learn from x, float32 or bfloat16 [2, batch, dim]; see cluster.training."""
+        settings, x = self._settings, x.flatten(0, 1)  # all x, then all partners
         groups = self._groups(len(x))
         shared, sizes, kept = self._teach(x, groups)
         losses = []
@@ -117,7 +116,7 @@ class Temi:
     def watch(self, head: int) -> np.ndarray:
         """The teacher's clusters of the watched images, int32 [image]."""
         one = slice(head, head + 1)
-        return self._log_teacher(self._scaled(self._watched), one)[0].argmax(1).int().cpu().numpy()
+        return self._log_teacher(self._watched, one)[0].argmax(1).int().cpu().numpy()
 
     def head(self, number: int) -> Mlp:
         """One teacher, for cluster.heads.predict."""
@@ -144,9 +143,6 @@ class Temi:
                 getattr(self._teacher, name).copy_(state[f"teacher/{name}"])
             self._prior.copy_(state["prior/prior"])
         restore(self._adam, state)
-
-    def _scaled(self, x: torch.Tensor) -> torch.Tensor:
-        return (x - self._mean) / self._deviation
 
     def _groups(self, images: int) -> list[slice]:
         """The heads that go together: as many as the memory has room for."""
@@ -221,6 +217,8 @@ def _prototypes(w: Weights, temperature: float) -> torch.Tensor:
 
 
 def _log_probabilities(x: torch.Tensor, w: Weights, temperature: float) -> torch.Tensor:
-    """x float32 [image, dim] → log q, float32 [head, image, cluster]."""
-    layers = (w.hidden_weight, w.hidden_bias, w.bottleneck_weight, w.bottleneck_bias)
-    return torch.log_softmax(mlp(x, *layers, _prototypes(w, temperature)), 2)
+    """x [image, dim] → log q, float32 [head, image, cluster]; images lie side by side in memory.
+    Products are of the dtype of x."""
+    plain = (w.hidden_weight, w.hidden_bias, w.bottleneck_weight, w.bottleneck_bias)
+    layers = [layer.to(x.dtype) for layer in (*plain, _prototypes(w, temperature))]
+    return mlp(x, *layers).log_softmax(1).mT

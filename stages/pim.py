@@ -9,9 +9,10 @@ from pydantic import Field
 
 from cluster.heads import predict, stacked
 from cluster.length import unit_scale
+from cluster.mixed_precision import training_dtype
 from cluster.pim import Pim, Settings
 from cluster.pretend import PRETENCES, hidden_accuracy, pretend
-from cluster.rows import ArrayRows, Rows
+from cluster.rows import ArrayRows, Rows, cached
 from cluster.sskmeans import sskmeans
 from cluster.training import Schedule
 from stages import Runtime, run, torch_device
@@ -73,6 +74,7 @@ def main(
     }
 
     def begin(rows: Rows, dims: int, k: int, place: Place) -> tuple[Pim, Callable[[int], object]]:
+        rows = cached(rows, runtime.memory_gb)
         starts = sskmeans(rows, label, k, seeds=params.seeds, **of_kmeans).centroids
         weight = params.unsure_weight
         if weight == "auto" and len(who.old) == 1:
@@ -105,7 +107,10 @@ def main(
     def heads(rows: Rows, seen: np.ndarray, starts: np.ndarray, weight: np.ndarray) -> Pim:
         of_pim = Settings(params.sharpness, params.weight_decay)
         scale = unit_scale(rows, center=False)
-        return Pim(rows, seen, starts, weight, of_pim, scale=scale, device=device)
+        return Pim(
+            rows, seen, starts, weight, of_pim,
+            scale=scale, device=device, dtype=training_dtype(device),
+        )  # fmt: skip
 
     learn_together(
         space,

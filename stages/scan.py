@@ -6,6 +6,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from cluster.mixed_precision import training_dtype
 from cluster.pairs import Pairs
 from cluster.resident import of_any_view, resident
 from cluster.rows import Rows
@@ -13,7 +14,7 @@ from cluster.scan import Scan, Settings
 from cluster.standardize import scale_of, unscaled
 from stages import Runtime, run, torch_device
 from stages.embedding.views import open_views
-from stages.files.heads import Draw, Training, learn
+from stages.files.heads import Draw, Heads, Training, learn
 from stages.files.neighbors import neighbors_in_train
 from stages.files.space import Count, Dims, K, Seeds, open_space, settings
 
@@ -55,18 +56,24 @@ def main(
     table = neighbors_in_train(neighbors, space, params.neighbors)
     others = open_views(views, space.found) if params.views else []
 
-    def begin(rows: Rows, dims: int, watched: np.ndarray, k: int, seed: int) -> tuple[Scan, Draw]:
-        held = np.random.default_rng([seed, 0, 2]).random(len(table)) < params.held_out
-        pairs, gather = Pairs(table, params.batch, seed, held), resident(rows, device)
-        learner = Scan(
-            rows.dim, k, Settings(**params.model_dump(include=set(Settings._fields))),
-            scale=scale_of(rows) if params.standardize else unscaled(rows.dim),
-            watched=gather(watched), held_out=gather(_judged(table, held)),
-            seed=seed, device=device,
-        )  # fmt: skip
-        seen = [gather, *(resident(space.fitted_view(v, dims), device) for v in others)]
-        mixed = of_any_view(seen, seed)
-        return learner, lambda step: mixed(step, pairs.at(step))
+    def begin(rows: Rows, dims: int) -> Heads:
+        scale = scale_of(rows) if params.standardize else unscaled(rows.dim)
+        views = [space.fitted_view(view, dims) for view in others]
+        room, dtype = runtime.memory_gb / (1 + len(views)), training_dtype(device)
+        gather, *more = (resident(each, device, room, scale, dtype) for each in (rows, *views))
+
+        def heads(watched: np.ndarray, k: int, seed: int) -> tuple[Scan, Draw]:
+            held = np.random.default_rng([seed, 0, 2]).random(len(table)) < params.held_out
+            pairs = Pairs(table, params.batch, seed, held)
+            mixed = of_any_view([gather, *more], seed)
+            learner = Scan(
+                rows.dim, k, Settings(**params.model_dump(include=set(Settings._fields))),
+                scale=scale, watched=gather(watched), held_out=gather(_judged(table, held)),
+                seed=seed, device=device,
+            )  # fmt: skip
+            return learner, lambda step: mixed(step, pairs.at(step))
+
+        return heads
 
     learn(
         space,

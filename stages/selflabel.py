@@ -9,6 +9,7 @@ from pydantic import Field
 
 import store
 from cluster.heads import Linear
+from cluster.mixed_precision import training_dtype
 from cluster.pairs import Pairs
 from cluster.resident import of_any_view, resident
 from cluster.rows import Rows
@@ -16,7 +17,7 @@ from cluster.selflabel import SelfLabel, Settings
 from cluster.standardize import scale_of, unscaled
 from stages import Runtime, StageError, run, torch_device
 from stages.embedding.views import open_views
-from stages.files.heads import Draw, Training, learn
+from stages.files.heads import Draw, Heads, Training, learn
 from stages.files.neighbors import neighbors_in_train
 from stages.files.space import Count, open_space
 
@@ -57,7 +58,7 @@ def main(
             raise StageError(f"{scan} is of other images than {features}: run `dvc repro`")
         wanted = list(zip(file["k"].tolist(), file["dims"].tolist(), strict=True))
         seeds: list[int] = file.attrs["seeds"]
-        heads = {
+        of_scan = {
             wanted[s]: Linear(file[f"{s}/weight"], file[f"{s}/bias"]) for s in range(len(wanted))
         }
     table = neighbors_in_train(neighbors, space, params.neighbors)
@@ -69,26 +70,29 @@ def main(
         )
     learners: list[SelfLabel] = []
 
-    def begin(
-        rows: Rows, dims: int, watched: np.ndarray, k: int, seed: int
-    ) -> tuple[SelfLabel, Draw]:
-        pairs, plain = Pairs(table, params.batch, seed), resident(rows, device)
-        seen = [resident(space.fitted_view(view, dims), device) for view in others] or [plain]
-        mixed = of_any_view(seen, seed)
-        of_seed = slice(seeds.index(seed), seeds.index(seed) + 1)
-        learner = SelfLabel(
-            Linear(*(each[of_seed] for each in heads[k, dims])),
-            Settings(**params.model_dump(include=set(Settings._fields))),
-            scale=scale_of(rows) if params.standardize else unscaled(rows.dim),
-            watched=plain(watched), device=device,
-        )  # fmt: skip
-        learners.append(learner)
+    def begin(rows: Rows, dims: int) -> Heads:
+        scale = scale_of(rows) if params.standardize else unscaled(rows.dim)
+        seen = [space.fitted_view(view, dims) for view in others]
+        room, dtype = runtime.memory_gb / (1 + len(seen)), training_dtype(device)
+        plain, *more = (resident(each, device, room, scale, dtype) for each in (rows, *seen))
 
-        def draw(step: int) -> torch.Tensor:
-            image, partner = pairs.at(step)
-            return torch.stack([plain(image), mixed(step, image if others else partner)])
+        def heads(watched: np.ndarray, k: int, seed: int) -> tuple[SelfLabel, Draw]:
+            pairs, mixed = Pairs(table, params.batch, seed), of_any_view(more or [plain], seed)
+            of_seed = slice(seeds.index(seed), seeds.index(seed) + 1)
+            learner = SelfLabel(
+                Linear(*(each[of_seed] for each in of_scan[k, dims])),
+                Settings(**params.model_dump(include=set(Settings._fields))),
+                scale=scale, watched=plain(watched), device=device,
+            )  # fmt: skip
+            learners.append(learner)
 
-        return learner, draw
+            def draw(step: int) -> torch.Tensor:
+                image, partner = pairs.at(step)
+                return torch.stack([plain(image), mixed(step, image if others else partner)])
+
+            return learner, draw
+
+        return heads
 
     learn(
         space,
@@ -98,7 +102,7 @@ def main(
         {
             "table": table,
             "views": [view.encoder for view in others],
-            "heads": np.concatenate([each.ravel() for of in heads.values() for each in of]),
+            "heads": np.concatenate([each.ravel() for of in of_scan.values() for each in of]),
         },
         runtime,
         seeds=seeds,

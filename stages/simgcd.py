@@ -11,8 +11,9 @@ from pydantic import Field
 from cluster.half_labelled import HalfLabelled
 from cluster.heads import predict, stacked
 from cluster.length import unit_scale
+from cluster.mixed_precision import training_dtype
 from cluster.pretend import PRETENCES, hidden_accuracy, pretend
-from cluster.resident import Gather, of_two_views, resident
+from cluster.resident import of_two_views, resident
 from cluster.rows import Rows, Subset
 from cluster.simgcd import Batch, Settings, SimGcd
 from cluster.sskmeans import require_label
@@ -73,17 +74,64 @@ def main(
 
     def begin(rows: Rows, dims: int, k: int, place: Place) -> tuple[SimGcd, Draw]:
         require_label(who.label, len(rows), k)
-        seen = [resident(space.fitted_view(v, dims), device) for v in others]
-        gathers = seen or [resident(rows, device)]
+        seen = [space.fitted_view(view, dims) for view in others] or [rows]
         weight = params.entropy_weight
         if weight == "auto" and len(who.old) == 1:
             weight = ENTROPY_WEIGHT
             print(f"{clusters.stem}: one class is known, none can be hidden: entropy_weight is 1")
         elif weight == "auto":
-            weight = _choose(rows, gathers, who.label, params, schedule, place("entropy"), device)
+            weight = choose(rows, seen, place("entropy"))
             print(f"{clusters.stem} k={k}: entropy_weight {weight:g} finds hidden classes best")
-        everyone, labels = np.arange(len(rows)), [who.label] * len(params.seeds)
-        return _heads(rows, gathers, everyone, labels, k, [weight], params.seeds, params, device)
+        return heads(rows, seen, [who.label] * len(params.seeds), k, [weight], params.seeds)
+
+    def choose(rows: Rows, seen: Sequence[Rows], checkpoint: Checkpoint) -> float:
+        """The weight that finds known classes best while their labels are hidden; by labelled
+        images alone, with all weights and all choices of hidden classes at once."""
+        images, of_seed = np.flatnonzero(who.label >= 0), range(PRETENCES)
+        pretences, k = pretend(who.label[images], PRETENCES, 0), int(who.label.max()) + 1
+        labelled, labels = Subset(rows, images), [p.label for p in pretences]
+        views = [Subset(view, images) for view in seen]
+        learner, draw = heads(labelled, views, labels, k, ENTROPY_WEIGHTS, of_seed)
+        train_on(learner, draw, schedule, 1, checkpoint, "entropy_weight")
+        head = stacked([learner.head(n) for n in range(learner.n_heads)])
+        own = predict(labelled, head, device=device).assignment
+        each = own.reshape(PRETENCES, len(ENTROPY_WEIGHTS), -1)
+        right = [
+            [hidden_accuracy(of, p, k) for of in ofs]
+            for ofs, p in zip(each, pretences, strict=True)
+        ]
+        return ENTROPY_WEIGHTS[int(np.mean(right, axis=0).argmax())]
+
+    def heads(
+        rows: Rows,
+        seen: Sequence[Rows],
+        labels: Sequence[np.ndarray],
+        k: int,
+        weights: Sequence[float],
+        seeds: Sequence[int],
+    ) -> tuple[SimGcd, Draw]:
+        """Heads for the rows, and what they learn from: views of the rows (or these alone) and, for
+        each seed, labels (int64 [image])."""
+        scale = unit_scale(rows, center=params.center)
+        learner = SimGcd(
+            rows.dim, k, Settings(**params.model_dump(include=set(Settings._fields))),
+            known=max(int(label.max()) for label in labels) + 1, scale=scale,
+            entropy_weights=weights, seeds=seeds, device=device,
+        )  # fmt: skip
+        room, dtype = runtime.memory_gb / len(seen), training_dtype(device)
+        gathers = [resident(view, device, room, scale, dtype) for view in seen]
+        stream = HalfLabelled(labels, params.batch, seeds)
+        of_seed = [of_two_views(gathers, seed) for seed in seeds]
+
+        def draw(step: int) -> Batch:
+            found = stream.at(step)
+            label = torch.from_numpy(found.label).to(device)
+            if len(gathers) == 1:  # the same view twice is one
+                return Batch(gathers[0](found.images)[None], label)
+            each = [gather(step, of) for gather, of in zip(of_seed, found.images, strict=True)]
+            return Batch(torch.stack(each, 1), label)
+
+        return learner, draw
 
     learn_together(
         space,
@@ -100,67 +148,6 @@ def main(
         epochs=epochs,
         advice="set a higher entropy_weight",
     )
-
-
-def _choose(
-    rows: Rows,
-    gathers: Sequence[Gather],
-    label: np.ndarray,
-    params: Params,
-    schedule: Schedule,
-    checkpoint: Checkpoint,
-    device: str,
-) -> float:
-    """The weight that finds known classes best while their labels are hidden; by labelled images
-    alone, with all weights and all choices of hidden classes at once."""
-    images, of_seed = np.flatnonzero(label >= 0), range(PRETENCES)
-    pretences, k = pretend(label[images], PRETENCES, 0), int(label.max()) + 1
-    learner, draw = _heads(
-        rows, gathers, images, [p.label for p in pretences], k, ENTROPY_WEIGHTS, of_seed, params,
-        device,
-    )  # fmt: skip
-    train_on(learner, draw, schedule, 1, checkpoint, "entropy_weight")
-    head = stacked([learner.head(n) for n in range(learner.n_heads)])
-    own = predict(Subset(rows, images), head, device=device).assignment
-    each = own.reshape(PRETENCES, len(ENTROPY_WEIGHTS), -1)
-    right = [
-        [hidden_accuracy(of, p, k) for of in ofs] for ofs, p in zip(each, pretences, strict=True)
-    ]
-    return ENTROPY_WEIGHTS[int(np.mean(right, axis=0).argmax())]
-
-
-def _heads(
-    rows: Rows,
-    gathers: Sequence[Gather],
-    images: np.ndarray,
-    labels: Sequence[np.ndarray],
-    k: int,
-    weights: Sequence[float],
-    seeds: Sequence[int],
-    params: Params,
-    device: str,
-) -> tuple[SimGcd, Draw]:
-    """Heads for some of the rows (`images`, int64 [image], with a label each), and what they learn
-    from."""
-    learner = SimGcd(
-        rows.dim, k, Settings(**params.model_dump(include=set(Settings._fields))),
-        known=max(int(label.max()) for label in labels) + 1,
-        scale=unit_scale(Subset(rows, images), center=params.center),
-        entropy_weights=weights, seeds=seeds, device=device,
-    )  # fmt: skip
-    stream = HalfLabelled(labels, params.batch, seeds)
-    of_seed = [of_two_views(gathers, seed) for seed in seeds]
-
-    def draw(step: int) -> Batch:
-        found = stream.at(step)
-        label = torch.from_numpy(found.label).to(device)
-        rows_of_seed = images[found.images]
-        if len(gathers) == 1:  # the same view twice is one
-            return Batch(gathers[0](rows_of_seed)[None], label)
-        each = [gather(step, of) for gather, of in zip(of_seed, rows_of_seed, strict=True)]
-        return Batch(torch.stack(each, 1), label)
-
-    return learner, draw
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from cluster.mixed_precision import training_dtype
 from cluster.pairs import Pairs
 from cluster.resident import resident
 from cluster.rows import Rows
@@ -13,7 +14,7 @@ from cluster.standardize import scale_of, unscaled
 from cluster.temi import Settings, Temi
 from cluster.temi_loss import Loss
 from stages import Runtime, run, torch_device
-from stages.files.heads import Draw, Training, learn
+from stages.files.heads import Draw, Heads, Training, learn
 from stages.files.neighbors import neighbors_in_train
 from stages.files.space import Count, Dims, K, Seeds, open_space, settings
 
@@ -58,14 +59,19 @@ def main(
     space, device = open_space(features, pca), torch_device(runtime.device)
     table = neighbors_in_train(neighbors, space, params.neighbors)
 
-    def begin(rows: Rows, dims: int, watched: np.ndarray, k: int, seed: int) -> tuple[Temi, Draw]:
-        pairs, gather = Pairs(table, params.batch, seed), resident(rows, device)
+    def begin(rows: Rows, dims: int) -> Heads:
         scale = scale_of(rows) if params.standardize else unscaled(rows.dim)
-        learner = Temi(
-            rows.dim, k, Settings(**params.model_dump(include=set(Settings._fields))),
-            scale=scale, watched=gather(watched), seed=seed, device=device,
-        )  # fmt: skip
-        return learner, lambda step: gather(pairs.at(step))
+        gather = resident(rows, device, runtime.memory_gb, scale, training_dtype(device))
+
+        def heads(watched: np.ndarray, k: int, seed: int) -> tuple[Temi, Draw]:
+            pairs = Pairs(table, params.batch, seed)
+            learner = Temi(
+                rows.dim, k, Settings(**params.model_dump(include=set(Settings._fields))),
+                scale=scale, watched=gather(watched), seed=seed, device=device,
+            )  # fmt: skip
+            return learner, lambda step: gather(pairs.at(step))
+
+        return heads
 
     learn(
         space,

@@ -157,7 +157,7 @@ def test_the_learned_heads_see_one_half_of_a_feature_as_the_network_gives_it():
         head = found[name]
         assert head.weight.shape == (1, 3, 10)
         assert head.weight.dtype == head.bias.dtype == np.float32
-        logit = linear(feature, *(torch.from_numpy(layer) for layer in head))[0]
+        logit = linear(feature, *(torch.from_numpy(layer) for layer in head))[0].T
         torch.testing.assert_close(logit, cosine.flatten(0, 1) / 0.1, rtol=1e-4, atol=1e-5)
 
 

@@ -1,9 +1,32 @@
-"""Rows at hand for training: the views that a step sees."""
+"""Rows at hand for training: standardised, kept or read anew, and the views that a step sees."""
 
 import numpy as np
+import pytest
 import torch
+from test_kmeans import DEVICES
 
-from cluster.resident import of_any_view, of_two_views
+from cluster.resident import of_any_view, of_two_views, resident
+from cluster.rows import TILE, ArrayRows
+from cluster.standardize import scale_of
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_memory_does_not_change_the_vectors_and_they_leave_the_rows_as_they_are(
+    dtype: torch.dtype, device: str
+):
+    x = np.random.default_rng(0).normal(size=(TILE + 50, 5)).astype(np.float32) * [1, 9, 1, 1, 1]
+    rows = ArrayRows(x + 30)
+    before, scale = rows.array.copy(), scale_of(rows)
+    kept, read = (resident(rows, device, room, scale, dtype) for room in (1, 0))
+    index = np.random.default_rng(1).integers(len(x), size=(2, 40))
+    assert kept(index).dtype == dtype
+    assert torch.equal(kept(index), read(index))
+    expected = torch.from_numpy((before[index] - scale.mean) / scale.deviation)
+    torch.testing.assert_close(kept(index).cpu(), expected.to(dtype))
+    kept(index)[:] = 0  # a batch is nobody else's
+    assert torch.equal(kept(index), read(index))
+    np.testing.assert_array_equal(rows.array, before)
 
 
 def views(number: int) -> list:

@@ -11,8 +11,9 @@ from test_kmeans import DEVICES
 
 from cluster.heads import predict
 from cluster.pairs import Pairs
+from cluster.resident import resident
 from cluster.rows import ArrayRows
-from cluster.scan import Scan, Settings, scan_loss
+from cluster.scan import Scan, Settings, scan_gradient, scan_loss
 from cluster.standardize import Scale, scale_of, unscaled
 
 DIM, K, HEADS = 6, 4, 3
@@ -107,6 +108,35 @@ def test_steps_are_those_of_a_plain_float64_loop_over_heads(device: str):
         np.testing.assert_allclose(now["head/bias"][h].detach().cpu(), b.detach(), atol=1e-5)
 
 
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("sure", [1.0, 30.0])
+@pytest.mark.parametrize("entropy_weight", [0.0, 5.0])
+def test_the_gradient_by_hand_is_that_of_autograd(entropy_weight: float, sure: float, device: str):
+    """Also where a cluster has no image: there the logarithm of its share is cut off."""
+    logits = normal(HEADS, K, 20).double() * sure
+    logits[1, 2] -= 100
+    logits = logits.to(device).requires_grad_()
+    log_p, log_q = logits.log_softmax(1).mT.chunk(2, 1)
+    loss = scan_loss(log_p, log_q, entropy_weight)
+    expected = torch.autograd.grad(loss.sum(), logits)[0]
+    found = scan_gradient(logits.detach(), entropy_weight)
+    torch.testing.assert_close(found.loss, loss.detach())
+    torch.testing.assert_close(found.slope, expected, rtol=1e-9, atol=1e-12)
+    assert torch.equal(found.own, log_p.argmax(2))
+
+
+def test_steps_in_bfloat16_are_near_those_in_float32():
+    plain, rounded = learner(), learner()
+    for step in range(20):
+        x = normal(2, 256, DIM, seed=step)
+        one, other = plain.step(x, 1e-2), rounded.step(x.bfloat16(), 1e-2)
+    torch.testing.assert_close(one.loss, other.loss, rtol=0.02, atol=0.02)
+    weight, near = (of.state()["head/weight"].detach() for of in (plain, rounded))
+    assert near.dtype == torch.float32
+    assert not torch.equal(near, near.bfloat16().float()), "the optimiser has all digits"
+    assert (weight - near).norm() < 0.1 * weight.norm()
+
+
 def test_heads_are_judged_by_the_images_held_out():
     held = normal(2, 30, DIM)
     scan = learner(held_out=held)
@@ -146,9 +176,13 @@ def blobs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def trained(x: np.ndarray, near: np.ndarray, device: str = "cpu") -> np.ndarray:
     """The clusters of all images by every head, int32 [head, image]."""
     rows, pairs = ArrayRows(x), Pairs(near, 128, 0)
-    scan = learner(scale_of(rows), device=device, weight_decay=1e-4)
+    scale = scale_of(rows)
+    scan, gather = (
+        learner(scale, device=device, weight_decay=1e-4),
+        resident(rows, device, 1, scale),
+    )
     for step in range(150):
-        scan.step(torch.from_numpy(x[pairs.at(step)]).to(device), 1e-2)
+        scan.step(gather(pairs.at(step)), 1e-2)
     found = [predict(rows, scan.head(h), device=device).assignment[0] for h in range(HEADS)]
     return np.stack(found)
 

@@ -11,6 +11,7 @@ from cluster import ClusterError
 from cluster.half_labelled import HalfLabelled
 from cluster.heads import predict
 from cluster.length import unit_scale
+from cluster.resident import resident
 from cluster.rows import ArrayRows, Rows
 from cluster.simgcd import Batch, Settings, SimGcd
 from cluster.simgcd_loss import Weights, simgcd_loss, teacher_temperature
@@ -126,12 +127,11 @@ def test_a_step_is_torchs_sgd_on_the_loss_with_a_ramp_and_weight_norm(device: st
         linear.weight.data = weight.clone()
         linears.append(linear)
     sgds = [torch.optim.SGD([x.weight], lr=1, momentum=0.9, weight_decay=1e-3) for x in linears]
-    mean, length = torch.from_numpy(scale.mean).double(), 2.0
     for step, rate in enumerate([0.3, 0.2, 0.1]):
         drawn = batch(2, 2, device, seed=step)
         found = of.step(drawn, rate)
         for h, (linear, sgd) in enumerate(zip(linears, sgds, strict=True)):
-            x = (drawn.x[:, h].cpu().double() - mean) / length
+            x = drawn.x[:, h].cpu().double()
             w = linear.weight / linear.weight.norm(dim=1, keepdim=True)
             cosine = (x @ w.T)[:, None]
             teacher = 0.07 - 0.003 * step
@@ -172,13 +172,13 @@ def classes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def trained(
     rows: Rows, label: np.ndarray, seeds: tuple[int, ...], weights: tuple[float, ...], device: str
 ) -> SimGcd:
-    of = heads(seeds, weights, scale=unit_scale(rows, center=True), device=device)
-    stream, x = HalfLabelled([label] * len(seeds), 64, seeds), rows.block(0, len(rows))
+    scale = unit_scale(rows, center=True)
+    of = heads(seeds, weights, scale=scale, device=device)
+    stream, gather = HalfLabelled([label] * len(seeds), 64, seeds), resident(rows, device, 1, scale)
 
     def draw(step: int) -> Batch:
         found = stream.at(step)
-        images = torch.from_numpy(x[found.images])[None]
-        return Batch(images.to(device), torch.from_numpy(found.label).to(device))
+        return Batch(gather(found.images)[None], torch.from_numpy(found.label).to(device))
 
     train(of, draw, Schedule(150, 0.1, 0.0, 0), 1)
     return of

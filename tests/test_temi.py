@@ -13,6 +13,7 @@ from torch.nn import functional
 import cluster.temi
 from cluster.heads import predict
 from cluster.pairs import Pairs
+from cluster.resident import resident
 from cluster.rows import ArrayRows
 from cluster.standardize import Scale, scale_of, unscaled
 from cluster.temi import Settings, Temi
@@ -108,6 +109,20 @@ def test_steps_are_those_of_a_plain_float64_loop_over_heads(device: str):
             np.testing.assert_allclose(state[f"teacher/{name}"][head], teacher, atol=2e-5)
 
 
+def test_steps_in_bfloat16_are_near_those_in_float32():
+    plain, rounded = learner(), learner()
+    begin = snapshot(plain)
+    for step in range(20):
+        one, other = plain.step(batch(step), 1e-2), rounded.step(batch(step).bfloat16(), 1e-2)
+    torch.testing.assert_close(one.loss, other.loss, rtol=0.05, atol=0.02)
+    for name, array in snapshot(plain).items():
+        near = snapshot(rounded)[name]
+        assert near.dtype == np.float32
+        if "weight" in name:
+            way = np.linalg.norm(array - begin[name])
+            assert np.linalg.norm(near - array) < 0.3 * way, name
+
+
 @pytest.mark.parametrize("kept", [0, 10**9])
 @pytest.mark.parametrize("loss", ["temi", "wmi", "pmi", "scan"])
 def test_heads_in_groups_learn_what_all_heads_at_once_do(
@@ -155,21 +170,21 @@ def test_a_head_predicts_what_the_teacher_does_and_takes_the_scale_in(device: st
     x = np.random.default_rng(0).normal(size=(200, DIM)).astype(np.float32) * 40 + 300
     scale = scale_of(ArrayRows(x))
     temi = learner(scale=scale, device=device, momentum=0.99)
-    temi._watched = torch.from_numpy(x).to(device)
+    scaled = torch.from_numpy((x - scale.mean) / scale.deviation)
+    temi._watched = scaled.to(device)
     for step in range(30):
-        temi.step(torch.from_numpy(x[:32]).view(2, 16, DIM).to(device) + step, 3e-2)
+        temi.step(scaled[:32].view(2, 16, DIM).to(device) + step / 40, 3e-2)
     state = snapshot(temi)
     differs = 0
     for head in range(HEADS):
         found = predict(ArrayRows(x), temi.head(head), device=device)
         plain = PlainHead(state, head)
-        scaled = torch.from_numpy((x - scale.mean) / scale.deviation).double()
         names = [n for n in state if n.startswith("teacher/")]
-        q = plain.q(scaled, [torch.tensor(state[n][head]).double() for n in names])
+        q = plain.q(scaled.double(), [torch.tensor(state[n][head]).double() for n in names])
         np.testing.assert_allclose(found.probability[0], q.max(1).values, rtol=2e-3)
         assert (found.assignment[0] == q.argmax(1).numpy()).mean() > 0.99
         assert (found.assignment[0] == temi.watch(head)).mean() > 0.99
-        student = plain.q(scaled, plain.student).argmax(1).numpy()
+        student = plain.q(scaled.double(), plain.student).argmax(1).numpy()
         differs += int((found.assignment[0] != student).sum())
     assert differs, "a student that predicts as its teacher does would not show who is asked"
 
@@ -197,19 +212,22 @@ def test_3000_clusters_on_a_few_images_work_in_groups(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("loss", ["temi", "wmi", "pmi", "scan"])
-def test_on_easy_blobs_it_finds_the_classes(loss: str, device: str):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_on_easy_blobs_it_finds_the_classes(dtype: torch.dtype, loss: str, device: str):
     rng = np.random.default_rng(0)
     label = np.arange(400) % 4
     x = (np.eye(4, DIM)[label] * 6 + rng.normal(size=(400, DIM)) * 0.7).astype(np.float32)
     near = ((x[:, None] - x) ** 2).sum(2).argsort(axis=1)[:, 1:11].astype(np.int32)
     rows, pairs = ArrayRows(x), Pairs(near, 128, 0)
+    scale = scale_of(rows)
+    gather = resident(rows, device, 1, scale, dtype)
     temi = learner(
-        4, scale_of(rows), device, loss=loss, heads=8, hidden=64, bottleneck=32, momentum=0.98,
+        4, scale, device, loss=loss, heads=8, hidden=64, bottleneck=32, momentum=0.98,
         weight_decay=1e-4,
     )  # fmt: skip
     total = torch.zeros(8, device=device)
     for step in range(300):
-        found = temi.step(torch.from_numpy(x[pairs.at(step)]).to(device), 3e-3)
+        found = temi.step(gather(pairs.at(step)), 3e-3)
         total = total * 0.9 + found.loss
     best = int(temi.judge(total.double().cpu().numpy()).argmin())
     own = predict(rows, temi.head(best), device=device).assignment[0]

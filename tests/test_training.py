@@ -26,7 +26,8 @@ N, DIM, K, BATCH, STEPS, EPOCHS = 40, 6, 4, 12, 11, 3
 RNG = np.random.default_rng(0)
 ROWS = ArrayRows(np.eye(K, DIM)[np.arange(N) % K] * 3 + RNG.normal(size=(N, DIM)))
 NEAR = ((np.arange(N)[:, None] + np.arange(1, 4) * K) % N).astype(np.int32)
-SCALE, GATHER = scale_of(ROWS), resident(ROWS, "cpu")
+SCALE = scale_of(ROWS)
+GATHER = resident(ROWS, "cpu", 1, SCALE)
 WATCHED = GATHER(np.arange(7))
 
 

@@ -16,7 +16,7 @@ from pydantic import Field
 from tqdm import tqdm
 
 from cluster.heads import Linear, Mlp, predict, stacked
-from cluster.rows import Rows
+from cluster.rows import Rows, Subset
 from cluster.training import Batch, History, Learner, Schedule, State, train
 from stages import Runtime, Section, torch_device
 from stages.files.checkpoint import Checkpoint
@@ -29,9 +29,10 @@ ADVICE = "train for fewer steps, or with a lower rate"  # to whom heads collapse
 STAY = 0.98  # share of the clusters once in use that has to be in use at the end
 
 Draw = Callable[[int], torch.Tensor]
-# From the fitted rows, their dims, those of them to watch, k and a seed: the heads, and what a step
-# learns from
-Begin = Callable[[Rows, int, np.ndarray, int, int], tuple[Learner[torch.Tensor], Draw]]
+# From images to watch, k and a seed: the heads, and what a step learns from
+Heads = Callable[[np.ndarray, int, int], tuple[Learner[torch.Tensor], Draw]]
+# That, from the vectors to fit and their dims: what all k and seeds share is made once
+Begin = Callable[[Rows, int], Heads]
 
 
 class Training(Section):
@@ -76,13 +77,14 @@ def learn(
     inputs = what_it_follows_from(space, params, inputs)
     fits, told, places = [], [], []
     for dims, group in groupby(settings, itemgetter(1)):
-        fitted, rows = space.fitted(dims, runtime.memory_gb), space.rows(dims)
+        rows = space.rows(dims)
+        heads = begin(Subset(rows, space.train), dims)
         for k, _ in group:
             of: list[Fitted] = []
             for seed in seeds:
                 all_of_it = {**inputs, "k": k, "dims": dims, "seed": seed}
                 places.append(Checkpoint(clusters, f"k{k}-d{dims}-s{seed}", all_of_it))
-                learner, draw = begin(fitted, dims, shown, k, seed)
+                learner, draw = heads(shown, k, seed)
                 what = f"{name_of(clusters, k, dims)} seed={seed}"
                 history = train_on(learner, draw, schedule, n_epochs, places[-1], what)
                 best = int(history.criterion[-1].argmin())
@@ -95,7 +97,7 @@ def learn(
                 "watched_assignment": np.stack([f.history.watched for f in of]),
             }
             fits.append({**arrays(of, rows, device), **watched})
-        del fitted, learner, draw  # two copies in RAM would be one too many
+        del heads, learner, draw  # two copies in RAM would be one too many
     write_epochs(epochs, settings, told)
     save_clusters(clusters, space.found, space.basis, settings, fits, how=how, seeds=seeds)
     for place in places:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cluster.rows import Rows
+from cluster.rows import Rows, Subset
 from cluster.training import Batch, History, Learner, Schedule
 from stages import Runtime, Section, torch_device
 from stages.files.checkpoint import Checkpoint
@@ -60,7 +60,8 @@ def learn_together(
     inputs = what_it_follows_from(space, params, {**inputs, "label": known.label})
     fits, told, places = [], [], list[Checkpoint]()
     for dims, group in groupby(settings, itemgetter(1)):
-        fitted, rows = space.fitted(dims, runtime.memory_gb), space.rows(dims)
+        rows = space.rows(dims)
+        fitted = Subset(rows, space.train)
         for k, _ in group:
             follows = {**inputs, "k": k, "dims": dims, "seeds": list(seeds)}
             place = partial(_place, clusters, f"k{k}-d{dims}", follows, places)
@@ -74,7 +75,7 @@ def learn_together(
                 of.append(Fitted(seed, learner.head(head), loss, _of_head(history, head)))
             told.append(of)
             fits.append(_pinned(arrays(of, rows, device), space.train, known.label))
-        del fitted, learner, draw  # two copies in RAM would be one too many
+        del learner, draw  # two copies in RAM would be one too many
     write_epochs(epochs, settings, told)
     save_clusters(
         clusters, space.found, space.basis, settings, fits,

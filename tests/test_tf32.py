@@ -109,7 +109,7 @@ def test_leaders_are_those_of_float64(gpu: LikeGpu, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("before", ["high", "highest"])
-def test_plain_products_of_a_gpu_are_float32_whatever_torch_is_told(before: str):
+def test_plain_products_are_float32_whatever_torch_is_told(before: str):
     now = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(before)
     try:

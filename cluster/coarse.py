@@ -32,7 +32,15 @@ class Coarse(NamedTuple):
     @contextmanager
     def products(self) -> Iterator[None]:
         """Inside, torch multiplies float32 matrices of a GPU in this arithmetic, in all threads. On
-        a CPU who multiplies makes bfloat16 of them."""
+        a CPU who multiplies makes bfloat16 of them.
+
+        Products of float32 on a GPU whose answer is promised are taken in here, plain ones too
+        (what heads and probes learn is promised to no digit, and they learn outside): outside,
+        torch.set_float32_matmul_precision and TORCH_ALLOW_TF32_CUBLAS_OVERRIDE, which
+        NVIDIA's containers set, decide. Inside, torch's older switch may contradict this newer
+        one, and then raises a RuntimeError for whoever reads it: allow_tf32,
+        get_float32_matmul_precision, and PYTORCH_TUNABLEOP_ENABLED=1.
+        """
         if self.switch is None:
             yield
             return

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from cluster.candidates import Candidates, Tile, candidates, resident
-from cluster.coarse import Coarse, coarse
+from cluster.coarse import coarse, plain
 from cluster.errors import ClusterError
 from cluster.pool import bytes_of
 from cluster.ranked import ranked
@@ -29,7 +29,6 @@ MOST = 256  # neighbours
 QUERIES, QUERY_NUMBERS = 32_768, 2**25  # that look for neighbours in one reading of the others
 POOL = 2**28  # bytes of what they have found
 TARGETS = 4096  # of the others at once
-PLAIN = Coarse(0.0, "", None)
 
 
 class Neighbors(NamedTuple):
@@ -176,7 +175,7 @@ class _Look:
             )
         again = np.flatnonzero(found.lost)
         doubtful = np.zeros(len(x), bool)
-        self._arithmetic = PLAIN
+        self._arithmetic = plain(self._device)
         if len(again):
             there = self.at(x[again], squares[again], own[again])
             neighbor[again], similarity[again], doubtful[again] = there

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from cluster.coarse import ROUNDING
+from cluster.coarse import ROUNDING, plain
 from cluster.errors import ClusterError
 from cluster.rows import Rows
 from cluster.similarity import Space, similarities, survey
@@ -130,7 +130,8 @@ class _Walk:
 
 def _products(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     if x.is_cuda:
-        return x @ y.T
+        with plain(x.device).products():
+            return x @ y.T
     return torch.from_numpy(x.numpy() @ y.numpy().T)  # faster than torch's on some processors
 
 

@@ -3,13 +3,17 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from stages import Runtime
+if TYPE_CHECKING:
+    from stages import Runtime
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: see stages
 
 ROOT = Path(__file__).parents[1]
 
@@ -20,10 +24,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name != "test_pipeline.py")
 
 
-def runtime(**changes: Any) -> Runtime:
+def runtime(**changes: Any) -> "Runtime":
     """That of params.yaml on the CPU, with changes."""
+    from stages import Runtime  # here: tests of the numerics run where pydantic is not installed
+
     said = yaml.safe_load((ROOT / "params.yaml").read_text())["runtime"]
     return Runtime(**{**said, "device": "cpu", **changes})
+
+
+def one_thread() -> Iterator[None]:
+    """To be made a fixture: arrays as small as those of the tests are slower with several."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 class Project:

@@ -2,13 +2,12 @@
 
 import importlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from clustered import SPLITS, digits, split_of, write_dataset
 from conftest import runtime
 
@@ -23,14 +22,6 @@ FEATURES, VIEWS = "data/features/digits/pixels", "data/views/digits/pixels"
 INDEX, PCA = "data/images/digits.h5", "data/pca/digits/pixels.h5"
 TABLE = "data/neighbors/digits/pixels.h5"
 ESTIMATE = "data/k/digits/pixels.json"  # read for `k: auto` only
-
-
-def one_thread() -> Iterator[None]:
-    """To be made a fixture: arrays as small as those of the tests are slower with several."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def run_stage(folder: Path, name: str, reads: Iterable[str], params: dict[str, Any]) -> Path:

@@ -9,13 +9,15 @@ import pytest
 
 import cluster.candidates
 from cluster.candidates import Candidates, candidates
-from cluster.neighbors import PLAIN, Neighbors, nearest_neighbors
+from cluster.coarse import plain
+from cluster.neighbors import Neighbors, nearest_neighbors
 from cluster.pool import most_of
 from cluster.ranked import ranked
 from cluster.rows import ArrayRows
 from cluster.similarity import survey
 
 METRICS = ["cosine", "inner_product", "euclidean"]
+PLAIN = plain("cpu")
 
 
 class Rounded:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from clustered import N, digits, split_of
-from conftest import Project
+from conftest import Project, one_thread
 from learning import (
     ESTIMATE,
     FEATURES,
@@ -16,7 +16,6 @@ from learning import (
     RUNTIME,
     STEPS,
     VIEWS,
-    one_thread,
     run_stage,
     run_with_stops,
     write_all,

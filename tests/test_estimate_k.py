@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Project
-from learning import FEATURES, INDEX, PCA, RUNTIME, one_thread, write_pca
+from conftest import Project, one_thread
+from learning import FEATURES, INDEX, PCA, RUNTIME, write_pca
 
 import stages.estimate_k
 import stages.estimate_k_by_labels

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from clustered import N, digits, split_of, write_dataset, write_features
-from conftest import Project
+from conftest import Project, one_thread
 from learning import (
     ESTIMATE,
     FEATURES,
@@ -21,7 +21,6 @@ from learning import (
     STEPS,
     TABLE,
     VIEWS,
-    one_thread,
     run_stage,
     run_with_stops,
     write_all,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from conftest import one_thread
 from contrasted import DIM, LABEL, contrast, drawn, features
-from learning import one_thread
 
 from cluster import ClusterError
 from cluster.objectives import Drawn, Objective

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from learning import one_thread
+from conftest import one_thread
 from sklearn.metrics import adjusted_rand_score
 
 from cluster.errors import ClusterError

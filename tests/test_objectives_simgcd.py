@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from conftest import one_thread
 from contrasted import DIM, LABEL, contrast, drawn, features
-from learning import one_thread
 
 from cluster import ClusterError
 from cluster.heads import predict

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from learning import one_thread
+from conftest import one_thread
 from sklearn.metrics import adjusted_rand_score
 from test_kmeans import DEVICES
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from learning import one_thread
+from conftest import one_thread
 
 from cluster import ClusterError
 from cluster.half_labelled import HalfLabelled

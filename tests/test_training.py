@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from learning import one_thread
+from conftest import one_thread
 
 from cluster import ClusterError
 from cluster import temi as of_temi

@@ -37,10 +37,12 @@ def _eva(network: Any, size: int) -> Parts | None:
 
 
 def _efficientnet(network: Any, size: int) -> Parts:
-    residuals = [block for stage in network.blocks for block in stage]
+    blocks = [block for stage in network.blocks for block in stage]
+    if not isinstance(network.conv_head, Identity):  # of a network up to some stage
+        blocks.append(Sequential(network.conv_head, network.bn2))
     return Parts(
         Sequential(network.conv_stem, network.bn1),
-        [*residuals, Sequential(network.conv_head, network.bn2)],
+        blocks,
         Call(_forward_head, network, ["global_pool", "classifier"]),
     )
 

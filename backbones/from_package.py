@@ -2,10 +2,14 @@
 
 The packages' files hold a timm network under another port's names. The tensors stand in the same
 order, so they are matched by position; but every shape must agree, and the load is strict.
+`output` of a row: `avg`, the whole network, or `stage 4`, the mean over the picture of what its
+fourth stage of blocks gives.
 """
 
+import re
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -25,6 +29,19 @@ def build(row: Backbone, weights: Path | None) -> torch.nn.Module:
     """Normalised float32 [image, 3, size, size] → [image, dim]; weights None = untrained."""
     network = classifier(row, weights)
     network.reset_classifier(0)  # type: ignore[operator]
+    return network if row.output == "avg" else _up_to_stage(row, network)
+
+
+def _up_to_stage(row: Backbone, network: Any) -> torch.nn.Module:
+    """The network without the stages after the one that the row names."""
+    stages = list(network.blocks)
+    found = re.fullmatch(r"stage ([1-9]\d?)", row.output)
+    if not found or int(found[1]) > len(stages):
+        raise BackboneError(
+            f"{row.name}: no output {row.output!r}; expected avg, or stage 1 to stage {len(stages)}"
+        )
+    network.blocks = torch.nn.Sequential(*stages[: int(found[1])])
+    network.conv_head = network.bn2 = torch.nn.Identity()
     return network
 
 

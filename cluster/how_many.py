@@ -13,7 +13,7 @@ fully, the ratio is anything.)
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from cluster.kmeans import Fit, kmeans
 from cluster.reference import Sample
 from cluster.rows import ArrayRows, Rows
 from cluster.scores import silhouettes, stability
+from cluster.small import is_small, small_kmeans
 
 COMPARED = ("silhouette", "silhouette_reduced", "stability", "halves")  # with images without groups
 CRITERIA = (*COMPARED, "elbow", "coding_length")
@@ -114,7 +115,11 @@ def criteria(k: Sequence[int], found: Values, reference: Values) -> dict[str, np
 
 
 def _fit(rows: Rows, seeds: Sequence[int], *, k: int, search: Search, device: str) -> Fit:
-    return kmeans(
-        rows, k, seeds=seeds, n_init=search.n_init, max_iter=search.max_iter, tol=search.tol,
-        device=device,
-    )  # fmt: skip
+    common: dict[str, Any] = {
+        "n_init": search.n_init,
+        "max_iter": search.max_iter,
+        "tol": search.tol,
+    }
+    if is_small(rows, k):
+        return small_kmeans(rows, k, seeds=seeds, **common)
+    return kmeans(rows, k, seeds=seeds, device=device, **common)

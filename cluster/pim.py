@@ -138,7 +138,7 @@ class Pim:
             unsure -= (p * log_p).sum(1)[:, label < 0].sum(1)
             known = torch.nonzero(label >= 0).ravel()
             wrong -= log_p[:, label[known], known].sum(1)
-            best = log_p.argmax(1)
+            best = log_p.max(1).indices  # argmax takes ten times as long
             sizes.scatter_add_(1, best, torch.ones_like(best))
             if keep:
                 kept.append(log_p)

@@ -118,6 +118,25 @@ def test_a_package_that_holds_another_network_is_refused() -> None:
         from_package.build(lite0, weights.place(lite1))
 
 
+def test_an_early_stage_is_the_mean_of_what_the_whole_network_has_there() -> None:
+    early, whole = row("efficientnet_lite0_stage4"), row("efficientnet_lite0")
+    network, seen = from_package.build(whole, weights.place(whole)).eval(), list[torch.Tensor]()
+    network.blocks[3].register_forward_hook(lambda module, given, found: seen.append(found))
+    pixels = torch.rand(3, 3, 32, 32)
+    with torch.inference_mode():
+        network(pixels)
+        found = from_package.build(early, weights.place(early)).eval()(pixels)
+    assert found.shape == (3, early.dim)
+    assert torch.equal(found, seen[0].mean((2, 3)))
+
+
+@pytest.mark.parametrize("output", ["stage 8", "stage 0", "stage four", "logits"])
+def test_a_stage_that_the_network_does_not_have_is_refused(output: str) -> None:
+    early = replace(row("efficientnet_lite0_stage4"), output=output)
+    with pytest.raises(BackboneError, match=rf"no output '{output}'; expected avg, or stage 1 to"):
+        from_package.build(early, None)
+
+
 @pytest.mark.parametrize("found", [row("timm_resnet50"), row("clip_rn50")], ids=lambda it: it.name)
 def test_an_output_nobody_knows_is_refused(found: Backbone) -> None:
     build = {"timm": from_timm.build, "open_clip": from_open_clip.build}[found.loader]
@@ -126,7 +145,7 @@ def test_an_output_nobody_knows_is_refused(found: Backbone) -> None:
 
 
 def test_pixels_are_the_picture_itself() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
     features = load("pixels")(images)
     assert features.dtype == np.float32
     assert np.array_equal(features.reshape(images.shape) * 255, images)

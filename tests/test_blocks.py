@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import backbones.cpu_torchvision  # noqa: F401  before timm
-from backbones import Backbone, BackboneError, from_timm, names, row
+from backbones import Backbone, BackboneError, from_package, from_timm, names, row
 from backbones.blocks import FAMILIES, LOADERS, build, cut, parts_of, synchronized
 from backbones.blocks_parts import kind
 
@@ -92,6 +92,10 @@ NETWORKS: dict[str, tuple[Callable[[], torch.nn.Module], int]] = {
         3,
     ),
     "efficientnet": (of_timm("tf_efficientnet_lite0", "avg"), 17),
+    "efficientnet, up to a stage": (
+        lambda: from_package.build(row("efficientnet_lite0_stage4"), None),
+        8,
+    ),
     "resnet, basic": (of_timm("resnet18", "avg", **TINY_RESNET), 5),
     "resnet, bottleneck": (of_timm("resnet50s", "avg", **TINY_RESNET, stem_width=8), 5),
     "resnet, small stem": (lambda: from_timm.build(row("resnet18_small_narrow"), None), 8),

@@ -9,6 +9,7 @@ import torch
 from bench._alone import Row, row
 from bench._gpu_device import once
 from bench._gpu_search import features
+from cluster.mixed_precision import training_dtype
 from cluster.pairs import Pairs
 from cluster.resident import resident
 from cluster.rows import ArrayRows
@@ -30,9 +31,9 @@ def heads(
     x, label = features(images, dim, device, classes=k)
     rows = ArrayRows(x.cpu().numpy())
     pairs = Pairs(_of_own_class(label.cpu().numpy()), batch, 0)
+    gather = resident(rows, device, 1, scale_of(rows), training_dtype(device))
     made: dict[str, Callable[..., Learner[torch.Tensor]]] = {"TEMI": _temi, "SCAN": _scan}
     for name, make in made.items():
-        gather = resident(rows, device)
         learner = make(rows, k, number, gather, device)
         losses, took = [], []
         for epoch in range(epochs):

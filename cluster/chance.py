@@ -10,18 +10,28 @@ import numpy as np
 
 def adjusted_mutual_information(counts: np.ndarray) -> float:
     """AMI over the arithmetic mean of the entropies; counts: int [cluster, class], not all 0."""
-    from sklearn.metrics import mutual_info_score
-
     clusters, classes = counts.sum(axis=1), counts.sum(axis=0)
     clusters, classes = clusters[clusters > 0], classes[classes > 0]
     if len(clusters) == len(classes) == 1:
         return 1.0
     expected = expected_mutual_information(clusters, classes)
     mean_entropy = (entropy(clusters) + entropy(classes)) / 2
-    found = mutual_info_score(None, None, contingency=counts)
+    found = mutual_information(counts)
     room = mean_entropy - expected
     # Each image in a cluster and class of its own: nothing can be better than chance.
     return float((found - expected) / room) if abs(room) > np.finfo(float).eps else 1.0
+
+
+def mutual_information(counts: np.ndarray) -> float:
+    """What cluster and class say of each other, in nats; counts: int [cluster, class], not all 0.
+
+    What is below the rounding of one number is 0.
+    """
+    cluster, label = np.nonzero(counts)
+    n, shared = counts.sum(), counts[cluster, label]
+    more = shared / counts.sum(axis=1)[cluster] * (n / counts.sum(axis=0)[label])  # than by chance
+    found = float((shared / n * np.log(more)).sum())
+    return found if found > np.finfo(float).eps else 0.0
 
 
 def entropy(sizes: np.ndarray) -> float:

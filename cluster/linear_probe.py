@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+import cluster.optimizer_state  # noqa: F401  (optimisers without torch's compiler)
 from cluster.errors import ClusterError
 from cluster.heads import Linear, predict
 from cluster.logistic_loss import Layer, cross_entropy

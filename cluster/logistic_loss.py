@@ -3,6 +3,7 @@
 On a CPU the same to the bit at any number of threads: each core takes parts of fixed size.
 """
 
+import threading
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import torch
 from cluster.cores import on_cores
 
 PART = 1024  # rows that a core takes at once
+_own = threading.local()  # each thread's room for one part
 
 
 class Layer(NamedTuple):
@@ -63,7 +65,9 @@ def on_cpu(x: torch.Tensor, own: torch.Tensor, layer: Layer) -> tuple[float, tor
     slopes = np.empty((len(starts), len(weight), weight.shape[1] + 1), np.float32)
 
     def part(start: int) -> None:
-        z = (vectors[start : start + PART] - mean) / deviation
+        x = vectors[start : start + PART]
+        z = np.subtract(x, mean, out=_room(x.shape))
+        z /= deviation
         hit = np.arange(len(z)), output[start : start + PART]
         share = z @ weight.T + bias
         share -= share.max(axis=1, keepdims=True)
@@ -76,3 +80,11 @@ def on_cpu(x: torch.Tensor, own: torch.Tensor, layer: Layer) -> tuple[float, tor
 
     on_cores(part, starts)
     return float(losses.sum()), torch.from_numpy(slopes.sum(axis=0, dtype=np.float64))
+
+
+def _room(shape: tuple[int, int]) -> np.ndarray:
+    """float32 of this shape, the same memory at each call: new pages cost more than the sums."""
+    size = shape[0] * shape[1]
+    if len(getattr(_own, "room", ())) < size:
+        _own.room = np.empty(size, np.float32)
+    return _own.room[:size].reshape(shape)

@@ -1,8 +1,16 @@
-"""The state of an optimiser as named tensors, for a checkpoint without pickles."""
+"""The state of an optimiser as named tensors, for a checkpoint without pickles.
 
+Whoever imports this makes optimisers without torch's compiler: torch wraps some of their methods so
+that the compiler leaves them alone, and imports it for that, which takes a second.
+"""
+
+import inspect
 from collections.abc import Mapping
 
 import torch
+
+for _name in ("add_param_group", "load_state_dict", "state_dict", "zero_grad"):
+    setattr(torch.optim.Optimizer, _name, inspect.unwrap(getattr(torch.optim.Optimizer, _name)))
 
 
 def named_state(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

@@ -1,12 +1,19 @@
 """How good a clustering is: against labels, and by itself.
 
-Label scores after scikit-learn, and the accuracies of kmeans_selfsuper (arXiv 2008.10312) with a
-strict one-to-one (see cluster.matching). purity is majority_acc and v_measure is nmi, by
-definition; papers report them under either name.
+Label scores with the answers of scikit-learn, and the accuracies of kmeans_selfsuper (arXiv
+2008.10312) with a strict one-to-one (see cluster.matching). purity is majority_acc and v_measure is
+nmi, by definition; papers report them under either name.
 """
 
 import numpy as np
 
+from cluster.agreement import (
+    adjusted_rand,
+    fowlkes_mallows,
+    normalized_mutual_information,
+    pairs_of,
+    rand_of,
+)
 from cluster.chance import adjusted_mutual_information, entropy
 from cluster.matching import Meaning, accuracy, count, learn, one_to_one
 
@@ -28,15 +35,18 @@ def label_scores(counts: np.ndarray, train: Meaning | None) -> dict[str, float]:
         return dict.fromkeys(LABEL_SCORES, NAN)
     here = learn(counts)
     most = accuracy(counts, here.majority)
-    shared = _pairs(counts)
+    nmi = normalized_mutual_information(counts)
+    pairs = pairs_of(counts[counts > 0], counts.sum(axis=1), counts.sum(axis=0))
     return {
         "acc": accuracy(counts, here.one_to_one),
         "acc_train_map": accuracy(counts, train.one_to_one) if train else NAN,
         "majority_acc": most,
         "majority_acc_train_map": accuracy(counts, train.majority) if train else NAN,
+        "nmi": nmi,
         "ami": adjusted_mutual_information(counts),
-        **shared,
-        "v_measure": shared["nmi"],
+        "ari": adjusted_rand(pairs),
+        "v_measure": nmi,
+        "fowlkes_mallows": fowlkes_mallows(pairs),
         "purity": most,
     }
 
@@ -55,23 +65,6 @@ def accuracies(assignments: np.ndarray, label: np.ndarray) -> np.ndarray:
         counts = count(own, label, len(clusters), len(classes))
         out[number] = accuracy(counts, one_to_one(counts))
     return out.reshape(assignments.shape[:-1])
-
-
-def _pairs(counts: np.ndarray) -> dict[str, float]:
-    from sklearn.metrics import (
-        adjusted_rand_score,
-        fowlkes_mallows_score,
-        normalized_mutual_info_score,
-    )
-
-    cluster, label = np.nonzero(counts)
-    times = counts[cluster, label]
-    cluster, label = np.repeat(cluster, times), np.repeat(label, times)
-    return {
-        "nmi": float(normalized_mutual_info_score(label, cluster)),
-        "ari": float(adjusted_rand_score(label, cluster)),
-        "fowlkes_mallows": float(fowlkes_mallows_score(label, cluster)),
-    }
 
 
 def size_scores(sizes: np.ndarray) -> dict[str, float]:
@@ -103,29 +96,39 @@ def silhouettes(vectors: np.ndarray, assignments: np.ndarray) -> np.ndarray:
     out = np.full(len(assignments), NAN)
     if len(vectors) < 3:
         return out
-    x = vectors.astype(np.float64)
-    square = np.square(x).sum(1)
-    distance = np.sqrt(np.maximum(square[:, None] + square - 2 * (x @ x.T), 0))
-    np.fill_diagonal(distance, 0)
+    distance = _distances(vectors.astype(np.float64))
     for seed, assignment in enumerate(assignments):
-        names, own, size = np.unique(assignment, return_inverse=True, return_counts=True)
-        if 2 <= len(names) < len(assignment):
-            out[seed] = _silhouette(distance, own, size)
+        clusters, own, size = np.unique(assignment, return_inverse=True, return_counts=True)
+        if 2 <= len(clusters) < len(assignment):
+            out[seed] = _widths(distance, own, size).mean()
     return out
 
 
-def _silhouette(distance: np.ndarray, own: np.ndarray, size: np.ndarray) -> float:
-    """Of all distances (float64 [image, image]), clusters from 0 on (int [image]) and their sizes;
-    one product for all sums. An image that is alone in its cluster counts 0."""
+def _distances(x: np.ndarray) -> np.ndarray:
+    """Euclidean, of all pairs: float64 [image, image]."""
+    squares, distance = np.einsum("ij,ij->i", x, x), x @ x.T
+    distance *= -2  # in place: new pages cost more than the sums
+    distance += squares
+    distance += squares[:, None]
+    np.sqrt(np.maximum(distance, 0, out=distance), out=distance)
+    np.fill_diagonal(distance, 0)
+    return distance
+
+
+def _widths(distance: np.ndarray, own: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """The silhouette of each image, float64 [image]; 0 for one that is alone in its cluster.
+
+    own: int [image], of 0..cluster-1; size: int [cluster], none empty.
+    """
     image = np.arange(len(own))
-    total = distance @ np.eye(len(size))[own]
-    inside = total[image, own] / np.maximum(size[own] - 1, 1)
-    mean = total / size
-    mean[image, own] = np.inf
-    outside = mean.min(1)
-    most = np.maximum(inside, outside)
-    each = np.divide(outside - inside, most, out=np.zeros(len(own)), where=most > 0)
-    return float(np.where(size[own] > 1, each, 0).mean())
+    to = distance @ np.eye(len(size))[own]  # [image, cluster], all sums in one product
+    within = to[image, own] / np.maximum(size[own] - 1, 1)
+    to /= size
+    to[image, own] = np.inf
+    nearest = to.min(axis=1)
+    larger = np.maximum(within, nearest)
+    width = np.divide(nearest - within, larger, out=np.zeros(len(own)), where=larger > 0)
+    return np.where(size[own] > 1, width, 0)
 
 
 def stability(assignments: np.ndarray) -> np.ndarray:
@@ -140,20 +143,5 @@ def stability(assignments: np.ndarray) -> np.ndarray:
     agree = np.zeros((seeds, seeds))
     for one in range(seeds):
         for other in range(one):
-            agree[one, other] = agree[other, one] = _adjusted_rand(
-                assignments[one], assignments[other]
-            )
+            agree[one, other] = agree[other, one] = rand_of(assignments[one], assignments[other])
     return agree.sum(axis=1) / (seeds - 1)
-
-
-def _adjusted_rand(one: np.ndarray, other: np.ndarray) -> float:
-    """The adjusted Rand index (Hubert and Arabie 1985) of two assignments (int [image], from 0 on),
-    in whole numbers; scikit-learn's takes milliseconds to look at its arguments."""
-    counts = count(one, other, int(one.max()) + 1, int(other.max()) + 1)
-    n, same = len(one), int(np.square(counts).sum())
-    rows, columns = (int(np.square(counts.sum(axis)).sum()) for axis in (1, 0))
-    apart, split, joined, both = n**2 + same - rows - columns, rows - same, columns - same, same - n
-    if not split and not joined:
-        return 1.0
-    chance = (both + split) * (split + apart) + (both + joined) * (joined + apart)
-    return 2 * (both * apart - split * joined) / chance

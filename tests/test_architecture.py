@@ -124,6 +124,31 @@ def test_what_the_import_statements_say_is_so():
     assert ran.stdout == "[]\n", ran.stderr
 
 
+NEED_NO_TORCH = {"evaluate", "evaluate_discovery", "export", "import", "index", "known", "report"}
+NEED_NO_TORCH |= {"embed", "pca"}  # they import it where they compute with it
+
+
+@pytest.mark.parametrize("path", STAGES, ids=name_of)
+def test_a_stage_starts_without_libraries_that_it_may_not_need(path: Path):
+    """A newcomer's first run starts thirty stages: each of these imports would take a second."""
+    may = set() if path.stem in NEED_NO_TORCH else {"torch"}
+    assert loaded_with(path) & (HEAVY | {"matplotlib", "pandas", "pyarrow"}) <= may
+
+
+def test_scores_and_optimizers_need_neither_scikit_learn_nor_torchs_compiler():
+    code = "import sys, numpy as np, torch, cluster.linear_probe, images; "
+    code += "from cluster.scores import label_scores, silhouettes, stability; "
+    code += "torch.optim.LBFGS([torch.zeros(1, requires_grad=True)]).state_dict(); "
+    code += "torch.optim.AdamW([torch.zeros(1, requires_grad=True)]).zero_grad(); "
+    code += "label_scores(np.eye(2, dtype=int), None); stability(np.eye(2, dtype=int)); "
+    code += (
+        "silhouettes(np.eye(4), np.array([[0, 0, 1, 1]])); images.list_images({'from': 'digits'}); "
+    )
+    code += "print(sorted({'sklearn', 'torch._dynamo'} & sys.modules.keys()))"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert ran.stdout == "[]\n", ran.stderr
+
+
 @pytest.mark.parametrize(
     "path", [p for p in SOURCES if p.parent.name in ("images", "store")], ids=name_of
 )

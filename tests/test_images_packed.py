@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from images import ImagesError, decode, list_images, open_images, stat_images
 
@@ -186,7 +187,15 @@ def test_the_digits_span_black_to_white():
     assert (found.min(), found.max(), len(np.unique(found))) == (0, 255, 17)
 
 
+def test_the_digits_are_those_of_scikit_learn():
+    spec, digits = {"from": "digits"}, load_digits()
+    listing, read = list_images(spec), open_images(spec)
+    assert np.array_equal(listing.labels, digits.target)
+    pixels = np.rint(digits.images * (255 / 16))
+    assert np.array_equal([read(name) for name in listing.names], pixels)
+
+
 def test_without_scikit_learn_the_digits_say_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(ImagesError, match="pip install scikit-learn"):
         list_images({"from": "digits"})

@@ -161,6 +161,21 @@ def test_silhouettes_equal_those_of_scikit_learn() -> None:
     assert silhouettes(x, assignments) == pytest.approx(expected, abs=1e-6)
 
 
+def test_silhouettes_of_lone_and_of_equal_images_are_those_of_scikit_learn() -> None:
+    x = np.repeat(np.random.default_rng(8).normal(size=(6, 3)), 5, axis=0)  # some lie at distance 0
+    for assignment in (np.arange(30) // 5, np.arange(30) % 29, np.arange(30) // 10):
+        expected = metrics.silhouette_score(x, assignment)
+        assert silhouettes(x, assignment[None])[0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_equal_divisions_agree_wholly_and_pairs_may_pass_64_bits() -> None:
+    own = np.arange(7)
+    for assignment in (own, np.zeros(7, int), own // 2):
+        assert stability(np.stack([assignment, assignment])).tolist() == [1, 1]
+    found = label_scores(np.diag([2_000_000_000, 1_000_000_000]), None)
+    assert found["ari"] == found["fowlkes_mallows"] == found["nmi"] == 1
+
+
 def test_one_cluster_or_only_single_images_have_no_silhouette() -> None:
     x = np.random.default_rng(7).normal(size=(10, 2))
     assert np.isnan(silhouettes(x, np.stack([np.zeros(10, int), np.arange(10)]))).all()

@@ -1,12 +1,18 @@
 """A project folder of its own for each test: params.yaml, and stages run as a user runs them."""
 
+import contextlib
+import copy
+import errno
+import functools
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import forks
 import pytest
 import yaml
 
@@ -16,6 +22,20 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: see stages
 
 ROOT = Path(__file__).parents[1]
+# Without what no stage reads where it is: to parse it again and again costs DVC and stages much
+TEMPLATES = ("objectives", "temi_cifar10", "temi_imagenet_overcluster")
+PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+OBJECTIVES, *_ = [PARAMS.pop(name) for name in TEMPLATES]
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast
+
+with contextlib.suppress(ImportError):  # tests of the numerics do without
+    import hypothesis
+
+    # No example fails for the time that it takes: the machine may be busy
+    hypothesis.settings.register_profile(
+        "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("patient")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,12 +44,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name != "test_pipeline.py")
 
 
+# What stages import of others. Nothing of ours is: each stage has to find its own modules
+LIBRARIES = (
+    *("h5py", "numba", "pydantic", "safetensors.torch", "scipy.io", "sklearn.datasets"),
+    *("sklearn.metrics", "torch", "tqdm", "yaml"),
+)
+
+
+@functools.cache
+def of_stages() -> forks.Forks:
+    """Where the processes of stages are forked, started when the first one is wanted."""
+    return forks.Forks(LIBRARIES, ROOT)
+
+
+def pytest_sessionfinish() -> None:
+    if of_stages.cache_info().currsize:
+        of_stages().close()
+
+
 def runtime(**changes: Any) -> "Runtime":
     """That of params.yaml on the CPU, with changes."""
     from stages import Runtime  # here: tests of the numerics run where pydantic is not installed
 
-    said = yaml.safe_load((ROOT / "params.yaml").read_text())["runtime"]
-    return Runtime(**{**said, "device": "cpu", **changes})
+    return Runtime(**{**PARAMS["runtime"], "device": "cpu", **changes})
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, **forks.ENVIRONMENT, "PYTHONPATH": str(ROOT)}
 
 
 def one_thread() -> Iterator[None]:
@@ -43,43 +84,50 @@ def one_thread() -> Iterator[None]:
 
 
 class Project:
-    """A folder with a params.yaml; `stage` runs one stage in it, in a process of its own."""
+    """A folder with a params.yaml; `stage` runs one stage in it, in a process of its own.
+
+    That is a fork of one that has imported the libraries, or, if `command`, a new Python, as a user
+    starts it: of each kind of thing that is tested by forks, some test has it by command too.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+        self.params = copy.deepcopy(PARAMS)
         self.params["runtime"]["device"] = "cpu"
 
     def write_params(self) -> None:
-        (self.folder / "params.yaml").write_text(yaml.safe_dump(self.params))
+        (self.folder / "params.yaml").write_text(yaml.dump(self.params, Dumper=DUMPER))
 
-    def start(self, name: str, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, name: str, *arguments: str, before: str = "") -> forks.Captured:
+        """Start a stage; `before` is Python that runs in its process before it does."""
+        self.write_params()
+        return forks.Captured(
+            of_stages().socket, f"stages.{name}", arguments, environment(), self.folder,
+            before=before,
+        )  # fmt: skip
+
+    def command(self, name: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start a stage as a user does: by a command, which a new Python runs."""
         self.write_params()
         return subprocess.Popen(
             [sys.executable, "-m", f"stages.{name}", *arguments],
             cwd=self.folder,
-            # One thread: other tests use the other cores
-            env={
-                **os.environ,
-                "PYTHONPATH": str(ROOT),
-                "HF_HUB_OFFLINE": "1",
-                "OMP_NUM_THREADS": "1",
-            },
+            env=environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
-    def stage(self, name: str, *arguments: str) -> str:
+    def stage(self, name: str, *arguments: str, command: bool = False) -> str:
         """Run a stage that has to work; what it printed."""
-        process = self.start(name, *arguments)
+        process = (self.command if command else self.start)(name, *arguments)
         out, error = process.communicate()
         assert process.returncode == 0, error
         return out + error
 
-    def refusal(self, name: str, *arguments: str) -> str:
+    def refusal(self, name: str, *arguments: str, command: bool = False) -> str:
         """Run a stage that has to refuse; the one line in which it does."""
-        process = self.start(name, *arguments)
+        process = (self.command if command else self.start)(name, *arguments)
         _, error = process.communicate()
         assert process.returncode == 1, error
         lines = error.strip().splitlines()
@@ -87,10 +135,9 @@ class Project:
         assert lines[0].startswith(f"{name}: ")
         return lines[0]
 
-    def index(self, dataset: str) -> str:
-        return self.stage(
-            "index", dataset, f"data/images/{dataset}.h5", f"data/labels/{dataset}.h5"
-        )
+    def index(self, dataset: str, *, command: bool = False) -> str:
+        to = (f"data/images/{dataset}.h5", f"data/labels/{dataset}.h5")
+        return self.stage("index", dataset, *to, command=command)
 
     def embed_arguments(self, dataset: str, backbone: str) -> tuple[str, ...]:
         return (
@@ -102,11 +149,25 @@ class Project:
             f"metrics/{dataset}/{backbone}.embed.json",
         )
 
-    def embed(self, dataset: str, backbone: str = "pixels") -> str:
-        return self.stage("embed", *self.embed_arguments(dataset, backbone))
+    def embed(self, dataset: str, backbone: str = "pixels", *, command: bool = False) -> str:
+        return self.stage("embed", *self.embed_arguments(dataset, backbone), command=command)
 
     def store(self, dataset: str, backbone: str = "pixels") -> Path:
         return self.folder / "data/features" / dataset / backbone
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """No connection is made: the seconds that each might have taken, and each pause between two."""
+    seconds = list[float]()
+
+    def refuse(address: tuple[str, int], timeout: Any = None, *_: object, **__: object) -> None:
+        seconds.append(float(timeout))  # None is for ever, and no float
+        raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+
+    monkeypatch.setattr("urllib3.util.connection.create_connection", refuse)
+    monkeypatch.setattr(time, "sleep", seconds.append)
+    return seconds
 
 
 @pytest.fixture

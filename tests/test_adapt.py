@@ -1,22 +1,22 @@
 """adapt: each objective from the images to a backbone, and going on after a stop."""
 
 import math
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import adapting
+import forks
+import killed
 import numpy as np
 import pytest
 import torch
 import yaml
 from adapting import BASE, RESNET, adapted, told, train, weights, written
-from conftest import ROOT
+from conftest import environment, of_stages
 from learning import run_with_stops
 
 import backbones
@@ -190,33 +190,25 @@ def test_a_run_that_is_stopped_again_and_again_ends_as_one_that_is_not(
 
 
 PART = "selex.adapt.????????????.part"
-AT_EACH_STEP = """
-import runpy, time
+AFTER_SEVEN_STEPS = """
 import adapting, pytest
 from stages.files import checkpoint
 adapting.own_zoo(pytest.MonkeyPatch(), **{adapting.BASE: adapting.VIT})
-checkpoint.SECONDS_BETWEEN = -1.0
-save = checkpoint.Checkpoint.save
-def slowly(*arguments):
-    save(*arguments)
-    time.sleep(0.05)
-checkpoint.Checkpoint.save = slowly
-runpy.run_module("stages.adapt", run_name="__main__", alter_sys=True)
+checkpoint.SECONDS_BETWEEN = -1.0  # saved at each step
+die_after(checkpoint.Checkpoint, "save", 7)
 """
 
 
 def test_a_killed_process_goes_on_as_if_nothing_had_been(folder: Path):
     arguments = adapting.write_run("selex", epochs=10)
-    command = [sys.executable, "-c", AT_EACH_STEP, *arguments]
-    with subprocess.Popen(command, cwd=folder, env=environment(), stderr=subprocess.DEVNULL) as it:
-        while it.poll() is None and not list(adapted("selex").parent.glob(PART)):
-            time.sleep(0.005)
-        it.kill()
-    assert it.returncode == -signal.SIGKILL
+    before = killed.first(AFTER_SEVEN_STEPS)
+    at = (of_stages().socket, "stages.adapt", arguments, environment(), folder)
+    _, said = (it := forks.Captured(*at, before=before)).communicate()
+    assert it.returncode == -signal.SIGKILL, said
     assert not adapted("selex").exists()
     (left,) = adapted("selex").parent.glob(PART)
     with np.load(left) as state:
-        assert 0 < state["at"] < 40
+        assert state["at"] == 7
     resumed = written(train("selex", epochs=10))
     assert not left.exists()
     shutil.rmtree(adapted("selex"))
@@ -243,15 +235,6 @@ def test_two_processes_that_share_each_batch_learn_as_one_does(folder: Path):
     for name, value in weights(alone).items():
         torch.testing.assert_close(shared[name], value, atol=1e-3, rtol=0)
     assert (shared["layer4.1.conv2.weight"] != base_weights(RESNET)["layer4.1.conv2.weight"]).any()
-
-
-def environment() -> dict[str, str]:
-    return {
-        **os.environ,
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
-        "OMP_NUM_THREADS": "1",
-        "HF_HUB_OFFLINE": "1",
-    }
 
 
 @pytest.mark.parametrize(("keep", "epoch"), [("best", 2), ("last", 4)])

@@ -11,7 +11,7 @@ from backbones import names, row
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "backbones", *arguments], capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "backbones", *arguments], capture_output=True, text=True, timeout=600
     )
 
 
@@ -43,6 +43,6 @@ def test_a_wrong_name_costs_one_line_and_status_1() -> None:
 
 def test_listing_loads_no_network_library() -> None:
     code = "import sys, backbones.__main__ as m; m.listing(); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0
     assert not {"torch", "timm", "tensorflow", "torchvision"} & set(done.stdout.split())

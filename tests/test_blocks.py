@@ -149,6 +149,13 @@ def pixels(size: int = 32) -> torch.Tensor:
     return torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
 
 
+def alike(found: torch.Tensor, expected: torch.Tensor) -> None:
+    """But for rounding: no library promises the same bits for the same sum twice."""
+    torch.testing.assert_close(
+        found, expected, rtol=1e-5, atol=1e-5 * float(expected.detach().abs().max())
+    )
+
+
 def trained(network: torch.nn.Module) -> set[str]:
     return {name for name, it in network.named_parameters() if it.requires_grad}
 
@@ -163,7 +170,7 @@ def test_the_two_parts_are_the_network(name: str) -> None:
             kept = tokens.clone()
             expected = network.eval()(pixels())
             assert expected.std() > 0
-            assert torch.equal(tail.eval()(tokens), expected), train_blocks
+            alike(tail.eval()(tokens), expected)
             assert torch.equal(tokens, kept), "stored tokens are read again"
             assert len(tokens) == 2, "the image comes first"
 
@@ -211,7 +218,7 @@ def test_norms_across_gpus_keep_their_activations() -> None:
     x = pixels()
     with torch.no_grad():
         expected = network(x)
-        assert torch.equal(synchronized(network)(x), expected)
+        alike(synchronized(network)(x), expected)
     norms = [it for it in network.modules() if isinstance(it, torch.nn.SyncBatchNorm)]
     assert len(norms) > 3
     assert not any(type(it) is torch.nn.BatchNorm2d for it in network.modules())
@@ -228,7 +235,7 @@ def test_what_the_tail_learns_is_in_the_network(name: str) -> None:
                 it.add_(1)
     changed = {key for key, it in network.state_dict().items() if not torch.equal(it, before[key])}
     assert changed == trained(network)
-    assert torch.equal(tail(trunk(pixels())), network(pixels()))
+    alike(tail(trunk(pixels())), network(pixels()))
 
 
 @pytest.mark.parametrize("name", ["vit, registers", "dinov3, any size", "clip vit"])
@@ -254,8 +261,8 @@ def test_a_tail_can_be_copied_for_a_teacher() -> None:
     with torch.no_grad():
         for it in tail.parameters():
             it.add_(0.1)
-    assert torch.equal(teacher(tokens), expected)
-    assert not torch.equal(tail(tokens), expected)
+    alike(teacher(tokens), expected)
+    assert (tail(tokens) - expected).abs().max() > 1e-3
 
 
 def test_a_trunk_runs_on_onnxruntime() -> None:

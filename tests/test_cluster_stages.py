@@ -81,7 +81,7 @@ def test_equal_settings_give_equal_bytes(digits: Project):
     digits.stage("kmeans", *kmeans_arguments())
     first = (digits.folder / CLUSTERS).read_bytes()
     digits.params["runtime"]["memory_gb"] = 0.0001  # nothing fits: all is read from the store
-    digits.stage("kmeans", *kmeans_arguments(Path("again/kmeans.h5")))
+    digits.stage("kmeans", *kmeans_arguments(Path("again/kmeans.h5")), command=True)
     assert (digits.folder / "again/kmeans.h5").read_bytes() == first
 
 

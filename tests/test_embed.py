@@ -4,11 +4,10 @@ import csv
 import json
 import random
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import h5py
+import killed
 import numpy as np
 import pytest
 from conftest import Project
@@ -38,8 +37,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_each_image_becomes_its_row_in_index_order(project: Project, pictures: Path):
-    project.index("mine")
-    project.embed("mine")
+    project.index("mine", command=True)
+    project.embed("mine", command=True)
     found = store.Features(project.store("mine"))
     first = np.asarray(Image.open(pictures / "000.png").resize((8, 8), Image.Resampling.BILINEAR))
     assert len(found) == 40
@@ -90,39 +89,55 @@ def test_workers_change_no_byte(project: Project, pictures: Path):
     found = []
     for workers in (1, 5):
         project.params["runtime"]["workers"] = workers
-        project.embed("mine")
+        project.embed("mine", command=workers == 5)
         found.append(contents(project.store("mine")))
         for path in project.store("mine").iterdir():
             path.unlink()
     assert found[0] == found[1]
 
 
+def counted(call: int) -> str:
+    """To have the stage sync at each step, die before a call, and print how many calls it made."""
+    return killed.first(f"""
+import atexit, store.writer
+store.writer.SECONDS_BETWEEN_SYNCS = 0.0
+made = die_before({call}, halves=True)
+atexit.register(lambda: print("calls", made()))
+""")
+
+
 def test_ten_kills_end_with_the_bytes_of_an_undisturbed_run(project: Project, pictures: Path):
-    for i in range(40, 1500):
-        draw(pictures / f"{i:04d}.jpg", seed=i, side=300)
-    project.params["runtime"]["workers"] = 1
+    for i in range(40, 700):
+        draw(pictures / f"{i:03d}.png", seed=i)
+    project.params["runtime"] |= {"workers": 1, "batch_size": 16}
     project.index("mine")
-    whole = seconds(lambda: project.embed("mine"))
+    wanted = project.embed_arguments("mine", "pixels")
+
+    def attempt(call: int) -> int | None:
+        """Embed and die before that call; how many calls there were if it came to its end."""
+        process = project.start("embed", *wanted, before=counted(call))
+        said, error = process.communicate()
+        assert process.returncode in (0, -signal.SIGKILL), error
+        return int(said.split()[-1]) if process.returncode == 0 else None
+
+    calls = attempt(killed.EVER)
     undisturbed = contents(project.store("mine"))
-    start = seconds(lambda: project.embed("mine"))  # nothing to do: the time that starting takes
+    assert calls is not None
+    assert calls > 60
+    dice, kills, resumed = random.Random(0), 0, 0
     for path in project.store("mine").iterdir():
         path.unlink()
-    dice, killed = random.Random(0), 0
-    for _ in range(10):
-        process = project.start("embed", *project.embed_arguments("mine", "pixels"))
-        time.sleep(start + dice.uniform(-0.2, 0.2) * (whole - start))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        killed += process.returncode == -signal.SIGKILL
+    while kills < 10:
+        if attempt(dice.randrange(calls // 2)) is None:
+            kills += 1
+            continue
+        assert contents(project.store("mine")) == undisturbed
+        resumed += 1
+        for path in project.store("mine").iterdir():
+            path.unlink()
     project.embed("mine")
-    assert killed > 5  # the last ones may have nothing left to do
     assert contents(project.store("mine")) == undisturbed
-
-
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+    assert resumed  # or no kill came so late that the next run had something to go on with
 
 
 def spoil(pictures: Path) -> None:
@@ -172,7 +187,7 @@ def test_an_image_that_changed_after_the_index_is_refused(project: Project, pict
 
 def test_an_unknown_backbone_is_refused_with_a_close_name(project: Project, pictures: Path):
     project.index("mine")
-    line = project.refusal("embed", *project.embed_arguments("mine", "pixel"))
+    line = project.refusal("embed", *project.embed_arguments("mine", "pixel"), command=True)
     assert "did you mean pixels" in line
 
 

@@ -12,11 +12,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, Project
+from conftest import ROOT, Project, environment
+from killed import die_before
 from PIL import Image
 from stored import locked
 
@@ -106,30 +106,10 @@ cases = [c._replace(killed=c.name in names) for c in faults.CASES if c.name in n
 print(faults.run(1, cases, (16, 4))[-1]["kills"], len(names))
 """
     ran = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=900
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.split() == ["7", "7"]
-
-
-CALLS = ("pwrite", "ftruncate", "posix_fallocate", "fsync", "replace", "unlink", "chmod")
-
-
-def _die_before(call: int) -> None:
-    """Have this process killed before its n-th system call that changes a disk."""
-    left = [call]
-
-    def guarded(real: Callable) -> Callable:
-        def run(*arguments: Any, **more: Any) -> Any:
-            left[0] -= 1
-            if left[0] < 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real(*arguments, **more)
-
-        return run
-
-    for name in CALLS:
-        setattr(os, name, guarded(getattr(os, name)))
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -146,7 +126,7 @@ def test_a_kill_before_any_call_leaves_old_or_new_and_the_next_run_nothing_else(
             (tmp_path / "f" / path).write_bytes(data)
         child = os.fork()
         if not child:
-            _die_before(call)
+            die_before(call)
             with contextlib.suppress(BaseException):
                 write(tmp_path / "f" / name)
                 os._exit(0)
@@ -223,7 +203,7 @@ def stage(project: Project, name: str, *arguments: str, limit: Callable[[], None
     )  # fmt: skip
 
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+ENVIRONMENT = environment()
 INDEX = ("digits", "data/images/digits.h5", "data/labels/digits.h5")
 
 

@@ -24,7 +24,7 @@ COMMON = settings(
     deadline=None,
     database=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 PLACES = st.floats(0, 1, exclude_max=True)
 FLIPS = st.tuples(PLACES, st.integers(1, 255))

@@ -41,7 +41,7 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
         env={**os.environ, "PYTHONPATH": str(root)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr
     with np.load(folder / "arrays.npz") as arrays:

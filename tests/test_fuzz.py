@@ -61,7 +61,7 @@ LOOK = settings(
     deadline=None,
     database=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 OURS = {"StageError", "StoreError", "ImagesError", "BackboneError", "ClusterError", "RecipeError"}
 

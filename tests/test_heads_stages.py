@@ -3,11 +3,11 @@
 import csv
 import re
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import killed
 import numpy as np
 import pytest
 from clustered import N, digits, split_of, write_dataset, write_features
@@ -197,12 +197,15 @@ def test_killed_and_run_again_the_stage_ends_as_if_it_had_not_been(
         k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()
     }
     arguments = ("temi", *READS["temi"], "temi.h5", "temi.csv")
-    process = project.start(*arguments)
-    until = time.monotonic() + 60
-    while not list(project.folder.glob("temi.k10-d0-s0.*.part")) and time.monotonic() < until:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)  # the first seed is done, the second is not
+    before = killed.first("""
+from stages.files.checkpoint import Checkpoint
+die_after(Checkpoint, "save")  # the first seed is done, the second is not
+""")
+    process = project.start(*arguments, before=before)
     process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    (left,) = project.folder.glob("temi.k10-*.part")
+    assert left.name.startswith("temi.k10-d0-s0.")
     assert not (project.folder / "temi.h5").exists()
     project.stage(*arguments)
     assert written(project.folder, "temi") == undisturbed

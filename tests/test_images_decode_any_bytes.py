@@ -22,7 +22,7 @@ LOOK = settings(
     deadline=None,
     database=None,
     max_examples=300,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

@@ -26,7 +26,7 @@ def vectors(project: Project) -> np.ndarray:
 
 
 def test_features_and_labels_are_all_a_user_writes(project: Project, vectors: np.ndarray):
-    said = project.stage("import", "mine", *OUT)
+    said = project.stage("import", "mine", *OUT, command=True)
     assert "300 x 12 features, 4 classes" in said
     found = store.Features(project.folder / OUT[2])
     np.testing.assert_allclose(found.block(0, 300), vectors, atol=2e-3)

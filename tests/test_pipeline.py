@@ -1,5 +1,6 @@
 """The whole graph by `dvc repro`, as a user runs it: again, changed, pushed and pulled."""
 
+import copy
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import OBJECTIVES, PARAMS, ROOT, of_stages
 from PIL import Image
 
 CODE = ("stages", "backbones", "images", "store", "cluster")
@@ -24,10 +25,12 @@ class Clone:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def run(self, *command: str) -> str:
+    def run(self, *command: str, forked: Path | None = None) -> str:
+        """forked: where a `python` lies that is to run the stages."""
+        found = Path(sys.executable).parent
         environment = {
             **os.environ,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PATH": f"{forked or found}:{found}:{os.environ['PATH']}",
             "HF_HUB_OFFLINE": "1",
             "OMP_NUM_THREADS": "1",  # other tests use the other cores
             "DVC_NO_ANALYTICS": "1",
@@ -42,12 +45,12 @@ class Clone:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    def dvc(self, *arguments: str) -> str:
-        return self.run(sys.executable, "-m", "dvc", *arguments)
+    def dvc(self, *arguments: str, forked: Path | None = None) -> str:
+        return self.run(sys.executable, "-m", "dvc", *arguments, forked=forked)
 
-    def repro(self, *arguments: str) -> list[str]:
+    def repro(self, *arguments: str, forked: Path | None = None) -> list[str]:
         """The names of the stages that ran."""
-        lines = self.dvc("repro", *arguments).splitlines()
+        lines = self.dvc("repro", *arguments, forked=forked).splitlines()
         return [line.split("'")[1] for line in lines if line.startswith("Running stage")]
 
     def commit(self) -> None:
@@ -74,7 +77,16 @@ def draw(root: Path, *colours: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose command `python` runs a stage in a fork, for there are many."""
+    python = tmp_path_factory.mktemp("bin") / "python"
+    python.write_text(of_stages().command())
+    python.chmod(0o755)
+    return python.parent
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory, forked: Path) -> Clone:
     """Labelled pictures and imported vectors, run once through the whole graph, and pushed."""
     folder = tmp_path_factory.mktemp("clone")
     draw(folder.parent / "pictures", "red", "green", "blue")
@@ -85,7 +97,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     (folder / ".dvc/plots").mkdir(parents=True)
     for path in [ROOT / ".dvc/config", *(ROOT / ".dvc/plots").iterdir()]:
         (folder / path.relative_to(ROOT)).write_bytes(path.read_bytes())
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params = copy.deepcopy(PARAMS)
     small = {"n_init": 2, "seeds": [0, 1], "dims": [0, 8]}
     colours = {"from": "folder", "root": "../pictures", "tree": "class"}
     vectors = {"features": "vectors.npy"}
@@ -114,7 +126,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     np.save(folder / "vectors.npy", np.random.default_rng(0).normal(size=(200, 16)))
     found = Clone(folder)
     found.run("git", "init", "--quiet")
-    found.ran = found.repro()
+    found.ran = found.repro(forked=forked)
     found.dvc("remote", "add", "--default", "shelf", str(tmp_path_factory.mktemp("shelf")))
     found.dvc("push")
     found.commit()
@@ -164,8 +176,8 @@ def test_questions_about_results_get_answers(clone: Clone):
     clone.run("git", "checkout", "params.yaml")
 
 
-def test_an_experiment_runs_what_its_setting_reaches(clone: Clone):
-    said = clone.dvc("exp", "run", "--set-param", "kmeans.n_init=3")
+def test_an_experiment_runs_what_its_setting_reaches(clone: Clone, forked: Path):
+    said = clone.dvc("exp", "run", "--set-param", "kmeans.n_init=3", forked=forked)
     assert "Running stage 'kmeans@colours-pixels-kmeans'" in said
     assert "Running stage 'embed" not in said
     assert "Running stage 'kmeans@colours-pixels-overcluster'" not in said
@@ -173,7 +185,7 @@ def test_an_experiment_runs_what_its_setting_reaches(clone: Clone):
     clone.dvc("checkout")
 
 
-def test_own_pictures_and_assign_need_a_line_each(clone: Clone):
+def test_own_pictures_and_assign_need_a_line_each(clone: Clone, forked: Path):
     draw(clone.folder.parent / "others", "red", "green")
     params = yaml.safe_load((clone.folder / "params.yaml").read_text())
     others = {"from": "folder", "root": "../others"}
@@ -182,8 +194,8 @@ def test_own_pictures_and_assign_need_a_line_each(clone: Clone):
         assign={"from": ["colours"], "to": ["others"], "runs": ["kmeans", "spectral", "temi"]},
         similar={"target": ["others"], "among": ["colours"], "k": [2]},
     )
-    ran = clone.repro("assign", "similar")
-    clone.repro("--single-item", "evaluate@others-pixels", "report")
+    ran = clone.repro("assign", "similar", forked=forked)
+    clone.repro("--single-item", "evaluate@others-pixels", "report", forked=forked)
     assert "assign@colours-others-pixels-kmeans" in ran
     assert "assign@colours-others-pixels-temi" in ran
     assert "similar@others-colours-pixels" in ran
@@ -195,10 +207,9 @@ def test_own_pictures_and_assign_need_a_line_each(clone: Clone):
     assert "acc" not in json.dumps(found)  # no labels: the label-free scores only
 
 
-def test_a_backbone_that_learned_is_one_more(clone: Clone):
-    params = yaml.safe_load((clone.folder / "params.yaml").read_text())
+def test_a_backbone_that_learned_is_one_more(clone: Clone, forked: Path):
     run = {
-        **params["objectives"]["simgcd"],
+        **OBJECTIVES["simgcd"],
         **{"dataset": "colours", "backbone": "resnet18_small_narrow", "k": 3, "epochs": 1},
         **{"batch": 20, "views": 2, "hidden": 16, "bottleneck": 8},
     }
@@ -207,7 +218,7 @@ def test_a_backbone_that_learned_is_one_more(clone: Clone):
         adapt_with_known={"learner": run},
         adapted={"datasets": ["colours"], "known": ["colours"], "backbones": {"learner": run}},
     )
-    ran = clone.repro("learned")
+    ran = clone.repro("learned", forked=forked)
     first = ["embed@colours-resnet18_small_narrow", "adapt_with_known@learner"]
     assert [name for name in ran if name not in ("index@colours", "known@colours")] == [
         *first, "embed_adapted@colours-learner", "learned@colours-learner",

@@ -206,11 +206,15 @@ def test_votes_worked_out_by_hand():
 
 def test_it_is_scikit_learns_classifier_by_weighted_votes():
     x, y = blobs(300)
-    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    x = x / np.linalg.norm(x.astype(np.float64), axis=1, keepdims=True)
     similarity = x[200:] @ x[:200].T
     near = np.argsort(-similarity, axis=1)[:, :20]
     found = knn_probe(
-        near, np.take_along_axis(similarity, near, 1), y[:200], k=[5, 20], temperature=0.07
+        near,
+        np.take_along_axis(similarity, near, 1).astype(np.float32),
+        y[:200],
+        k=[5, 20],
+        temperature=0.07,
     )
     for k, of_k in zip([5, 20], found, strict=True):
         theirs = KNeighborsClassifier(

@@ -232,21 +232,27 @@ def test_many_writers_and_readers_of_one_file_see_only_whole_ones(tmp_path: Path
         assert set(pool.map(work, range(120))) == {1}
 
 
-def test_a_file_can_be_read_though_its_writer_holds_a_lock_for_a_moment(tmp_path: Path):
-    path = tmp_path / "i.h5"
+def test_a_file_can_be_read_though_its_writer_holds_a_lock_for_a_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path, pauses = tmp_path / "i.h5", list[float]()
     store.save(path, "index", index_of(3), INDEX)
-
-    def read() -> int:
-        with store.read(path, "index") as file:
-            return len(file["name"])
-
-    with path.open("rb+") as writer, ThreadPoolExecutor(1) as pool:
+    with path.open("rb+") as writer:
         fcntl.flock(writer, fcntl.LOCK_EX)
-        reading = pool.submit(read)
-        time.sleep(0.2)
-        assert not reading.done()
-        fcntl.flock(writer, fcntl.LOCK_UN)
-        assert reading.result() == 3
+
+        def wait(seconds: float) -> None:
+            pauses.append(seconds)
+            if len(pauses) == 3:
+                fcntl.flock(writer, fcntl.LOCK_UN)
+
+        monkeypatch.setattr(time, "sleep", wait)
+        with store.read(path, "index") as file:
+            assert len(file["name"]) == 3
+        assert len(pauses) == 3
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        monkeypatch.setattr("store.files.MOMENT", 0.0)
+        with pytest.raises(store.StoreError, match="unable to lock"), store.read(path, "index"):
+            pass
 
 
 def test_a_folder_that_is_not_writable_is_named():

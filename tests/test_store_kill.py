@@ -10,12 +10,14 @@ from stored import contents, plan_of, write
 
 ROOT = Path(__file__).parents[1]
 
-# One process forks a writer again and again and kills it: starting Python each time takes longer.
+# One process forks a writer again and again, which kills itself before a system call that is drawn
+# at random (of one that writes, half is done): starting Python each time takes longer.
 KILLER = """
-import os, random, signal, sys, time
+import os, random, shutil, sys
 from pathlib import Path
 import numpy as np
 import store, store.writer
+from killed import EVER, die_before
 from stored import encode, plan_of
 
 folder, kills, grown = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "grown"
@@ -32,24 +34,22 @@ def work(say):
         writer.put(rows, encode(plan.id[rows]))
         os.write(say, rows.astype("<i8").tobytes())
     writer.finish()
-    os.write(say, b"finished")
 
-def attempt(seconds):  # which rows a writer, killed after a while, reported as put; did it finish
+def attempt(call):  # which rows a writer, killed before that call, reported as put; all its calls
     hear, say = os.pipe()
     child = os.fork()
     if not child:
         try:
+            made = die_before(call, halves=True)
             work(say)
+            os.write(say, b"finished %d" % made())
         finally:
             os._exit(0)
     os.close(say)
-    time.sleep(seconds)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
     with os.fdopen(hear, "rb") as file:
-        said = file.read()
-    finished = said.endswith(b"finished")
-    return np.frombuffer(said.removesuffix(b"finished"), "<i8"), finished
+        put, _, calls = file.read().partition(b"finished")
+    os.waitpid(child, 0)
+    return np.frombuffer(put, "<i8"), int(calls or 0)
 
 def look():  # whatever is there can be read and is right, or is refused
     try:
@@ -67,19 +67,26 @@ def todo():
     writer.close()
     return rows
 
-began = time.perf_counter()
-before = todo() if grown else np.arange(len(plan.id))
+def begin():  # what is to do when nothing of the plan was done
+    shutil.rmtree(folder, ignore_errors=True)
+    if grown:
+        shutil.copytree(kept, folder)
+        assert len(found := todo()) == 300  # nothing known is asked for again
+        return found
+    return np.arange(len(plan.id))
+
+kept = folder.with_name("kept")
 if grown:
-    assert len(before) == 300  # nothing known is asked for again
-dice, stopped, readable, sleep = random.Random(sys.argv[3]), 0, 0, 0.04
+    shutil.copytree(folder, kept)
+before = begin()
+calls = attempt(EVER)[1]
+before = begin()
+dice, stopped, readable, resumed = random.Random(sys.argv[3]), 0, 0, 0
 while stopped < kills:
-    put, finished = attempt(dice.uniform(0, sleep))
-    if finished:  # too late to kill: shorter, and from the start again
-        sleep *= 0.8
-        if not grown:
-            for path in folder.iterdir():
-                path.unlink()
-            before = np.arange(len(plan.id))
+    put, finished = attempt(dice.randrange(calls // 2))  # later ones go on where others stopped
+    if finished:
+        resumed += 1
+        before = begin()
         continue
     stopped += 1
     readable += look()
@@ -93,7 +100,8 @@ with store.FeatureWriter(folder, plan, shard=100, block=BLOCK) as writer:
         writer.put(writer.todo, encode(plan.id[writer.todo]))
     writer.finish()
 assert look()
-print(stopped, readable, round(time.perf_counter() - began, 1))
+assert resumed
+print(stopped, readable, resumed, calls)
 """
 
 

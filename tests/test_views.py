@@ -3,10 +3,10 @@
 import json
 import shutil
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+import killed
 import numpy as np
 import pytest
 from conftest import Project
@@ -191,12 +191,15 @@ def test_a_kill_in_the_middle_of_a_view_ends_in_the_bytes_of_an_undisturbed_run(
     undisturbed = contents(folder)
     shutil.rmtree(folder)
     project.params["runtime"]["workers"] = 1
-    process = project.start("embed", *project.embed_arguments("mine", "pixels"))
-    while not list(folder.glob("strong-1/*.part")) and process.poll() is None:
-        time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
+    project.params["runtime"]["batch_size"] = 16
+    before = killed.first("""
+import store
+die_after(store.FeatureWriter, "put", 2, lambda writer: writer.folder.name == "strong-1")
+""")
+    process = project.start("embed", *project.embed_arguments("mine", "pixels"), before=before)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
+    assert list(folder.glob("strong-1/*.part"))
     assert "views.json" not in names(folder)
     assert "40 for 2 augmented views" in run()  # the first view is reused
     assert contents(folder) == undisturbed

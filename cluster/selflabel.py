@@ -14,6 +14,7 @@ import torch
 
 from cluster.heads import Linear, linear
 from cluster.optimizer_state import named_state, restore
+from cluster.scan import LEAST
 from cluster.standardize import Scale, absorbed
 from cluster.training import Step
 
@@ -148,5 +149,7 @@ def selflabel_loss(
     if balance:
         of_class = torch.bincount(label, weights=weight, minlength=plain.shape[1])
         weight = weight / of_class.clamp(min=1)[label]
-    each = torch.nn.functional.cross_entropy(other, label, reduction="none")
+    below = other - other.detach().amax(1, keepdim=True)
+    # But for LEAST, cross-entropy: a label that the other view holds for unlikely still teaches
+    each = below.clamp(min=LEAST).logsumexp(1) - below.gather(1, label[:, None])[:, 0]
     return Taught((weight * each).sum() / weight.sum().clamp(min=1e-12), sure, label)

@@ -21,8 +21,10 @@ import pydantic
 import yaml
 
 # Before torch and its like are imported: threads of theirs that wait for work, turning, take the
-# cores from those that have some.
+# cores from those that have some. They turn for some tens of microseconds, for to wake them between
+# the operations of a training step takes longer than most of these.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 if typing.TYPE_CHECKING:
     import store

@@ -11,7 +11,7 @@ from test_kmeans import DEVICES
 
 from cluster.heads import Linear, predict
 from cluster.rows import ArrayRows
-from cluster.selflabel import SelfLabel, Settings
+from cluster.selflabel import SelfLabel, Settings, selflabel_loss
 from cluster.standardize import Scale, scale_of, unscaled
 
 # Two clusters: the sign of the first number; its logits are (x, -x), so p = 1 / (1 + exp(-2 |x|))
@@ -80,6 +80,16 @@ def test_a_batch_in_which_nothing_is_sure_teaches_nothing_and_is_counted(balance
     assert head.idle == 3
     assert head.judge(np.zeros(1)).tolist() == [0.75]
     assert np.isfinite(head.head(0).weight).all()
+
+
+def test_a_label_that_the_other_view_holds_for_impossible_teaches_as_in_cross_entropy():
+    plain = torch.tensor([[9.0, 0, 0], [0, 9.0, 0]])
+    other = torch.tensor([[-300.0, 0, 1], [2, 5, -90]], dtype=torch.float64, requires_grad=True)
+    expected = torch.nn.functional.cross_entropy(other, torch.tensor([0, 1]))
+    found = selflabel_loss(plain, other, 0.9, balance=False).loss
+    torch.testing.assert_close(found, expected)
+    slopes = (torch.autograd.grad(loss, other)[0] for loss in (found, expected))
+    torch.testing.assert_close(*slopes)
 
 
 def test_the_share_is_counted_anew_in_each_epoch():

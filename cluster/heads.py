@@ -98,6 +98,7 @@ def mlp(
     """x [image, dim], of the dtype of the weights → logits, float32 [head, cluster, image]."""
     z = torch.nn.functional.gelu(linear(x, hidden_weight, hidden_bias))
     z = torch.baddbmm(bottleneck_bias[..., None], bottleneck_weight, z)
-    length = torch.linalg.vector_norm(z, dim=1, keepdim=True, dtype=torch.float32)
-    # Of the logits, which are fewer than the numbers of the bottleneck
-    return torch.bmm(prototypes, z).float() * length.clamp(min=1e-12).reciprocal()
+    # By a sum, which is several times faster than a norm along this dim; applied to the logits,
+    # which are fewer than the numbers of the bottleneck
+    square = (z * z).sum(1, keepdim=True, dtype=torch.float32)
+    return torch.bmm(prototypes, z).float() * square.clamp(min=1e-24).rsqrt()

@@ -1,7 +1,8 @@
 """The state of an optimiser as named tensors, for a checkpoint without pickles.
 
-Whoever imports this makes optimisers without torch's compiler: torch wraps some of their methods so
-that the compiler leaves them alone, and imports it for that, which takes a second.
+Whoever imports this has optimisers without torch's compiler: torch wraps some of their methods so
+that the compiler leaves them alone, and imports it for that, which takes a second. A step is taken
+without gradients, as it is there.
 """
 
 import inspect
@@ -11,6 +12,8 @@ import torch
 
 for _name in ("add_param_group", "load_state_dict", "state_dict", "zero_grad"):
     setattr(torch.optim.Optimizer, _name, inspect.unwrap(getattr(torch.optim.Optimizer, _name)))
+for _kind in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD):
+    setattr(_kind, "step", torch.no_grad()(inspect.unwrap(_kind.step)))
 
 
 def named_state(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

@@ -139,7 +139,9 @@ def test_scores_and_optimizers_need_neither_scikit_learn_nor_torchs_compiler():
     code = "import sys, numpy as np, torch, cluster.linear_probe, images; "
     code += "from cluster.scores import label_scores, silhouettes, stability; "
     code += "torch.optim.LBFGS([torch.zeros(1, requires_grad=True)]).state_dict(); "
-    code += "torch.optim.AdamW([torch.zeros(1, requires_grad=True)]).zero_grad(); "
+    code += "w = torch.ones(1, requires_grad=True); w.sum().backward(); "
+    code += "o = [o([w], 0.1) for o in (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD)]; "
+    code += "[(each.step(), each.state_dict()) for each in o]; o[0].zero_grad(); "
     code += "label_scores(np.eye(2, dtype=int), None); stability(np.eye(2, dtype=int)); "
     code += (
         "silhouettes(np.eye(4), np.array([[0, 0, 1, 1]])); images.list_images({'from': 'digits'}); "

@@ -1,4 +1,4 @@
-"""A project folder of its own for each test: params.yaml, and stages run as a user runs them."""
+"""A project folder of its own for each test: params.yaml, and stages in processes of their own."""
 
 import contextlib
 import copy
@@ -92,6 +92,7 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.before = ""  # Python that runs in the process of a stage before it does
         self.params = copy.deepcopy(PARAMS)
         self.params["runtime"]["device"] = "cpu"
 
@@ -99,11 +100,11 @@ class Project:
         (self.folder / "params.yaml").write_text(yaml.dump(self.params, Dumper=DUMPER))
 
     def start(self, name: str, *arguments: str, before: str = "") -> forks.Captured:
-        """Start a stage; `before` is Python that runs in its process before it does."""
+        """Start a stage; `before`: as the project's, for this one."""
         self.write_params()
         return forks.Captured(
             of_stages().socket, f"stages.{name}", arguments, environment(), self.folder,
-            before=before,
+            before=self.before + before,
         )  # fmt: skip
 
     def command(self, name: str, *arguments: str) -> subprocess.Popen[str]:

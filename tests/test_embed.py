@@ -96,12 +96,12 @@ def test_workers_change_no_byte(project: Project, pictures: Path):
     assert found[0] == found[1]
 
 
-def counted(call: int) -> str:
+def counted(call: int, halves: bool) -> str:
     """To have the stage sync at each step, die before a call, and print how many calls it made."""
     return killed.first(f"""
 import atexit, store.writer
 store.writer.SECONDS_BETWEEN_SYNCS = 0.0
-made = die_before({call}, halves=True)
+made = die_before({call}, halves={halves})
 atexit.register(lambda: print("calls", made()))
 """)
 
@@ -114,17 +114,18 @@ def test_ten_kills_end_with_the_bytes_of_an_undisturbed_run(project: Project, pi
     wanted = project.embed_arguments("mine", "pixels")
 
     def attempt(call: int) -> int | None:
-        """Embed and die before that call; how many calls there were if it came to its end."""
-        process = project.start("embed", *wanted, before=counted(call))
+        """Embed and die before that call, or amid it; how many calls there were if it ended."""
+        before = counted(call, halves=dice.random() < 0.5)
+        process = project.start("embed", *wanted, before=before)
         said, error = process.communicate()
         assert process.returncode in (0, -signal.SIGKILL), error
         return int(said.split()[-1]) if process.returncode == 0 else None
 
+    dice, kills, resumed = random.Random(0), 0, 0
     calls = attempt(killed.EVER)
     undisturbed = contents(project.store("mine"))
     assert calls is not None
     assert calls > 60
-    dice, kills, resumed = random.Random(0), 0, 0
     for path in project.store("mine").iterdir():
         path.unlink()
     while kills < 10:

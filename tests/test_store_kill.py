@@ -11,7 +11,7 @@ from stored import contents, plan_of, write
 ROOT = Path(__file__).parents[1]
 
 # One process forks a writer again and again, which kills itself before a system call that is drawn
-# at random (of one that writes, half is done): starting Python each time takes longer.
+# at random (of one that writes, half may be done): starting Python each time takes longer.
 KILLER = """
 import os, random, shutil, sys
 from pathlib import Path
@@ -35,12 +35,13 @@ def work(say):
         os.write(say, rows.astype("<i8").tobytes())
     writer.finish()
 
-def attempt(call):  # which rows a writer, killed before that call, reported as put; all its calls
+# Which rows a writer, killed before that call or amid it, reported as put; all its calls
+def attempt(call, halves=False):
     hear, say = os.pipe()
     child = os.fork()
     if not child:
         try:
-            made = die_before(call, halves=True)
+            made = die_before(call, halves=halves)
             work(say)
             os.write(say, b"finished %d" % made())
         finally:
@@ -83,7 +84,8 @@ calls = attempt(EVER)[1]
 before = begin()
 dice, stopped, readable, resumed = random.Random(sys.argv[3]), 0, 0, 0
 while stopped < kills:
-    put, finished = attempt(dice.randrange(calls // 2))  # later ones go on where others stopped
+    # Later ones go on where others stopped
+    put, finished = attempt(dice.randrange(calls // 2), dice.random() < 0.5)
     if finished:
         resumed += 1
         before = begin()

@@ -73,7 +73,7 @@ def test_what_was_encoded_before_an_error_is_delivered():
 
     def stopping(row: int) -> list[np.ndarray | None]:
         if row == 20:
-            begun.wait(10)
+            assert begun.wait(600)
             raise KeyboardInterrupt
         return [np.zeros((SIDE, SIDE, 3), np.uint8)]
 

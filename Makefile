@@ -33,6 +33,8 @@ clean:
 	@test -d .venv || $(PYTHON) -m venv .venv
 	@echo "installing the requirements into .venv (some minutes, once)"
 	@pip install --quiet --requirement requirements.txt
+	@echo "compiling loops for this processor (half a minute, once)"
+	@python -m cluster
 	@touch $@
 
 .venv/installed-dev: .venv/installed requirements-dev.txt requirements-ray.txt

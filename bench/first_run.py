@@ -4,8 +4,8 @@
 so that nothing was made before but what `make` makes when it installs: compiled loops. Columns, in
 seconds: `start`, from the shell's start until main is called (Python, imports at the top of files,
 settings); of main the `imports` in functions, `reading` and `writing` of files, and `computing`,
-the rest (bench/_stopwatch.py); `end`, until the shell is gone. `dvc repro` itself is a row: its whole
-time less that of the stages.
+the rest (bench/_stopwatch.py); `end`, until the shell is gone. `dvc repro` itself is a row: its
+whole time less that of the stages.
 """
 
 import json

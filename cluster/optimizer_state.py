@@ -13,7 +13,7 @@ import torch
 for _name in ("add_param_group", "load_state_dict", "state_dict", "zero_grad"):
     setattr(torch.optim.Optimizer, _name, inspect.unwrap(getattr(torch.optim.Optimizer, _name)))
 for _kind in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD):
-    setattr(_kind, "step", torch.no_grad()(inspect.unwrap(_kind.step)))
+    _kind.step = torch.no_grad()(inspect.unwrap(_kind.step))  # type: ignore[method-assign]
 
 
 def named_state(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

@@ -1,6 +1,8 @@
 """`python -m cluster` compiles the loops for this processor (cluster.compiled), so that no stage
 waits for it. Compiled code is kept; run again, it finds nothing to do."""
 
+from typing import Any
+
 import numpy as np
 
 from cluster.assign import assign
@@ -12,7 +14,7 @@ from cluster.small import small_kmeans
 
 def main() -> None:
     """Run what is compiled, on vectors of few dims and of many: these take other arithmetic."""
-    settings = {"seeds": [0, 1], "n_init": 2, "max_iter": 4, "tol": 0.0}
+    settings: dict[str, Any] = {"seeds": [0, 1], "n_init": 2, "max_iter": 4, "tol": 0.0}
     for dim in (4, 128):
         rows = ArrayRows(np.random.default_rng(0).normal(size=(9000, dim)))
         assign(rows, kmeans(rows, 10, **settings).centroids)

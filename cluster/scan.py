@@ -20,6 +20,7 @@ from cluster.training import Step
 # Of a logit, below the largest: e to this is nothing beside 1. Sure heads have lower ones, whose
 # exponentials are denormal numbers, by which processors multiply ten times more slowly.
 LEAST = -60.0
+CELLS = 20_000_000  # logits of images held out at once: 20,000 images and 1,000 clusters of a head
 
 
 class Settings(NamedTuple):
@@ -83,10 +84,10 @@ class Scan:
         """By the loss on the images held out, or in training where there are none."""
         if not self._held_out.shape[1]:
             return mean_loss
-        found = []
-        for head in range(self.n_heads):  # 20,000 images and 1,000 clusters: one head fits
-            one, x = slice(head, head + 1), self._held_out.flatten(0, 1)
-            log_p, log_q = self._logits(x, one).log_softmax(1).mT.chunk(2, 1)
+        x, found = self._held_out.flatten(0, 1), []
+        group = max(1, CELLS // (self.k * len(x)))  # heads that go together
+        for low in range(0, self.n_heads, group):
+            log_p, log_q = self._logits(x, slice(low, low + group)).log_softmax(1).mT.chunk(2, 1)
             found.append(scan_loss(log_p, log_q, self._settings.entropy_weight))
         return torch.cat(found).double().cpu().numpy()
 

@@ -18,6 +18,7 @@ from cluster.rows import Rows
 from cluster.seeding import start_centroids
 
 VECTORS, CENTROIDS = 2**20, 2**13  # numbers in all vectors, and in the centroids of a run
+ROWS = 512  # that are compared with the centroids at once
 SURE = 1 - 1e-9  # a bound has to hold by more than rounding
 
 
@@ -90,47 +91,55 @@ def _assign(
     x: np.ndarray, norms: np.ndarray, c: np.ndarray, own: np.ndarray, upper: np.ndarray,
     lower: np.ndarray, sums: np.ndarray, counts: np.ndarray,
 ) -> int:  # fmt: skip
-    """Each image goes to its nearest centroid: how many moved."""
-    n, k, dim = len(x), len(c), x.shape[1]
-    columns, squares, score, moved = c.T.copy(), np.zeros(k), np.empty(k), 0
-    for d in range(dim):
-        for j in range(k):
-            squares[j] += columns[d, j] * columns[d, j]
-    far = np.sqrt(squares.max())
+    """Each image goes to its nearest centroid: how many moved. Those that may move are compared
+    with all centroids, ROWS at a time, by a product of matrices."""
+    n, (k, dim) = len(x), c.shape
+    columns, squares = np.empty((dim, k)), np.zeros(k)
+    for j in range(k):
+        for d in range(dim):
+            columns[d, j] = -2 * c[j, d]
+            squares[j] += c[j, d] * c[j, d]
+    far, moved, held = np.sqrt(squares.max()), 0, 0
+    rows, image = np.empty((ROWS, dim)), np.empty(ROWS, np.int64)
     for i in range(n):
-        if upper[i] < lower[i] * SURE:
-            continue
-        for j in range(k):
-            score[j] = squares[j]
-        for d in range(dim):
-            twice = -2.0 * x[i, d]
-            for j in range(k):
-                score[j] += twice * columns[d, j]
-        low = score[0]
-        for j in range(k):
-            low = min(low, score[j])
-        near, new, second = low + TIE * far * (norms[i] + far), -1, np.inf
-        for j in range(k):
-            if new < 0 and score[j] <= near:
-                new = j
-            else:
-                second = min(second, score[j])
-        square = norms[i] * norms[i]
-        upper[i] = np.sqrt(max(0.0, score[new] + square))
-        lower[i] = np.sqrt(max(0.0, second + square))
-        old = own[i]
-        if new == old:
-            continue
-        moved += 1
-        own[i] = new
-        counts[new] += 1
-        for d in range(dim):
-            sums[new, d] += x[i, d]
-        if old >= 0:
-            counts[old] -= 1
+        if upper[i] >= lower[i] * SURE:
+            image[held] = i
             for d in range(dim):
-                sums[old, d] -= x[i, d]
+                rows[held, d] = x[i, d]
+            held += 1
+        if held < ROWS and (i + 1 < n or not held):
+            continue
+        scores = np.dot(rows[:held], columns)
+        for row in range(held):
+            at, low, second, new = image[row], np.inf, np.inf, 0
+            for j in range(k):
+                scores[row, j] += squares[j]
+                low = min(low, scores[row, j])
+            near = low + TIE * far * (norms[at] + far)
+            while scores[row, new] > near:
+                new += 1
+            square = norms[at] * norms[at]
+            upper[at] = np.sqrt(max(0.0, scores[row, new] + square))
+            scores[row, new] = np.inf
+            for j in range(k):
+                second = min(second, scores[row, j])
+            lower[at] = np.sqrt(max(0.0, second + square))
+            old = own[at]
+            if new != old:
+                moved += 1
+                own[at] = new
+                _add(rows[row], 1, new, sums, counts)
+                if old >= 0:
+                    _add(rows[row], -1, old, sums, counts)
+        held = 0
     return moved
+
+
+@compiled
+def _add(x: np.ndarray, sign: int, cluster: int, sums: np.ndarray, counts: np.ndarray) -> None:
+    counts[cluster] += sign
+    for d in range(len(x)):
+        sums[cluster, d] += sign * x[d]
 
 
 @compiled

@@ -27,8 +27,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from cluster.heads import Linear, linear
+from cluster.heads import Linear
 from cluster.optimizer_state import named_state, restore
+from cluster.products import outputs, slopes
 from cluster.room import has_room
 from cluster.rows import Rows
 from cluster.short import KEPT as KEPT_SHORT
@@ -150,7 +151,7 @@ class Pim:
         for number, (here, x) in enumerate(self._tiles()):
             log_p = kept[number] if keep else self._log_p(x)
             each = self._of_logits(log_p, self._label[here], even.float()).flatten(0, 1)
-            total += (each.to(x.dtype) @ x).float() - each.sum(1, keepdim=True) * self._mean
+            total += slopes(each, x) - each.sum(1, keepdim=True) * self._mean
         gradient = (total * self._gain).view(self._weight.shape).float()
         return Gradient(loss, gradient, sizes)
 
@@ -173,8 +174,8 @@ class Pim:
     def _log_p(self, x: torch.Tensor) -> torch.Tensor:
         """[image, dim] → log p, float32 [head, cluster, image]."""
         w = self._weight.detach()
-        layer = ((w * self._gain).to(x.dtype), self._bias(w).to(x.dtype))
-        return linear(x, *layer).float().log_softmax(1)
+        flat = outputs((w * self._gain).flatten(0, 1), x).view(*w.shape[:2], len(x))
+        return flat.add_(self._bias(w)[..., None]).log_softmax(1)
 
     def _bias(self, weight: torch.Tensor) -> torch.Tensor:
         """What the mean comes to, [head, cluster]."""

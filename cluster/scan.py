@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from cluster.heads import Linear, linear
+from cluster.heads import Linear
 from cluster.optimizer_state import named_state, restore
+from cluster.products import outputs, slopes
 from cluster.standardize import Scale, absorbed
 from cluster.training import Step
 
@@ -69,8 +70,7 @@ class Scan:
         loss, slope, own = scan_gradient(
             self._logits(x, slice(None)), self._settings.entropy_weight
         )
-        flat = slope.flatten(0, 1)
-        self._weight.grad = (flat.to(x.dtype) @ x).float().view_as(self._weight)
+        self._weight.grad = slopes(slope.flatten(0, 1), x).view_as(self._weight)
         self._bias.grad = slope.sum(2)
         for group in self._adam.param_groups:
             group["lr"] = rate
@@ -120,8 +120,8 @@ class Scan:
 
     def _logits(self, x: torch.Tensor, heads: slice) -> torch.Tensor:
         """[image, dim] → float32 [head, cluster, image]."""
-        layer = (each[heads].to(x.dtype) for each in (self._weight, self._bias))
-        return linear(x, *layer).float()
+        weight, bias = self._weight.detach()[heads], self._bias.detach()[heads]
+        return outputs(weight.flatten(0, 1), x).view(*bias.shape, len(x)).add_(bias[..., None])
 
 
 def scan_loss(log_p: torch.Tensor, log_q: torch.Tensor, entropy_weight: float) -> torch.Tensor:

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from cluster.heads import Linear, linear
+from cluster.heads import Linear
 from cluster.optimizer_state import named_state, restore
+from cluster.products import outputs, slopes
 from cluster.scan import LEAST
 from cluster.standardize import Scale, absorbed
 from cluster.training import Step
@@ -69,14 +70,14 @@ class SelfLabel:
     def step(self, x: torch.Tensor, rate: float) -> Step:
         """Learn from x, float32 or bfloat16 [2, batch, dim]: plain views and others; see
         cluster.training."""
-        with torch.no_grad():
-            plain = self._outputs(x[0])
-        other = self._outputs(x[1])
+        plain, other = self._outputs(x[0]), self._outputs(x[1]).requires_grad_()
         loss, sure, label = selflabel_loss(
             plain, other, self._settings.threshold, self._settings.balance
         )
         sizes = torch.bincount(label, minlength=self.k)
-        loss.backward()
+        slope = torch.autograd.grad(loss, other)[0].T
+        self._weight.grad = slopes(slope.contiguous(), x[1])[None]
+        self._bias.grad = slope.sum(1)[None]
         self._sure += sure.sum()
         self._seen += len(sure)
         self._idle += ~sure.any()
@@ -84,7 +85,6 @@ class SelfLabel:
         for group in self._adam.param_groups:
             group["lr"] = rate * bool(sure.any())
         self._adam.step()
-        self._adam.zero_grad()
         return Step(loss.detach()[None], sizes[None])
 
     def judge(self, mean_loss: np.ndarray) -> np.ndarray:
@@ -125,7 +125,7 @@ class SelfLabel:
 
     def _outputs(self, x: torch.Tensor) -> torch.Tensor:
         """[image, dim] → float32 [image, cluster]."""
-        return linear(x, self._weight.to(x.dtype), self._bias.to(x.dtype))[0].float().T
+        return outputs(self._weight.detach()[0], x).add_(self._bias.detach()[0][:, None]).T
 
 
 class Taught(NamedTuple):

@@ -9,7 +9,7 @@ from cluster.assign import assign
 from cluster.kmeans import kmeans
 from cluster.neighbors import nearest_neighbors
 from cluster.rows import ArrayRows
-from cluster.small import small_kmeans
+from cluster.small_kmeans import small_kmeans
 
 
 def main() -> None:

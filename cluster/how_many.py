@@ -26,7 +26,7 @@ from cluster.kmeans import Fit, kmeans
 from cluster.reference import Sample
 from cluster.rows import ArrayRows, Rows
 from cluster.scores import silhouettes, stability
-from cluster.small import is_small, small_kmeans
+from cluster.small_kmeans import is_small, small_kmeans
 
 COMPARED = ("silhouette", "silhouette_reduced", "stability", "halves")  # with images without groups
 CRITERIA = (*COMPARED, "elbow", "coding_length")

@@ -5,11 +5,11 @@ import pytest
 import torch
 from test_kmeans import blobs, some_of
 
-import cluster.small
+import cluster.small_kmeans
 from cluster import ClusterError
 from cluster.kmeans import kmeans
 from cluster.rows import ArrayRows, Subset
-from cluster.small import is_small, small_kmeans, small_lloyd
+from cluster.small_kmeans import is_small, small_kmeans, small_lloyd
 
 SETTINGS = {"seeds": [0, 1, 5], "n_init": 3, "max_iter": 60, "tol": 1e-4}
 
@@ -84,8 +84,8 @@ def test_what_is_small(monkeypatch: pytest.MonkeyPatch):
     rows = ArrayRows(blobs(100, 12))
     assert is_small(rows, 9)
     for name, least in (("VECTORS", 1200), ("CENTROIDS", 108)):
-        monkeypatch.setattr(cluster.small, name, least)
+        monkeypatch.setattr(cluster.small_kmeans, name, least)
         assert is_small(rows, 9)
-        monkeypatch.setattr(cluster.small, name, least - 1)
+        monkeypatch.setattr(cluster.small_kmeans, name, least - 1)
         assert not is_small(rows, 9)
         monkeypatch.undo()

@@ -104,7 +104,7 @@ def section(model: type[Model], path: str) -> Model:
 def read_params(path: str) -> Any:
     """What params.yaml holds at `path`, as plain lists and dicts."""
     try:
-        found = yaml.load(PARAMS.read_text(encoding="utf-8"), Loader)
+        found = yaml.load(PARAMS.read_text(encoding="utf-8"), Loader=Loader)
     except FileNotFoundError:
         raise StageError(f"no {PARAMS} here: run in the folder that holds it") from None
     # PyYAML meets odd scalars, such as 2020-99-99, with any exception there is.

@@ -345,6 +345,7 @@ def test_mutations_reach_every_section():
     """The fuzzing above is of all that params.yaml holds; a new section is fuzzed too."""
     others = {*REPORTED, "objectives", *TEACHERS, "overcluster", "temi_cifar10", "assign"}
     others |= {"temi_imagenet_overcluster", "sskmeans_balanced", "similar_by_labels"}
+    others |= {"kmeans_sweep", "overcluster_sweep", "temi_long"}
     assert set(PARAMS) - others == {*SECTIONS, "runtime"} - {"similar"}
     assert issubclass(RecipeError, Exception)
     assert issubclass(store.StoreError, Exception)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from learning import one_thread
+from conftest import one_thread
 
 from cluster import ClusterError
 from cluster.assign import assign

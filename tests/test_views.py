@@ -294,7 +294,7 @@ def test_a_large_photograph_is_shrunk_before_it_is_augmented(
     Image.new("RGB", (900, 600), "red").save(pictures / "large.png")
     reindex(project)
     run(views=1)
-    assert sizes == {(12, 9), (96, 64)}  # `pixels` resizes to 32
+    assert sizes == {(12, 9), (24, 16)}  # `pixels` resizes to 8
 
 
 @pytest.mark.parametrize(("key", "value"), [("views", -1), ("augment", "stronger")])

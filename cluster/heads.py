@@ -98,7 +98,7 @@ def mlp(
     """x [image, dim], of the dtype of the weights → logits, float32 [head, cluster, image]."""
     z = torch.nn.functional.gelu(linear(x, hidden_weight, hidden_bias))
     z = torch.baddbmm(bottleneck_bias[..., None], bottleneck_weight, z)
-    # By a sum, which is several times faster than a norm along this dim; applied to the logits,
+    # By a sum, since a norm along this dim takes up to eight times as long; applied to the logits,
     # which are fewer than the numbers of the bottleneck
     square = (z * z).sum(1, keepdim=True, dtype=torch.float32)
     return torch.bmm(prototypes, z).float() * square.clamp(min=1e-24).rsqrt()

@@ -12,7 +12,7 @@ from cluster.length import unit_scale
 from cluster.mixed_precision import training_dtype
 from cluster.pim import Pim, Settings
 from cluster.pretend import PRETENCES, hidden_accuracy, pretend
-from cluster.rows import ArrayRows, Rows, cached
+from cluster.rows import ArrayRows, Rows
 from cluster.sskmeans import sskmeans
 from cluster.training import Schedule
 from stages import Runtime, run, torch_device
@@ -74,7 +74,6 @@ def main(
     }
 
     def begin(rows: Rows, dims: int, k: int, place: Place) -> tuple[Pim, Callable[[int], object]]:
-        rows = cached(rows, runtime.memory_gb)
         starts = sskmeans(rows, label, k, seeds=params.seeds, **of_kmeans).centroids
         weight = params.unsure_weight
         if weight == "auto" and len(who.old) == 1:
@@ -122,6 +121,7 @@ def main(
         params,
         {},
         runtime,
+        memory_gb=runtime.memory_gb,
         seeds=params.seeds,
         clusters=clusters,
         epochs=epochs,

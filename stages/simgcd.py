@@ -143,6 +143,7 @@ def main(
         params,
         {"views": [view.encoder for view in others]},
         runtime,
+        memory_gb=0,  # the gathers keep the vectors, standardised
         seeds=params.seeds,
         clusters=clusters,
         epochs=epochs,

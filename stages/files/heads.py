@@ -16,7 +16,7 @@ from pydantic import Field
 from tqdm import tqdm
 
 from cluster.heads import Linear, Mlp, predict, stacked
-from cluster.rows import Rows, Subset
+from cluster.rows import Rows
 from cluster.training import Batch, History, Learner, Schedule, State, train
 from stages import Runtime, Section, torch_device
 from stages.files.checkpoint import Checkpoint
@@ -77,8 +77,7 @@ def learn(
     inputs = what_it_follows_from(space, params, inputs)
     fits, told, places = [], [], []
     for dims, group in groupby(settings, itemgetter(1)):
-        rows = space.rows(dims)
-        heads = begin(Subset(rows, space.train), dims)
+        rows, heads = space.rows(dims), begin(space.fitted(dims, 0), dims)
         for k, _ in group:
             of: list[Fitted] = []
             for seed in seeds:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cluster.rows import Rows, Subset
+from cluster.rows import Rows
 from cluster.training import Batch, History, Learner, Schedule
 from stages import Runtime, Section, torch_device
 from stages.files.checkpoint import Checkpoint
@@ -48,6 +48,7 @@ def learn_together(
     inputs: dict[str, Any],
     runtime: Runtime,
     *,
+    memory_gb: float,
     seeds: Sequence[int],
     clusters: Path,
     epochs: Path,
@@ -55,13 +56,13 @@ def learn_together(
 ) -> None:
     """Train linear heads on `train` for every setting (k, dims); write CLUSTERS of all images, and
     EPOCHS (csv). `inputs`: what the result follows from besides the store, `known` and `params`;
+    memory_gb: what the vectors that `begin` is given may take in RAM, 0 where it keeps its own;
     `advice`: what to do when a head collapses."""
     device = torch_device(runtime.device)
     inputs = what_it_follows_from(space, params, {**inputs, "label": known.label})
     fits, told, places = [], [], list[Checkpoint]()
     for dims, group in groupby(settings, itemgetter(1)):
-        rows = space.rows(dims)
-        fitted = Subset(rows, space.train)
+        fitted, rows = space.fitted(dims, memory_gb), space.rows(dims)
         for k, _ in group:
             follows = {**inputs, "k": k, "dims": dims, "seeds": list(seeds)}
             place = partial(_place, clusters, f"k{k}-d{dims}", follows, places)
@@ -75,7 +76,7 @@ def learn_together(
                 of.append(Fitted(seed, learner.head(head), loss, _of_head(history, head)))
             told.append(of)
             fits.append(_pinned(arrays(of, rows, device), space.train, known.label))
-        del learner, draw  # two copies in RAM would be one too many
+        del fitted, learner, draw  # two copies in RAM would be one too many
     write_epochs(epochs, settings, told)
     save_clusters(
         clusters, space.found, space.basis, settings, fits,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from bench._alone import Row, row
-from cluster.coarse import coarse, plain
+from cluster.kernels.low_precision import coarse, plain
 
 
 def device(name: str, size: int = 8192, numbers: int = 2**30) -> Iterator[Row]:

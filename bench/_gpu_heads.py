@@ -9,16 +9,16 @@ import torch
 from bench._alone import Row, row
 from bench._gpu_device import once
 from bench._gpu_search import features
-from cluster.mixed_precision import training_dtype
-from cluster.pairs import Pairs
-from cluster.resident import resident
-from cluster.rows import ArrayRows
-from cluster.scan import Scan
-from cluster.scan import Settings as ScanSettings
-from cluster.standardize import scale_of
-from cluster.temi import Settings as TemiSettings
-from cluster.temi import Temi
-from cluster.training import Learner
+from cluster.heads.neighbor_pairs import Pairs
+from cluster.heads.scan import Scan
+from cluster.heads.scan import Settings as ScanSettings
+from cluster.heads.temi import Settings as TemiSettings
+from cluster.heads.temi import Temi
+from cluster.heads.training import Learner
+from cluster.kernels.mixed_precision import training_dtype
+from cluster.vectors.gather import resident
+from cluster.vectors.rows import ArrayRows
+from cluster.vectors.standardize import scale_of
 
 NEIGHBORS = 20
 

@@ -8,10 +8,10 @@ import torch
 
 from bench._alone import Row, row
 from bench._gpu_device import once, seconds
-from cluster.coarse import coarse, plain
-from cluster.kmeans import Fit, kmeans
-from cluster.neighbors import nearest_neighbors
-from cluster.rows import ArrayRows
+from cluster.kernels.low_precision import coarse, plain
+from cluster.kmeans.api import Fit, kmeans
+from cluster.neighbors.exact import nearest_neighbors
+from cluster.vectors.rows import ArrayRows
 
 CELLS = 2**28  # products at once
 AGREES = 1e-12  # similarity by which a neighbour may miss the true k-th

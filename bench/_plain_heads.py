@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from cluster.half_labelled import Drawn
-from cluster.pim import Settings as PimSettings
-from cluster.scan import scan_loss
-from cluster.selflabel import selflabel_loss
-from cluster.simgcd import Settings as SimGcdSettings
-from cluster.simgcd_loss import Weights, simgcd_loss, teacher_temperature
-from cluster.standardize import Scale
-from cluster.temi import Settings as TemiSettings
+from cluster.heads.half_labelled import Drawn
+from cluster.heads.pim import Settings as PimSettings
+from cluster.heads.scan import scan_loss
+from cluster.heads.selflabel import selflabel_loss
+from cluster.heads.simgcd import Settings as SimGcdSettings
+from cluster.heads.simgcd_loss import Weights, simgcd_loss, teacher_temperature
+from cluster.heads.temi import Settings as TemiSettings
+from cluster.vectors.standardize import Scale
 
 State = Mapping[str, torch.Tensor]
 

@@ -16,8 +16,8 @@ import yaml
 from PIL import Image
 
 import store
-from cluster.heads import Linear
-from stages.files.learned import Learned, save_learned
+from cluster.heads.model import Linear
+from pipeline.io.learned import Learned, save_learned
 
 ROOT = Path(__file__).parents[1]
 BIG, FEW, BACKBONE = "big", "few", "imported"

@@ -35,8 +35,8 @@ WRAPPED: dict[str, dict[str, str]] = {
         [f"FeatureWriter.{name}" for name in ("__init__", "put", "finish", "close")], "writing"
     ),
     "store.disk": {"replacing()": "writing"},
-    "stages.files.arrays": {"read_arrays": "reading", "save_arrays": "writing"},
-    "stages.page.rows": {"read_rows": "reading"},
+    "pipeline.io.arrays": {"read_arrays": "reading", "save_arrays": "writing"},
+    "pages.report.tables.rows": {"read_rows": "reading"},
     "images": {"list_images": "reading", "open_images": "reading"},
 }
 

@@ -31,13 +31,13 @@ import images
 import store
 from backbones import blocks
 from cluster.objectives.gcd import Gcd
-from cluster.standardize import unscaled
-from stages import Runtime
-from stages.adapting import settings
-from stages.adapting.loop import train
-from stages.adapting.model import Model
-from stages.adapting.state import Told
-from stages.adapting.tokens import Collection, Source, cached, live, pixels
+from cluster.vectors.standardize import unscaled
+from pipeline.adapting import settings
+from pipeline.adapting.loop import train
+from pipeline.adapting.model import Model
+from pipeline.adapting.state import Told
+from pipeline.adapting.tokens import Collection, Source, cached, live, pixels
+from pipeline.params import Runtime
 
 PACKAGES = ("numpy", "torch", "timm", "onnxruntime", "lightning-fabric")
 IMAGES, HEIGHT, WIDTH, CLASSES = 96, 400, 500, 8

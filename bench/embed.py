@@ -30,8 +30,8 @@ from backbones import Backbone, Encoder, from_timm
 from bench import _engines
 from bench._photographs import photographs
 from bench._rates import images_per_second, line
-from stages import Runtime, count_cores
-from stages.embedding.embedder import Embedder
+from pipeline.embedding.embedder import Embedder
+from pipeline.params import Runtime, count_cores
 
 PACKAGES = ("numpy", "torch", "timm", "onnxruntime", "pillow")
 CORES = count_cores()

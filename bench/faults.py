@@ -146,7 +146,7 @@ def _work(folder: Path, case: Case, say: Connection) -> None:
     """In the forked process: the stage as `python -m stages.NAME ARGUMENTS` runs it."""
     import stages
     import store.writer
-    from stages.files import checkpoint
+    from pipeline.fitting import checkpoint
 
     threads = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 1
     checkpoint.SECONDS_BETWEEN = 0.0

@@ -17,24 +17,24 @@ import numpy as np
 import torch
 
 from bench import _plain_heads as plain
-from cluster.half_labelled import HalfLabelled
-from cluster.heads import Linear
-from cluster.length import unit_scale
-from cluster.mixed_precision import training_dtype
-from cluster.pairs import Pairs
-from cluster.pim import Pim
-from cluster.pim import Settings as PimSettings
-from cluster.resident import resident
-from cluster.rows import ArrayRows
-from cluster.scan import Scan
-from cluster.scan import Settings as ScanSettings
-from cluster.selflabel import SelfLabel
-from cluster.selflabel import Settings as SelfLabelSettings
-from cluster.simgcd import Batch, SimGcd
-from cluster.simgcd import Settings as SimGcdSettings
-from cluster.standardize import scale_of
-from cluster.temi import Settings as TemiSettings
-from cluster.temi import Temi
+from cluster.heads.half_labelled import HalfLabelled
+from cluster.heads.model import Linear
+from cluster.heads.neighbor_pairs import Pairs
+from cluster.heads.pim import Pim
+from cluster.heads.pim import Settings as PimSettings
+from cluster.heads.scan import Scan
+from cluster.heads.scan import Settings as ScanSettings
+from cluster.heads.selflabel import SelfLabel
+from cluster.heads.selflabel import Settings as SelfLabelSettings
+from cluster.heads.simgcd import Batch, SimGcd
+from cluster.heads.simgcd import Settings as SimGcdSettings
+from cluster.heads.temi import Settings as TemiSettings
+from cluster.heads.temi import Temi
+from cluster.kernels.mixed_precision import training_dtype
+from cluster.vectors.gather import resident
+from cluster.vectors.rms_scale import unit_scale
+from cluster.vectors.rows import ArrayRows
+from cluster.vectors.standardize import scale_of
 
 PACKAGES = ("numpy", "torch")
 IMAGES, DIM, K, BATCH, NEIGHBORS = 10_000, 1280, 10, 1024, 20

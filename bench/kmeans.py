@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from cluster.assign import assign
-from cluster.kmeans import kmeans
-from cluster.rows import ArrayRows
+from cluster.kmeans.api import kmeans
+from cluster.kmeans.assign import assign
+from cluster.vectors.rows import ArrayRows
 from store import Features
 
 PACKAGES = ("numpy", "torch", "scikit-learn", "faiss-cpu", "superkmeans")

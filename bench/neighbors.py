@@ -1,11 +1,10 @@
 """The 50 nearest neighbours, exactly: beside the bare product of matrices, faiss and scikit-learn.
 
-Seconds are the median of 3 (in the first row), by turns, each with all cores. `bare` is the
-product of all pairs in float32, 4,096 targets at a time, with nothing kept of it: by numpy and by
-torch, the faster of the two. Ours can be below it, for its products may be coarse ones where the
-processor has them (`cluster.coarse`); what they leave open is compared in float64, which the
-others never do. The neighbours of 2,000 images are held to products in float64.
-"""
+Seconds are the median of 3 (in the first row), by turns, each with all cores. `bare` is the product
+of all pairs in float32, 4,096 targets at a time, with nothing kept of it: by numpy and by torch,
+the faster of the two. Ours can be below it, for its products may be coarse ones where the processor
+has them (`cluster.kernels.low_precision`); what they leave open is compared in float64, which the
+others never do. The neighbours of 2,000 images are held to products in float64."""
 
 import time
 from collections.abc import Callable
@@ -16,9 +15,9 @@ import numpy as np
 import torch
 
 from bench.kmeans import features
-from cluster.coarse import coarse
-from cluster.neighbors import nearest_neighbors
-from cluster.rows import ArrayRows
+from cluster.kernels.low_precision import coarse
+from cluster.neighbors.exact import nearest_neighbors
+from cluster.vectors.rows import ArrayRows
 
 PACKAGES = ("numpy", "torch", "scikit-learn", "faiss-cpu")
 K, TARGETS, QUERIES = 50, 4096, 1024

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from bench.kmeans import features
-from cluster.assign import assign
-from cluster.kmeans import Fit, kmeans
-from cluster.rows import ArrayRows
-from cluster.sskmeans import sskmeans
+from cluster.kmeans.api import Fit, kmeans
+from cluster.kmeans.assign import assign
+from cluster.kmeans.semi_supervised import sskmeans
+from cluster.vectors.rows import ArrayRows
 
 PACKAGES = ("numpy", "torch")
 IMAGES, DIM, CLUSTERS, KNOWN = 100_000, 768, 200, 100

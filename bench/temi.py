@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from cluster.heads import predict
-from cluster.mixed_precision import training_dtype
-from cluster.pairs import Pairs
-from cluster.resident import Gather, resident
-from cluster.rows import ArrayRows, Rows, Subset
-from cluster.standardize import scale_of
-from cluster.temi import Settings, Temi
-from cluster.temi_loss import Loss
+from cluster.heads.model import predict
+from cluster.heads.neighbor_pairs import Pairs
+from cluster.heads.temi import Settings, Temi
+from cluster.heads.temi_loss import Loss
+from cluster.kernels.mixed_precision import training_dtype
+from cluster.vectors.gather import Gather, resident
+from cluster.vectors.rows import ArrayRows, Rows, Subset
+from cluster.vectors.standardize import scale_of
 
 PACKAGES = ("numpy", "torch")
 DIM, HIDDEN, BOTTLENECK, NEIGHBORS = 768, 512, 256, 20

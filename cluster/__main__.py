@@ -1,15 +1,15 @@
-"""`python -m cluster` compiles the loops for this processor (cluster.compiled), so that no stage
+"""`python -m cluster` compiles the loops for this processor (cluster.kernels.jit), so that no stage
 waits for it. Compiled code is kept; run again, it finds nothing to do."""
 
 from typing import Any
 
 import numpy as np
 
-from cluster.assign import assign
-from cluster.kmeans import kmeans
-from cluster.neighbors import nearest_neighbors
-from cluster.rows import ArrayRows
-from cluster.small_kmeans import small_kmeans
+from cluster.kmeans.api import kmeans
+from cluster.kmeans.assign import assign
+from cluster.kmeans.small import small_kmeans
+from cluster.neighbors.exact import nearest_neighbors
+from cluster.vectors.rows import ArrayRows
 
 
 def main() -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 import backbones
-from stages import Runtime, run, torch_device
-from stages.adapting.given import read_given
-from stages.adapting.settings import read_run
-from stages.files.checkpoint import Checkpoint
+from pipeline.adapting.given import read_given
+from pipeline.adapting.settings import read_run
+from pipeline.fitting.checkpoint import Checkpoint
+from pipeline.params import Runtime, torch_device
+from stages import run
 
 
 def main(
@@ -35,7 +36,7 @@ def main(
     their row, and the heads that were learned with them; `embed` reads it like a row of the zoo.
     EPOCHS (csv) is what was told of each epoch. A killed run goes on.
     """
-    from stages.adapting.work import work  # torch and Lightning take seconds
+    from pipeline.adapting.work import work  # torch and Lightning take seconds
 
     settings, kind = read_run(wanted)
     given = read_given(settings, wanted, kind, features, index, teacher, adapted)

@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 
 import store
-from cluster.assign import assign
-from cluster.heads import Linear, Mlp, predict
-from cluster.neighbors import nearest_neighbors
-from cluster.rows import Reduced, Rows, Subset
-from cluster.vote import vote
-from stages import Runtime, StageError, read_basis, run, torch_device
-from stages.files.clusters import save_clusters
+from cluster.heads.model import Linear, Mlp, predict
+from cluster.kmeans.assign import assign
+from cluster.neighbors.exact import nearest_neighbors
+from cluster.neighbors.knn_vote import vote
+from cluster.vectors.rows import Reduced, Rows, Subset
+from pipeline.io.clusters import read_basis, save_clusters
+from pipeline.params import Runtime, StageError, torch_device
+from stages import run
 
 KEPT = {
     "centroids": ("centroids", "iterations"),

@@ -8,9 +8,10 @@ from pydantic import Field
 from tqdm import tqdm
 
 import store
-from cluster.rows import cached
-from cluster.thin import leaders
-from stages import Runtime, Section, run, torch_device
+from cluster.neighbors.near_duplicates import leaders
+from cluster.vectors.rows import cached
+from pipeline.params import Runtime, Section, torch_device
+from stages import run
 
 
 class Params(Section):

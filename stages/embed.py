@@ -11,11 +11,12 @@ import pydantic
 import backbones
 import store
 from images.augment import Augmentation
-from stages import Runtime, Section, StageError, run
-from stages.embedding.embedder import Embedder
-from stages.embedding.views import save_views
-from stages.files.whole import whole_text, write_json
-from stages.on_ray.embed import RayEmbedder
+from pipeline.embedding.embedder import Embedder
+from pipeline.embedding.views import save_views
+from pipeline.io.whole import whole_text, write_json
+from pipeline.params import Runtime, Section, StageError
+from pipeline.ray.embed import RayEmbedder
+from stages import run
 
 
 class Params(Section):

@@ -9,7 +9,8 @@ from pydantic import Field
 from tqdm import tqdm
 
 from cluster import ClusterError
-from cluster.how_many import (
+from cluster.estimate_k.consensus import Consensus, consensus
+from cluster.estimate_k.criteria import (
     COMPARED,
     CRITERIA,
     MEASURES,
@@ -19,12 +20,12 @@ from cluster.how_many import (
     criteria,
     measure,
 )
-from cluster.reference import Sample, without_groups
-from cluster.votes import Consensus, consensus
-from stages import Runtime, Section, StageError, run, torch_device
-from stages.files.estimate import write_estimate
-from stages.files.space import Count, Seeds, Space, open_space
-from stages.files.whole import whole_text, write_json
+from cluster.estimate_k.null_reference import Sample, without_groups
+from pipeline.io.estimate import write_estimate
+from pipeline.io.space import Count, Seeds, Space, open_space
+from pipeline.io.whole import whole_text, write_json
+from pipeline.params import Runtime, Section, StageError, torch_device
+from stages import run
 
 
 class Params(Section):

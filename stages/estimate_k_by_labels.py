@@ -8,19 +8,20 @@ import numpy as np
 from pydantic import Field
 from tqdm import tqdm
 
-from cluster.assign import assign
-from cluster.integer_search import maximize
-from cluster.kmeans import kmeans
-from cluster.rows import Rows
-from cluster.scores import accuracies
-from stages import Runtime, StageError, run, torch_device
-from stages.files.checkpoint import Checkpoint
-from stages.files.estimate import write_estimate
-from stages.files.heads import what_it_follows_from
-from stages.files.kmeans import Search
-from stages.files.known import read_known
-from stages.files.space import Count, Seeds, open_space
-from stages.files.whole import whole_text, write_json
+from cluster.estimate_k.integer_search import maximize
+from cluster.kmeans.api import kmeans
+from cluster.kmeans.assign import assign
+from cluster.metrics.clustering import accuracies
+from cluster.vectors.rows import Rows
+from pipeline.fitting.checkpoint import Checkpoint
+from pipeline.fitting.heads import what_it_follows_from
+from pipeline.fitting.kmeans import Search
+from pipeline.io.estimate import write_estimate
+from pipeline.io.known import read_known
+from pipeline.io.space import Count, Seeds, open_space
+from pipeline.io.whole import whole_text, write_json
+from pipeline.params import Runtime, StageError, torch_device
+from stages import run
 
 
 class Params(Search):

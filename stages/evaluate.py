@@ -1,7 +1,7 @@
 """Score every clustering of one dataset by one backbone; the first stage that reads labels.
 
 One row of the table a run, setting, split and seed, raw; mean and standard deviation over seeds are
-taken by whoever reads it (cluster.spread). What each score is: cluster.scores.
+taken by whoever reads it (cluster.metrics.mean_sd). What each score is: cluster.metrics.clustering.
 Silhouettes are taken in the whole features at length 1, whatever space a run clustered: so those of
 one backbone's runs can be compared.
 """
@@ -13,8 +13,7 @@ import numpy as np
 from pydantic import Field
 
 import store
-from cluster.matching import Meaning, count, learn
-from cluster.scores import (
+from cluster.metrics.clustering import (
     LABEL_SCORES,
     accuracies,
     label_scores,
@@ -22,10 +21,12 @@ from cluster.scores import (
     size_scores,
     stability,
 )
-from stages import Section, StageError, run
-from stages.files.clusters import run_files
-from stages.files.scores import headline, write_scores
-from stages.files.whole import write_json
+from cluster.metrics.matching import Meaning, count, learn
+from pipeline.io.clusters import run_files
+from pipeline.io.scores import headline, write_scores
+from pipeline.io.whole import write_json
+from pipeline.params import Section, StageError
+from stages import run
 
 WHAT = ("dataset", "backbone", "run", "fitted_on", "setting", "k", "dims", "dim", "split", "seed")
 IMAGES = ("images", "labelled")

@@ -1,7 +1,7 @@
 """Score category discovery on the unlabelled images of train: All, Old and New.
 
 One row of the table a run, setting and seed, raw; mean and standard deviation over seeds are taken
-by whoever reads it. What the scores are: cluster.discovery_scores.
+by whoever reads it. What the scores are: cluster.metrics.discovery.
 """
 
 from collections.abc import Iterator
@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import store
-from cluster.discovery_scores import DISCOVERY_SCORES, discovery_scores
-from cluster.matching import count
-from stages import StageError, run
-from stages.files.clusters import run_files
-from stages.files.scores import headline, write_scores
-from stages.files.whole import write_json
+from cluster.metrics.discovery import DISCOVERY_SCORES, discovery_scores
+from cluster.metrics.matching import count
+from pipeline.io.clusters import run_files
+from pipeline.io.scores import headline, write_scores
+from pipeline.io.whole import write_json
+from pipeline.params import StageError
+from stages import run
 
 WHAT = ("dataset", "backbone", "run", "fitted_on", "setting", "k", "dims", "dim", "split", "seed")
 IMAGES = ("images", "labelled")  # that are scored; whose class the method knew

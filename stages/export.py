@@ -24,12 +24,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 import store
-from cluster.vote import support
-from stages import Section, StageError, run
-from stages.files.clusters import seed_of_lowest_loss
-from stages.files.duplicates import read_leaders
-from stages.files.table import in_parts, write_csv
-from stages.files.whole import whole_bytes, whole_text
+from cluster.neighbors.knn_vote import support
+from pipeline.io.clusters import seed_of_lowest_loss
+from pipeline.io.duplicates import read_leaders
+from pipeline.io.table import in_parts, write_csv
+from pipeline.io.whole import whole_bytes, whole_text
+from pipeline.params import Section, StageError
+from stages import run
 
 BLOCK = 65_536  # images whose neighbours are looked at together
 

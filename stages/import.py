@@ -9,9 +9,10 @@ import numpy as np
 from tqdm import tqdm
 
 import store
-from stages import Section, StageError, run, section
-from stages.embedding.views import no_views
-from stages.files.whole import whole_text
+from pipeline.embedding.views import no_views
+from pipeline.io.whole import whole_text
+from pipeline.params import Section, StageError, section
+from stages import run
 from store.foreign import Matrix, open_matrix, read_column, source_path
 
 BACKBONE = "imported"

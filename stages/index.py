@@ -10,8 +10,9 @@ from tqdm import tqdm
 
 import images
 import store
-from stages import count_cores, read_params, run
-from stages.files.arrays import read_arrays, save_arrays
+from pipeline.io.arrays import read_arrays, save_arrays
+from pipeline.params import count_cores, read_params
+from stages import run
 
 TOGETHER = 64  # images that a thread looks at in one go: a task for each takes a kilobyte
 

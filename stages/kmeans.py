@@ -7,16 +7,17 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
-from cluster.assign import assign
-from cluster.kmeans import Fit, kmeans
-from cluster.minibatch import minibatch_kmeans
-from cluster.parts import Engine
-from cluster.rows import Rows
-from stages import Runtime, run, torch_device
-from stages.files.clusters import save_clusters
-from stages.files.kmeans import Search, arrays, passes
-from stages.files.space import Count, Dims, K, Seeds, open_space, settings
-from stages.on_ray.kmeans import RayKMeans
+from cluster.kmeans.api import Fit, kmeans
+from cluster.kmeans.assign import assign
+from cluster.kmeans.engine import Engine
+from cluster.kmeans.minibatch import minibatch_kmeans
+from cluster.vectors.rows import Rows
+from pipeline.fitting.kmeans import Search, arrays, passes
+from pipeline.io.clusters import save_clusters
+from pipeline.io.space import Count, Dims, K, Seeds, open_space, settings
+from pipeline.params import Runtime, torch_device
+from pipeline.ray.kmeans import RayKMeans
+from stages import run
 
 
 class Params(Search):

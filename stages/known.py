@@ -14,8 +14,9 @@ from pydantic import Field, PlainValidator
 
 import images
 import store
-from stages import Section, StageError, did_you_mean, read_params, run, section
-from stages.files.labelled import of_table, of_tree
+from pipeline.io.labelled import of_table, of_tree
+from pipeline.params import Section, StageError, did_you_mean, read_params, section
+from stages import run
 
 
 def _old(value: Any) -> Any:

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 
 import store
-from cluster.heads import Linear, Predicted, predict, stacked
-from stages import Runtime, StageError, run, torch_device
-from stages.files.clusters import How, save_clusters
-from stages.files.learned import Learned, read_learned
-from stages.files.space import Space, plain_space
-from stages.files.whole import whole_text
+from cluster.heads.model import Linear, Predicted, predict, stacked
+from pipeline.io.clusters import How, save_clusters
+from pipeline.io.learned import Learned, read_learned
+from pipeline.io.space import Space, plain_space
+from pipeline.io.whole import whole_text
+from pipeline.params import Runtime, StageError, torch_device
+from stages import run
 
 
 def main(learned: Path, features: Path, clusters: Path, discovered: Path, runtime: Runtime) -> None:

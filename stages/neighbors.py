@@ -8,15 +8,16 @@ from pydantic import Field
 from tqdm import tqdm
 
 import store
-from cluster.approximate import approximate_neighbors
-from cluster.hubness import hubness
-from cluster.neighbors import Neighbors, nearest_neighbors
-from cluster.rows import Subset, cached
-from cluster.similarity import Metric
-from stages import Runtime, Section, StageError, run, torch_device
-from stages.files.space import train_rows
-from stages.files.whole import write_json
-from stages.on_ray.neighbors import neighbors_on_ray
+from cluster.kernels.similarity import Metric
+from cluster.neighbors.approximate import approximate_neighbors
+from cluster.neighbors.exact import Neighbors, nearest_neighbors
+from cluster.neighbors.hubness import hubness
+from cluster.vectors.rows import Subset, cached
+from pipeline.io.space import train_rows
+from pipeline.io.whole import write_json
+from pipeline.params import Runtime, Section, StageError, torch_device
+from pipeline.ray.neighbors import neighbors_on_ray
+from stages import run
 
 SAMPLE, SEED = 1000, 0  # images on which the approximate search is compared with the exact one
 HUBS_AT = 10  # neighbours, the number at which Radovanovic et al. count

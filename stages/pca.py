@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 
 import store
-from cluster.pca import fit_pca
-from cluster.rows import Subset
-from stages import Runtime, Section, run, torch_device
-from stages.files.space import train_rows
+from cluster.vectors.pca import fit_pca
+from cluster.vectors.rows import Subset
+from pipeline.io.space import train_rows
+from pipeline.params import Runtime, Section, torch_device
+from stages import run
 
 
 class Params(Section):

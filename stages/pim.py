@@ -7,20 +7,21 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from cluster.heads import predict, stacked
-from cluster.length import unit_scale
-from cluster.mixed_precision import training_dtype
-from cluster.pim import Pim, Settings
-from cluster.pretend import PRETENCES, hidden_accuracy, pretend
-from cluster.rows import ArrayRows, Rows
-from cluster.sskmeans import sskmeans
-from cluster.training import Schedule
-from stages import Runtime, run, torch_device
-from stages.files.heads import train_on
-from stages.files.kmeans import Search
-from stages.files.known import read_known
-from stages.files.space import Count, Dims, K, Seeds, open_space, settings
-from stages.files.together import Place, learn_together
+from cluster.heads.class_holdout import PRETENCES, hidden_accuracy, pretend
+from cluster.heads.model import predict, stacked
+from cluster.heads.pim import Pim, Settings
+from cluster.heads.training import Schedule
+from cluster.kernels.mixed_precision import training_dtype
+from cluster.kmeans.semi_supervised import sskmeans
+from cluster.vectors.rms_scale import unit_scale
+from cluster.vectors.rows import ArrayRows, Rows
+from pipeline.fitting.heads import train_on
+from pipeline.fitting.kmeans import Search
+from pipeline.fitting.together import Place, learn_together
+from pipeline.io.known import read_known
+from pipeline.io.space import Count, Dims, K, Seeds, open_space, settings
+from pipeline.params import Runtime, torch_device
+from stages import run
 
 WEIGHTS = np.arange(1, 11) / 10  # that `auto` chooses from; of equally good ones the lowest
 UNSURE_WEIGHT = 0.5  # that it takes where it cannot choose

@@ -12,14 +12,15 @@ import numpy as np
 from pydantic import Field
 
 import store
-from cluster.knn_probe import knn_probe, purity
-from cluster.linear_probe import LinearProbe, accuracy, held_out, linear_probe
-from cluster.rows import Subset, cached
-from cluster.spread import mean_sd
-from stages import Runtime, Section, StageError, run, torch_device
-from stages.files.neighbors import read_neighbors
-from stages.files.space import Count, Seeds, train_rows
-from stages.files.whole import whole_text, write_json
+from cluster.metrics.mean_sd import mean_sd
+from cluster.probes.knn_probe import knn_probe, purity
+from cluster.probes.linear_probe import LinearProbe, accuracy, held_out, linear_probe
+from cluster.vectors.rows import Subset, cached
+from pipeline.io.neighbors import read_neighbors
+from pipeline.io.space import Count, Seeds, train_rows
+from pipeline.io.whole import whole_text, write_json
+from pipeline.params import Runtime, Section, StageError, torch_device
+from stages import run
 
 COLUMNS = ("dataset", "backbone", "probe", "split", "seed", "acc")
 HELD_OUT = "held out"  # of train, where no other split has labels

@@ -5,27 +5,21 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stages import Section, StageError, run
-from stages.files.whole import whole_text
-from stages.page import (
-    ablations,
-    asked,
-    discovery,
-    examples,
-    figures,
-    lineage,
-    probes,
-    section,
-    training,
-)
-from stages.page.adapted import Adapted, adapted, adapted_figure
-from stages.page.album import Albums
-from stages.page.curves import curve_figures
-from stages.page.how_many import how_many
-from stages.page.markdown import markdown
-from stages.page.render import page
-from stages.page.settings import headlines, read_settings
-from stages.page.similar import pairs
+from pages.report import asked, section
+from pages.report.charts import figures, training
+from pages.report.charts.curves import curve_figures
+from pages.report.markdown import markdown
+from pages.report.pictures import examples
+from pages.report.pictures.album import Albums
+from pages.report.pictures.similar import pairs
+from pages.report.render import page
+from pages.report.tables import ablations, discovery, lineage, probes
+from pages.report.tables.adapted import Adapted, adapted, adapted_figure
+from pages.report.tables.how_many import how_many
+from pages.report.tables.settings import headlines, read_settings
+from pipeline.io.whole import whole_text
+from pipeline.params import Section, StageError
+from stages import run
 
 
 class Params(Section):

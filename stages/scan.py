@@ -6,17 +6,18 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from cluster.mixed_precision import training_dtype
-from cluster.pairs import Pairs
-from cluster.resident import of_any_view, resident
-from cluster.rows import Rows
-from cluster.scan import Scan, Settings
-from cluster.standardize import scale_of, unscaled
-from stages import Runtime, run, torch_device
-from stages.embedding.views import open_views
-from stages.files.heads import Draw, Heads, Training, learn
-from stages.files.neighbors import neighbors_in_train
-from stages.files.space import Count, Dims, K, Seeds, open_space, settings
+from cluster.heads.neighbor_pairs import Pairs
+from cluster.heads.scan import Scan, Settings
+from cluster.kernels.mixed_precision import training_dtype
+from cluster.vectors.gather import of_any_view, resident
+from cluster.vectors.rows import Rows
+from cluster.vectors.standardize import scale_of, unscaled
+from pipeline.embedding.views import open_views
+from pipeline.fitting.heads import Draw, Heads, Training, learn
+from pipeline.io.neighbors import neighbors_in_train
+from pipeline.io.space import Count, Dims, K, Seeds, open_space, settings
+from pipeline.params import Runtime, torch_device
+from stages import run
 
 JUDGED = 2000  # images held out that the heads are judged by, with JUDGED_NEIGHBORS each
 JUDGED_NEIGHBORS = 5  # as SCAN

@@ -8,18 +8,19 @@ import torch
 from pydantic import Field
 
 import store
-from cluster.heads import Linear
-from cluster.mixed_precision import training_dtype
-from cluster.pairs import Pairs
-from cluster.resident import of_any_view, resident
-from cluster.rows import Rows
-from cluster.selflabel import SelfLabel, Settings
-from cluster.standardize import scale_of, unscaled
-from stages import Runtime, StageError, run, torch_device
-from stages.embedding.views import open_views
-from stages.files.heads import Draw, Heads, Training, learn
-from stages.files.neighbors import neighbors_in_train
-from stages.files.space import Count, open_space
+from cluster.heads.model import Linear
+from cluster.heads.neighbor_pairs import Pairs
+from cluster.heads.selflabel import SelfLabel, Settings
+from cluster.kernels.mixed_precision import training_dtype
+from cluster.vectors.gather import of_any_view, resident
+from cluster.vectors.rows import Rows
+from cluster.vectors.standardize import scale_of, unscaled
+from pipeline.embedding.views import open_views
+from pipeline.fitting.heads import Draw, Heads, Training, learn
+from pipeline.io.neighbors import neighbors_in_train
+from pipeline.io.space import Count, open_space
+from pipeline.params import Runtime, StageError, torch_device
+from stages import run
 
 
 class Params(Training):

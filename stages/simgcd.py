@@ -8,23 +8,24 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from cluster.half_labelled import HalfLabelled
-from cluster.heads import predict, stacked
-from cluster.length import unit_scale
-from cluster.mixed_precision import training_dtype
-from cluster.pretend import PRETENCES, hidden_accuracy, pretend
-from cluster.resident import of_two_views, resident
-from cluster.rows import Rows, Subset
-from cluster.simgcd import Batch, Settings, SimGcd
-from cluster.sskmeans import require_label
-from cluster.training import Schedule
-from stages import Runtime, run, torch_device
-from stages.embedding.views import open_views
-from stages.files.checkpoint import Checkpoint
-from stages.files.heads import Training, train_on
-from stages.files.known import read_known
-from stages.files.space import Dims, K, Seeds, open_space, settings
-from stages.files.together import Place, learn_together
+from cluster.heads.class_holdout import PRETENCES, hidden_accuracy, pretend
+from cluster.heads.half_labelled import HalfLabelled
+from cluster.heads.model import predict, stacked
+from cluster.heads.simgcd import Batch, Settings, SimGcd
+from cluster.heads.training import Schedule
+from cluster.kernels.mixed_precision import training_dtype
+from cluster.kmeans.semi_supervised import require_label
+from cluster.vectors.gather import of_two_views, resident
+from cluster.vectors.rms_scale import unit_scale
+from cluster.vectors.rows import Rows, Subset
+from pipeline.embedding.views import open_views
+from pipeline.fitting.checkpoint import Checkpoint
+from pipeline.fitting.heads import Training, train_on
+from pipeline.fitting.together import Place, learn_together
+from pipeline.io.known import read_known
+from pipeline.io.space import Dims, K, Seeds, open_space, settings
+from pipeline.params import Runtime, torch_device
+from stages import run
 
 Positive = Annotated[float, Field(gt=0)]
 Draw = Callable[[int], Batch]

@@ -8,16 +8,17 @@ from pydantic import Field
 from tqdm import tqdm
 
 import store
-from cluster.neighbors import Neighbors, nearest_neighbors
-from cluster.quota import balanced
-from cluster.rows import Rows, Subset, cached
-from cluster.union import union
-from stages import Runtime, Section, StageError, run, torch_device
-from stages.files.collection import is_in, open_collection, require_one_backbone
-from stages.files.duplicates import read_leaders
-from stages.files.groups import read_groups
-from stages.files.links import link, pictures
-from stages.files.similar import write_found, write_names, write_union
+from cluster.neighbors.balanced_sample import balanced
+from cluster.neighbors.exact import Neighbors, nearest_neighbors
+from cluster.neighbors.union import union
+from cluster.vectors.rows import Rows, Subset, cached
+from pipeline.io.collection import is_in, open_collection, require_one_backbone
+from pipeline.io.duplicates import read_leaders
+from pipeline.io.groups import read_groups
+from pipeline.io.links import link, pictures
+from pipeline.io.similar import write_found, write_names, write_union
+from pipeline.params import Runtime, Section, StageError, torch_device
+from stages import run
 
 
 class Params(Section):

@@ -7,17 +7,18 @@ import numpy as np
 from pydantic import Field
 
 import store
-from cluster.graph import shared_neighbor_graph
-from cluster.kmeans import require_k
-from cluster.neighbors import Neighbors
-from cluster.rows import Basis
-from cluster.spectral import Leading, eigengap_k, leading_eigenvectors, spectral
-from cluster.vote import support, vote
-from stages import Runtime, Section, run, torch_device
-from stages.files.clusters import save_clusters
-from stages.files.neighbors import among_train, read_neighbors
-from stages.files.space import Count, K, Seeds, numbers_of_clusters, train_rows
-from stages.files.whole import write_json
+from cluster.kmeans.api import require_k
+from cluster.neighbors.exact import Neighbors
+from cluster.neighbors.knn_vote import support, vote
+from cluster.spectral.snn_graph import shared_neighbor_graph
+from cluster.spectral.spectral import Leading, eigengap_k, leading_eigenvectors, spectral
+from cluster.vectors.rows import Basis
+from pipeline.io.clusters import save_clusters
+from pipeline.io.neighbors import among_train, read_neighbors
+from pipeline.io.space import Count, K, Seeds, numbers_of_clusters, train_rows
+from pipeline.io.whole import write_json
+from pipeline.params import Runtime, Section, torch_device
+from stages import run
 
 
 class Params(Section):

@@ -6,16 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from cluster.assign import assign
-from cluster.balance import PASSES, even_size
-from cluster.kmeans import Fit
-from cluster.rows import Rows
-from cluster.sskmeans import sskmeans
-from stages import Runtime, run, torch_device
-from stages.files.clusters import save_clusters
-from stages.files.kmeans import Search, arrays, passes
-from stages.files.known import read_known
-from stages.files.space import Dims, K, Seeds, open_space, settings
+from cluster.kmeans.api import Fit
+from cluster.kmeans.assign import assign
+from cluster.kmeans.balanced import PASSES, even_size
+from cluster.kmeans.semi_supervised import sskmeans
+from cluster.vectors.rows import Rows
+from pipeline.fitting.kmeans import Search, arrays, passes
+from pipeline.io.clusters import save_clusters
+from pipeline.io.known import read_known
+from pipeline.io.space import Dims, K, Seeds, open_space, settings
+from pipeline.params import Runtime, torch_device
+from stages import run
 
 
 class Params(Search):

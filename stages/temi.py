@@ -6,17 +6,18 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from cluster.mixed_precision import training_dtype
-from cluster.pairs import Pairs
-from cluster.resident import resident
-from cluster.rows import Rows
-from cluster.standardize import scale_of, unscaled
-from cluster.temi import Settings, Temi
-from cluster.temi_loss import Loss
-from stages import Runtime, run, torch_device
-from stages.files.heads import Draw, Heads, Training, learn
-from stages.files.neighbors import neighbors_in_train
-from stages.files.space import Count, Dims, K, Seeds, open_space, settings
+from cluster.heads.neighbor_pairs import Pairs
+from cluster.heads.temi import Settings, Temi
+from cluster.heads.temi_loss import Loss
+from cluster.kernels.mixed_precision import training_dtype
+from cluster.vectors.gather import resident
+from cluster.vectors.rows import Rows
+from cluster.vectors.standardize import scale_of, unscaled
+from pipeline.fitting.heads import Draw, Heads, Training, learn
+from pipeline.io.neighbors import neighbors_in_train
+from pipeline.io.space import Count, Dims, K, Seeds, open_space, settings
+from pipeline.params import Runtime, torch_device
+from stages import run
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]

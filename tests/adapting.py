@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 
 import backbones.cpu_torchvision  # noqa: F401  before timm
 import store
-from stages import Runtime, adapt, embed, index, known, learned, neighbors, section
+from pipeline.params import Runtime, section
+from stages import adapt, embed, index, known, learned, neighbors
 
 BASE, RESNET = "tiny_vit", "resnet18_small_narrow"  # the first is of write_collection's own zoo
 VIT: dict[str, Any] = {  # the facts of BASE

@@ -12,7 +12,7 @@ from clustered import SPLITS, digits, split_of, write_dataset
 from conftest import runtime
 
 import store
-from stages.files import checkpoint
+from pipeline.fitting import checkpoint
 
 RUNTIME = runtime()
 STEPS: dict[str, Any] = {

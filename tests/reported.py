@@ -16,8 +16,8 @@ import stages.evaluate
 import stages.evaluate_discovery
 import stages.report
 import store
-from cluster.discovery_scores import PARTS, WAYS
-from stages.files.scores import write_scores
+from cluster.metrics.discovery import PARTS, WAYS
+from pipeline.io.scores import write_scores
 
 ARGUMENTS = (
     "data/scores",

@@ -10,21 +10,46 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# The star: what each package may import of ours. Only `stages` knows all four, and only the bench
-# stands outside.
+# What each package may import of ours: stages → pages → pipeline → the four leaves, none of which
+# imports another. Only the bench stands outside.
+LEAVES = {"store", "images", "backbones", "cluster"}
 MAY_IMPORT = {
-    "store": {"store"},
-    "images": {"images"},
-    "backbones": {"backbones"},
-    "cluster": {"cluster"},
-    "stages": {"stages", "store", "images", "backbones", "cluster"},
+    **{leaf: {leaf} for leaf in LEAVES},
+    "pipeline": {"pipeline", *LEAVES},
+    "pages": {"pages", "pipeline", *LEAVES},
+    "stages": {"stages", "pages", "pipeline", *LEAVES},
     "recipes": {"recipes"},
-    "bench": {"bench", "stages", "store", "images", "backbones", "cluster"},
+    "bench": {"bench", "stages", "pages", "pipeline", *LEAVES},
+}
+# The same of the rooms of a package: a room imports itself and those that are named
+ROOMS = {
+    "cluster": {
+        "errors": set[str](),
+        "metrics": {"errors"},
+        "vectors": {"errors"},
+        "kernels": {"errors", "vectors"},
+        "kmeans": {"errors", "vectors", "kernels"},
+        "neighbors": {"errors", "vectors", "kernels", "kmeans"},
+        "spectral": {"errors", "vectors", "kernels", "kmeans", "neighbors"},
+        "heads": {"errors", "vectors", "kernels", "kmeans", "metrics"},
+        "estimate_k": {"errors", "vectors", "kernels", "kmeans", "metrics"},
+        "objectives": {"errors", "vectors", "kernels", "kmeans", "heads", "metrics"},
+        "probes": {"errors", "vectors", "kernels", "kmeans", "heads", "neighbors"},
+    },
+    "pipeline": {
+        "params": set[str](),
+        "io": {"params"},
+        "fitting": {"params", "io"},
+        "embedding": {"params", "io"},
+        "adapting": {"params", "io", "fitting", "embedding"},
+        "ray": {"params", "io", "fitting", "embedding"},
+    },
 }
 HEAVY = {"torch", "torchvision", "timm", "open_clip", "tensorflow", "tensorflow_hub", "tf_keras"}
 HEAVY |= {"sklearn", "faiss", "onnxruntime", "ray", "scipy"}  # each costs seconds to import
 
 SOURCES = [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
+OUTSIDE = {"__init__", "__main__"}  # of a package, not of a room
 STAGES = [path for path in sorted((ROOT / "stages").glob("*.py")) if path.name != "__init__.py"]
 
 
@@ -94,6 +119,25 @@ def test_a_file_imports_only_what_its_package_may(path: Path):
     assert ours <= MAY_IMPORT[package]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [p for p in SOURCES if p.relative_to(ROOT).parts[0] in ROOMS and p.stem not in OUTSIDE],
+    ids=name_of,
+)
+def test_a_room_imports_only_what_lies_below_it(path: Path):
+    package, room = path.relative_to(ROOT).with_suffix("").parts[:2]
+    found = {name.split(".")[1] for name in anywhere(path) if name.startswith(f"{package}.")}
+    assert found & ROOMS[package].keys() <= ROOMS[package][room] | {room}
+
+
+@pytest.mark.parametrize("folder", sorted({p.parent for p in SOURCES}), ids=name_of)
+def test_a_folder_can_be_looked_over(folder: Path):
+    """But: images, stages, backbones and bench hold a file a dataset, stage, loader and case."""
+    modules = [p for p in folder.glob("*.py") if p.name != "__init__.py"]
+    many = {"images", "stages", "backbones", "bench"}
+    assert len(modules) <= 16 or name_of(folder) in many
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_a_file_has_one_idea_and_says_so(path: Path):
     text = path.read_text()
@@ -112,7 +156,7 @@ def test_every_file_in_stages_is_a_stage(path: Path):
     assert f"stages.{path.stem}" in (ROOT / "dvc.yaml").read_text().split()
 
 
-@pytest.mark.parametrize("package", ["store", "images", "backbones", "stages"])
+@pytest.mark.parametrize("package", ["store", "images", "backbones", "pipeline", "pages", "stages"])
 def test_importing_a_package_loads_no_heavy_library(package: str):
     assert loaded_with(ROOT / package / "__init__.py") == set()
 
@@ -136,8 +180,8 @@ def test_a_stage_starts_without_libraries_that_it_may_not_need(path: Path):
 
 
 def test_scores_and_optimizers_need_neither_scikit_learn_nor_torchs_compiler():
-    code = "import sys, numpy as np, torch, cluster.linear_probe, images; "
-    code += "from cluster.scores import label_scores, silhouettes, stability; "
+    code = "import sys, numpy as np, torch, cluster.probes.linear_probe, images; "
+    code += "from cluster.metrics.clustering import label_scores, silhouettes, stability; "
     code += "torch.optim.LBFGS([torch.zeros(1, requires_grad=True)]).state_dict(); "
     code += "w = torch.ones(1, requires_grad=True); w.sum().backward(); "
     code += "o = [o([w], 0.1) for o in (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD)]; "
@@ -175,5 +219,7 @@ def test_the_numerics_know_no_files_and_no_settings(path: Path):
     assert not tops(anywhere(path)) & {"pathlib", "os", "io", "json", "yaml", "csv", "argparse"}
 
 
-def test_tests_are_flat():
-    assert not [p for p in (ROOT / "tests").rglob("*.py") if p.parent != ROOT / "tests"]
+def test_the_tests_mirror_the_folders():
+    """Those of a file lie where it lies; on top are those of the whole."""
+    folders = {p.relative_to(ROOT / "tests").parent for p in (ROOT / "tests").rglob("*.py")}
+    assert {folder for folder in folders if not (ROOT / folder).is_dir()} == set()

@@ -22,8 +22,8 @@ from stored import locked
 
 import store
 from backbones.row import BackboneError, row
-from stages import StageError
-from stages.files import arrays, scores, whole
+from pipeline.io import arrays, scores, whole
+from pipeline.params import StageError
 from store.disk import claim
 
 OURS = (StageError, store.StoreError, BackboneError)

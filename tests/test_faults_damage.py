@@ -13,12 +13,13 @@ from test_store_damage import flipped
 
 import stages.index
 import store
-from cluster.heads import Linear
-from stages import StageError
-from stages.files import arrays, estimate, learned, scores, whole
-from stages.files.checkpoint import Checkpoint
-from stages.page import curves, how_many, probes, rows, training
-from stages.page.settings import read_settings
+from cluster.heads.model import Linear
+from pages.report.charts import curves, training
+from pages.report.tables import how_many, probes, rows
+from pages.report.tables.settings import read_settings
+from pipeline.fitting.checkpoint import Checkpoint
+from pipeline.io import arrays, estimate, learned, scores, whole
+from pipeline.params import StageError
 
 COMMON = settings(
     deadline=None,

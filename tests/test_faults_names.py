@@ -14,7 +14,7 @@ from learning import RUNTIME
 from PIL import Image
 from reported import Tags
 
-import stages
+import pipeline.params
 import store
 
 NAMES = (
@@ -90,7 +90,7 @@ def run(name: str, *arguments: str) -> None:
     ]
     more: dict[str, Any] = {}
     if "params" in wants:
-        more["params"] = stages.section(module.Params, name)
+        more["params"] = pipeline.params.section(module.Params, name)
     if "runtime" in wants:
         more["runtime"] = RUNTIME
     module.main(*given, **more)

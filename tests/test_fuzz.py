@@ -25,13 +25,14 @@ import stages
 import stages.known
 import store
 from backbones.row import Backbone, read_row
+from pages.report import asked
+from pages.report.tables import lineage
+from pipeline.adapting.settings import TEACHERS, read_run
+from pipeline.io.labelled import of_table, of_tree
+from pipeline.io.links import pictures
+from pipeline.params import Runtime, StageError, section
 from recipes import RecipeError
 from recipes.merge import merge
-from stages import Runtime, StageError, section
-from stages.adapting.settings import TEACHERS, read_run
-from stages.files.labelled import of_table, of_tree
-from stages.files.links import pictures
-from stages.page import asked, lineage
 from store.foreign import open_matrix, read_column
 
 PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())

@@ -11,8 +11,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 
-from cluster.heads import Linear
-from cluster.rows import Rows
+from cluster.heads.model import Linear
+from cluster.vectors.rows import Rows
 
 Outputs = tuple[torch.Tensor, ...]  # each float32 [slot, image, ...]
 

@@ -2,8 +2,8 @@
 
 After Vaze et al. (CVPR 2022, arXiv:2201.02609) and their code: (1 - lambda) InfoNCE of all images +
 lambda SupCon of the labelled ones, through DINO's head. But: exactly half of a batch has labels
-(cluster.half_labelled). Their clusters are those of semi-supervised k-means on the features
-(cluster.sskmeans), so no head that sorts images is learned.
+(cluster.heads.half_labelled). Their clusters are those of semi-supervised k-means on the features
+(cluster.kmeans.semi_supervised), so no head that sorts images is learned.
 """
 
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from cluster.half_labelled import HalfLabelled
-from cluster.heads import Linear
+from cluster.heads.half_labelled import HalfLabelled
+from cluster.heads.model import Linear
 from cluster.objectives import Drawn, Loss, Outputs
 from cluster.objectives.contrastive import info_nce, sup_con
 from cluster.objectives.projector import Projector
 from cluster.objectives.twice import half_labelled
-from cluster.rows import Rows
+from cluster.vectors.rows import Rows
 
 
 class Gcd:

@@ -21,11 +21,11 @@ import numpy as np
 import torch
 
 from cluster.errors import ClusterError
-from cluster.heads import Linear
+from cluster.heads.model import Linear
 from cluster.objectives import Drawn, Loss, Outputs
 from cluster.objectives.simgcd import Simgcd
 from cluster.objectives.tes import halves
-from cluster.rows import Rows
+from cluster.vectors.rows import Rows
 
 TEMPERATURE = 0.4  # of CICO, as in the original
 

@@ -1,8 +1,8 @@
 """SCAN on images: the backbone and linear heads learn that an image and its neighbours are alike.
 
-After Van Gansbeke et al. (ECCV 2020, arXiv:2005.12320), equation 2, with cluster.scan's loss, which
-is summed over the heads. But: an image is never its own neighbour; and the head that is kept is
-that of the lowest loss in the last pass over train, where the original looks at the test images.
+After Van Gansbeke et al. (ECCV 2020, arXiv:2005.12320), equation 2, with cluster.heads.scan's loss,
+which is summed over the heads. But: an image is never its own neighbour; and the head that is kept
+is that of the lowest loss in the last pass over train, where the original looks at the test images.
 """
 
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from cluster.heads import Linear
+from cluster.heads.model import Linear
+from cluster.heads.neighbor_pairs import Pairs
+from cluster.heads.scan import scan_loss
 from cluster.objectives import Drawn, Loss, Outputs
-from cluster.pairs import Pairs
-from cluster.rows import Rows
-from cluster.scan import scan_loss
+from cluster.vectors.rows import Rows
 
 
 class Scan:

@@ -3,7 +3,7 @@
 After Rastegar, Salehi, Asano, Doughty and Snoek (ECCV 2024, arXiv:2408.14371) and what is known of
 their code. Before each epoch ("Hierarchical semi-supervised k-means") all images are clustered by
 the features f of length 1: level 0 is balanced semi-supervised k-means with k clusters, those above
-are of cluster.hierarchy. In each step, with half of its images labelled,
+are of cluster.objectives.selex_hierarchy. In each step, with half of its images labelled,
 
     L = (1 - lambda) L_u + lambda L_s / 2, lambda = .35
 
@@ -27,20 +27,20 @@ from typing import Any, NamedTuple, final
 import numpy as np
 import torch
 
-from cluster.assign import assign
-from cluster.balance import even_size
 from cluster.errors import ClusterError
-from cluster.half_labelled import HalfLabelled
-from cluster.heads import Linear
-from cluster.hierarchy import Level, hierarchy
+from cluster.heads.half_labelled import HalfLabelled
+from cluster.heads.model import Linear
+from cluster.kmeans.assign import assign
+from cluster.kmeans.balanced import even_size
+from cluster.kmeans.semi_supervised import require_label, sskmeans
 from cluster.objectives import Drawn, Loss, Outputs
-from cluster.objectives.confusion import confusion, radii, soft_targets
 from cluster.objectives.contrastive import by_image
-from cluster.objectives.expertise import supervised, unsupervised
 from cluster.objectives.projector import Projector
+from cluster.objectives.selex_hierarchy import Level, hierarchy
+from cluster.objectives.selex_loss import supervised, unsupervised
+from cluster.objectives.selex_targets import confusion, radii, soft_targets
 from cluster.objectives.twice import half_labelled
-from cluster.rows import Basis, Reduced, Rows
-from cluster.sskmeans import require_label, sskmeans
+from cluster.vectors.rows import Basis, Reduced, Rows
 
 PASSES = 10  # of k-means after the balanced ones, from one start, as published
 TOL = 1e-4  # as sskmeans has it

@@ -1,9 +1,8 @@
 """Self-labelling on images: what is sure in the plain view is taught in the strong one.
 
 After SCAN's third step (Van Gansbeke et al., arXiv:2005.12320, section 2.3; FixMatch,
-arXiv:2001.07685), with cluster.selflabel's loss. But: a batch in which nothing is sure teaches
-nothing and is counted, where the original stops with an error.
-"""
+arXiv:2001.07685), with cluster.heads.selflabel's loss. But: a batch in which nothing is sure
+teaches nothing and is counted, where the original stops with an error."""
 
 from collections.abc import Mapping
 
@@ -11,12 +10,12 @@ import numpy as np
 import torch
 
 from cluster.errors import ClusterError
-from cluster.heads import Linear
+from cluster.heads.model import Linear
+from cluster.heads.selflabel import selflabel_loss
 from cluster.objectives import Drawn, Loss, Outputs
-from cluster.objectives.everyone import Everyone
+from cluster.objectives.sampler import Everyone
 from cluster.objectives.twice import all_alike
-from cluster.rows import Rows
-from cluster.selflabel import selflabel_loss
+from cluster.vectors.rows import Rows
 
 
 class Selflabel:

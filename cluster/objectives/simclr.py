@@ -11,13 +11,13 @@ from typing import Literal
 import numpy as np
 import torch
 
-from cluster.heads import Linear
+from cluster.heads.model import Linear
 from cluster.objectives import Drawn, Loss, Outputs
 from cluster.objectives.contrastive import info_nce
-from cluster.objectives.everyone import Everyone
 from cluster.objectives.projector import SimclrProjector
+from cluster.objectives.sampler import Everyone
 from cluster.objectives.twice import all_alike
-from cluster.rows import Rows
+from cluster.vectors.rows import Rows
 
 
 class Simclr:

@@ -1,13 +1,12 @@
 """SimGCD in full: GCD's two contrastive terms and a classifier of cosine prototypes, all at once.
 
-After Wen, Zhao and Qi (ICCV 2023, arXiv:2211.11727) and their code:
-(1 - lambda) (L_u_cls + L_u_con) + lambda (L_s_cls + L_s_con), where L_u_cls holds the entropy term.
-The prototypes have length 1 and no bias, and lie on the backbone's feature divided by its length,
-not on what is projected. The paper's text has the temperatures of student and teacher the other way
-round and a cosine for the ramp; as in the code, and in cluster.simgcd_loss, students are at .1 and
-the teacher goes along a line from .07 to .04. But: exactly half of a batch has labels
-(cluster.half_labelled), and the ramp goes on within an epoch.
-"""
+After Wen, Zhao and Qi (ICCV 2023, arXiv:2211.11727) and their code: (1 - lambda) (L_u_cls +
+L_u_con) + lambda (L_s_cls + L_s_con), where L_u_cls holds the entropy term. The prototypes have
+length 1 and no bias, and lie on the backbone's feature divided by its length, not on what is
+projected. The paper's text has the temperatures of student and teacher the other way round and a
+cosine for the ramp; as in the code, and in cluster.heads.simgcd_loss, students are at .1 and the
+teacher goes along a line from .07 to .04. But: exactly half of a batch has labels
+(cluster.heads.half_labelled), and the ramp goes on within an epoch."""
 
 from collections.abc import Mapping
 
@@ -15,14 +14,14 @@ import numpy as np
 import torch
 
 from cluster.errors import ClusterError
-from cluster.half_labelled import HalfLabelled
-from cluster.heads import Linear
+from cluster.heads.half_labelled import HalfLabelled
+from cluster.heads.model import Linear
+from cluster.heads.simgcd_loss import Weights, simgcd_loss, teacher_temperature
 from cluster.objectives import Drawn, Loss, Outputs
 from cluster.objectives.contrastive import info_nce, sup_con
 from cluster.objectives.projector import Projector, Prototypes
 from cluster.objectives.twice import half_labelled
-from cluster.rows import Rows
-from cluster.simgcd_loss import Weights, simgcd_loss, teacher_temperature
+from cluster.vectors.rows import Rows
 
 
 class Simgcd:

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 
 from cluster.errors import ClusterError
-from cluster.half_labelled import HalfLabelled
-from cluster.heads import Linear
+from cluster.heads.half_labelled import HalfLabelled
+from cluster.heads.model import Linear
 from cluster.objectives import Drawn, Loss, Outputs
-from cluster.objectives.everyone import Everyone
+from cluster.objectives.sampler import Everyone
 from cluster.objectives.twice import all_alike, half_labelled
-from cluster.rows import Rows
+from cluster.vectors.rows import Rows
 
 
 class Tes:

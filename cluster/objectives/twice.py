@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from cluster.half_labelled import HalfLabelled
+from cluster.heads.half_labelled import HalfLabelled
 from cluster.objectives import Drawn
-from cluster.objectives.everyone import Everyone
+from cluster.objectives.sampler import Everyone
 
 
 def all_alike(stream: Everyone, step: int) -> Drawn:

@@ -1,0 +1,1 @@
+"""Criteria for the number of clusters, and how they vote."""

@@ -1,0 +1,1 @@
+"""Heads that are trained on frozen features: SCAN, self-labelling, TEMI, SimGCD, PIM."""

@@ -1,0 +1,1 @@
+"""The inner loops: products, nearest centroids, lists of neighbours, sums of clusters."""

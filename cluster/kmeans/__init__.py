@@ -1,0 +1,1 @@
+"""K-means: Lloyd's algorithm with bounds, mini-batches, balanced and half-labelled."""

@@ -1,0 +1,146 @@
+"""How good a clustering is: against labels, and by itself.
+
+Label scores with the answers of scikit-learn, and the accuracies of kmeans_selfsuper (arXiv
+2008.10312) with a strict one-to-one (see cluster.metrics.matching). purity is majority_acc and
+v_measure is nmi, by definition; papers report them under either name."""
+
+import numpy as np
+
+from cluster.metrics.agreement import (
+    adjusted_rand,
+    fowlkes_mallows,
+    normalized_mutual_information,
+    pairs_of,
+    rand_of,
+)
+from cluster.metrics.ami import adjusted_mutual_information, entropy
+from cluster.metrics.matching import Meaning, accuracy, count, learn, one_to_one
+
+NAN = float("nan")
+LABEL_SCORES = (
+    *("acc", "acc_train_map", "majority_acc", "majority_acc_train_map"),
+    *("nmi", "ami", "ari", "v_measure", "fowlkes_mallows", "purity"),
+)
+
+
+def label_scores(counts: np.ndarray, train: Meaning | None) -> dict[str, float]:
+    """LABEL_SCORES, all in 0..1 (ami and ari may be a little below 0), from the contingency table.
+
+    `counts`: int [cluster, class] of the images that are scored; without images all scores are nan.
+    `train`: what each cluster stands for, learned elsewhere; without it the `_train_map` scores
+    are nan. The other accuracies learn it from `counts`, from the very images that are scored.
+    """
+    if not counts.sum():
+        return dict.fromkeys(LABEL_SCORES, NAN)
+    here = learn(counts)
+    most = accuracy(counts, here.majority)
+    nmi = normalized_mutual_information(counts)
+    pairs = pairs_of(counts[counts > 0], counts.sum(axis=1), counts.sum(axis=0))
+    return {
+        "acc": accuracy(counts, here.one_to_one),
+        "acc_train_map": accuracy(counts, train.one_to_one) if train else NAN,
+        "majority_acc": most,
+        "majority_acc_train_map": accuracy(counts, train.majority) if train else NAN,
+        "nmi": nmi,
+        "ami": adjusted_mutual_information(counts),
+        "ari": adjusted_rand(pairs),
+        "v_measure": nmi,
+        "fowlkes_mallows": fowlkes_mallows(pairs),
+        "purity": most,
+    }
+
+
+def accuracies(assignments: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """The one-to-one accuracy of each of many assignments of the same images: float64 [...].
+
+    assignments: int [..., image]; label: int [image], one at least. Each is matched by itself. As
+    fast for any number of clusters: those without images take no part.
+    """
+    classes, label = np.unique(label, return_inverse=True)
+    each = assignments.reshape(-1, len(label))
+    out = np.empty(len(each))
+    for number, assignment in enumerate(each):
+        clusters, own = np.unique(assignment, return_inverse=True)
+        counts = count(own, label, len(clusters), len(classes))
+        out[number] = accuracy(counts, one_to_one(counts))
+    return out.reshape(assignments.shape[:-1])
+
+
+def size_scores(sizes: np.ndarray) -> dict[str, float]:
+    """How the images are spread over the clusters: `sizes` int [cluster].
+
+    live: clusters that have images; entropy of the sizes in nats; balance: the entropy as a share
+    of log k, the entropy of k equal clusters; largest and smallest: images in a cluster.
+    """
+    live = sizes[sizes > 0]
+    if not len(live):
+        return {"live": 0, "entropy": NAN, "balance": NAN, "largest": 0, "smallest": 0}
+    nats = entropy(live)
+    return {
+        "live": len(live),
+        "entropy": nats,
+        "balance": nats / np.log(len(sizes)) if len(sizes) > 1 else NAN,
+        "largest": int(sizes.max()),
+        "smallest": int(sizes.min()),
+    }
+
+
+def silhouettes(vectors: np.ndarray, assignments: np.ndarray) -> np.ndarray:
+    """Mean silhouette (Rousseeuw 1987), Euclidean, of each seed's clusters: float64 [seed].
+
+    vectors: float [image, dim], a sample small enough for all its pairs of distances at once;
+    assignments: int [seed, image]. nan where the sample has fewer than 2 clusters, or no two
+    images in one cluster. A sample should hold several images a cluster.
+    """
+    out = np.full(len(assignments), NAN)
+    if len(vectors) < 3:
+        return out
+    distance = _distances(vectors.astype(np.float64))
+    for seed, assignment in enumerate(assignments):
+        clusters, own, size = np.unique(assignment, return_inverse=True, return_counts=True)
+        if 2 <= len(clusters) < len(assignment):
+            out[seed] = _widths(distance, own, size).mean()
+    return out
+
+
+def _distances(x: np.ndarray) -> np.ndarray:
+    """Euclidean, of all pairs: float64 [image, image]."""
+    squares, distance = np.einsum("ij,ij->i", x, x), x @ x.T
+    distance *= -2  # in place: new pages cost more than the sums
+    distance += squares
+    distance += squares[:, None]
+    np.sqrt(np.maximum(distance, 0, out=distance), out=distance)
+    np.fill_diagonal(distance, 0)
+    return distance
+
+
+def _widths(distance: np.ndarray, own: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """The silhouette of each image, float64 [image]; 0 for one that is alone in its cluster.
+
+    own: int [image], of 0..cluster-1; size: int [cluster], none empty.
+    """
+    image = np.arange(len(own))
+    to = distance @ np.eye(len(size))[own]  # [image, cluster], all sums in one product
+    within = to[image, own] / np.maximum(size[own] - 1, 1)
+    to /= size
+    to[image, own] = np.inf
+    nearest = to.min(axis=1)
+    larger = np.maximum(within, nearest)
+    width = np.divide(nearest - within, larger, out=np.zeros(len(own)), where=larger > 0)
+    return np.where(size[own] > 1, width, 0)
+
+
+def stability(assignments: np.ndarray) -> np.ndarray:
+    """How well each seed's clusters agree with the other seeds': mean ARI, float64 [seed].
+
+    assignments: int [seed, image]. The mean over seeds is the mean over all pairs of seeds. nan
+    where there is one seed only, or no image.
+    """
+    seeds, images = assignments.shape
+    if seeds < 2 or not images:
+        return np.full(seeds, NAN)
+    agree = np.zeros((seeds, seeds))
+    for one in range(seeds):
+        for other in range(one):
+            agree[one, other] = agree[other, one] = rand_of(assignments[one], assignments[other])
+    return agree.sum(axis=1) / (seeds - 1)

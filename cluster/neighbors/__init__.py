@@ -1,0 +1,1 @@
+"""Nearest neighbours, exact and approximate, and what follows from them."""

@@ -1,0 +1,169 @@
+"""Nearly the k nearest neighbours, for collections where all pairs are too many.
+
+faiss's inverted lists (Jégou, Douze and Schmid, 2011): the vectors lie in lists by their nearest
+centroid, in float16, and a query looks in the lists nearest to it. In how many is not a setting:
+they are doubled until, on a sample of the queries, the wanted share of the true neighbours is
+found. The similarities are those of the exact search, to the bit; only neighbours can be missing.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from cluster.kernels.similarity import Metric, Space, survey
+from cluster.kmeans.api import kmeans
+from cluster.neighbors.candidates import Tile
+from cluster.neighbors.exact import Neighbors, Search, nearest_neighbors, prepare, require
+from cluster.neighbors.rerank import ranked
+from cluster.vectors.rows import TILE, Rows, Subset
+
+LIST_IMAGES = 256  # in a list, about, of few images; of many, lists grow with their root
+FITTED = 64  # images a list that its centroid is fitted to
+PASSES = 10
+LOOKED_IN = 8  # lists, at first
+
+
+def approximate_neighbors(
+    rows: Rows,
+    among: Rows,
+    k: int,
+    *,
+    metric: Metric,
+    recall: float,
+    sample: int,
+    seed: int,
+    own: np.ndarray | None = None,
+    device: str = "cpu",
+    progress: Callable[[int], object] = lambda images: None,
+) -> tuple[Neighbors, float]:
+    """Neighbours as `nearest_neighbors` gives them, and the share of the true ones that was found
+    for `sample` of the queries, drawn by `seed`: `recall` or more. Errors: as there."""
+    own = np.full(len(rows), -1, np.int64) if own is None else own.astype(np.int64)
+    require(rows, among, k, own)
+    queries = survey(rows)
+    search = prepare(among, queries if rows is among else survey(among), k, metric, own)
+    drawn = np.random.default_rng(seed).permutation(len(rows))[:sample]
+    drawn.sort()
+    true = nearest_neighbors(
+        Subset(rows, drawn), among, k, metric=metric, own=own[drawn], device=device
+    )
+    index = _index(search, seed, device)
+    index.nprobe = min(LOOKED_IN, index.nlist)
+    while True:
+        found = _search(index, Subset(rows, drawn), queries.squares[drawn], drawn, search, k)
+        share = _recall(found, true)
+        if share >= recall or index.nprobe == index.nlist:
+            break
+        index.nprobe = min(2 * index.nprobe, index.nlist)
+    found = _search(index, rows, queries.squares, np.arange(len(rows)), search, k, progress)
+    few = np.flatnonzero((found.neighbor < 0).any(1))  # their lists held fewer than k
+    if len(few):
+        exact = nearest_neighbors(
+            Subset(rows, few), among, k, metric=metric, own=own[few], device=device
+        )
+        found.neighbor[few], found.similarity[few] = exact
+    return found, share
+
+
+def _index(search: Search, seed: int, device: str) -> Any:
+    """The inverted lists, with all targets in them, by their position."""
+    import faiss
+
+    faiss.omp_set_num_threads(torch.get_num_threads())
+    count = len(search.keep)
+    lists = max(1, min(count // LIST_IMAGES, int(4 * count**0.5)))
+    drawn = np.random.default_rng(seed).permutation(count)[: lists * FITTED]
+    drawn.sort()
+    centroids = kmeans(
+        _Placed(Subset(search.targets, drawn), search.facts.squares[drawn], search.space),
+        lists,
+        seeds=[seed],
+        n_init=1,
+        max_iter=PASSES,
+        tol=0,
+        device=device,
+    ).centroids[0]
+    inner = search.space.metric != "euclidean"
+    width = centroids.shape[1]
+    index = faiss.IndexIVFScalarQuantizer(
+        faiss.IndexFlatIP(width) if inner else faiss.IndexFlatL2(width),
+        width,
+        lists,
+        faiss.ScalarQuantizer.QT_fp16,
+        faiss.METRIC_INNER_PRODUCT if inner else faiss.METRIC_L2,
+        False,
+    )
+    index.quantizer.add(centroids)
+    index.train(centroids)  # its lists are there already
+    for _, tile in _placed(search.targets, search.facts.squares, search.space):
+        index.add(tile)
+    return index
+
+
+def _search(
+    index: Any,
+    rows: Rows,
+    squares: np.ndarray,
+    number: np.ndarray,
+    search: Search,
+    k: int,
+    progress: Callable[[int], object] = lambda images: None,
+) -> Neighbors:
+    """The k best of what the lists hold, -1 where they hold fewer. number: int64 [image], which
+    of all queries these are."""
+    found = Neighbors(np.empty((len(rows), k), np.int32), np.empty((len(rows), k), np.float32))
+    count = min(k + 9 + k // 8, len(search.keep))
+    for start in range(0, len(rows), TILE):
+        here = slice(start, min(start + TILE, len(rows)))
+        x = rows.block(here.start, here.stop)
+        query = search.space.queries(x, squares[here], np.float32)
+        _, position = index.search(_without_last(query, search.space), count)
+        position[position == search.own[number[here], None]] = -1
+        there = position >= 0
+        first = np.concatenate([[0], np.cumsum(there.sum(1))])
+        best, exact = ranked(
+            *(x, squares[here], first, position[there], search.targets, search.facts),
+            *(search.space.metric, k),
+        )
+        found.neighbor[here] = np.where(best < 0, -1, search.keep[best])
+        found.similarity[here] = exact
+        progress(len(x))
+    return found
+
+
+def _recall(found: Neighbors, true: Neighbors) -> float:
+    same = np.sort(np.concatenate([found.neighbor, true.neighbor], 1), axis=1)
+    return float((same[:, 1:] == same[:, :-1])[same[:, 1:] >= 0].sum() / true.neighbor.size)
+
+
+class _Placed:
+    """Rows as the space has them."""
+
+    def __init__(self, rows: Rows, squares: np.ndarray, space: Space) -> None:
+        self._rows, self._squares, self._space = rows, squares, space
+        self.dim: int = rows.dim
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def block(self, start: int, stop: int) -> np.ndarray:
+        return self._place(self._rows.block(start, stop), self._squares[start:stop])
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        return self._place(self._rows.take(rows), self._squares[rows])
+
+    def _place(self, x: np.ndarray, squares: np.ndarray) -> np.ndarray:
+        return _without_last(self._space.targets(x, squares, np.float32), self._space)
+
+
+def _placed(rows: Rows, squares: np.ndarray, space: Space) -> Iterator[Tile]:
+    placed = _Placed(rows, squares, space)
+    for start in range(0, len(rows), TILE):
+        yield start, placed.block(start, min(start + TILE, len(rows)))
+
+
+def _without_last(x: np.ndarray, space: Space) -> np.ndarray:
+    """faiss has distances of its own, without the dim that makes them products."""
+    return np.ascontiguousarray(x[:, :-1]) if space.metric == "euclidean" else x

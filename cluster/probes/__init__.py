@@ -1,0 +1,1 @@
+"""Classifiers that are fitted with labels: linear and k-NN."""

@@ -1,0 +1,148 @@
+"""A linear classifier on frozen features, fitted with labels: the ceiling of a clustering.
+
+Multinomial logistic regression on standardised features (mean cross-entropy + penalty/2 |weight|²)
+by L-BFGS (Liu and Nocedal 1989) with strong Wolfe steps, on all images at once; equal to
+scikit-learn's LogisticRegression of C = 1/(penalty x images). The penalty is the one that
+classifies a part held out of the images best. After the linear probe of Kornblith et al. (2019).
+But: the grid is walked from the largest penalty down, each fit starting where the last one ended;
+any number of images, a tile at a time.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+import cluster.heads.optimizer_state  # noqa: F401  (optimisers without torch's compiler)
+from cluster.errors import ClusterError
+from cluster.heads.model import Linear, predict
+from cluster.probes.logistic_loss import Layer, cross_entropy
+from cluster.vectors.device import has_room
+from cluster.vectors.rows import Rows, Subset
+from cluster.vectors.standardize import absorbed, scale_of
+from cluster.vectors.tiles import tiles
+
+GRADIENT, CHANGE = 1e-5, 1e-10  # a fit ends when no slope, or no step, is larger
+HISTORY = 10  # steps that L-BFGS looks back on
+
+Tiles = Callable[[], Iterable[tuple[slice, torch.Tensor]]]
+
+
+class LinearProbe(NamedTuple):
+    """head: of one seed, for the vectors as they are; classes: int32 [class], the class of each
+    output, those that occur; penalty: that was chosen."""
+
+    head: Linear
+    classes: np.ndarray
+    penalty: float
+
+
+def linear_probe(
+    rows: Rows,
+    label: np.ndarray,
+    *,
+    penalties: Sequence[float],
+    validation: float,
+    seed: int,
+    max_iter: int,
+    device: str = "cpu",
+) -> LinearProbe:
+    """Fit `rows` ([image, dim]) with `label` (int [image], none below 0), in two steps.
+
+    A share `validation` of the images, drawn by `seed`, says which of `penalties` is best (of equal
+    ones the largest); then all images are fitted with that. Raises ClusterError when there are
+    fewer than two images, or a label is below 0.
+    """
+    order = sorted(set(penalties), reverse=True)
+    best = order[0]
+    if len(order) > 1:
+        held = held_out(label, validation, seed)
+        fitted, rest = (np.flatnonzero(part) for part in (~held, held))
+        probes = _path(Subset(rows, fitted), label[fitted], order, max_iter, device)
+        scores = [accuracy(Subset(rows, rest), label[rest], probe, device) for probe in probes]
+        best = order[int(np.argmax(scores))]
+    path = order[: order.index(best) + 1]
+    return _path(rows, label, path, max_iter, device)[-1]
+
+
+def accuracy(rows: Rows, label: np.ndarray, probe: LinearProbe, device: str = "cpu") -> float:
+    """The share of `rows` ([image, dim]) whose class by the probe is `label` (int [image])."""
+    found = predict(rows, probe.head, device=device).assignment[0]
+    return float((probe.classes[found] == label).mean())
+
+
+def held_out(label: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """A part of the images, of every class about its `share`: bool [image].
+
+    The images in the order of their classes, by chance within each; every 1/share-th is taken, at
+    least one and never all. Raises ClusterError when there are fewer than two.
+    """
+    images = len(label)
+    if images < 2:
+        raise ClusterError(f"{images} images with a label cannot be parted: at least 2 are needed")
+    generator = np.random.default_rng(seed)
+    order = np.lexsort([generator.random(images), label])
+    marks = np.floor(np.arange(images + 1) * share + generator.random())
+    taken = np.diff(marks) > 0
+    if not taken.any() or taken.all():
+        taken[generator.integers(images)] ^= True
+    out = np.zeros(images, bool)
+    out[order] = taken
+    return out
+
+
+def _path(
+    rows: Rows, label: np.ndarray, penalties: Sequence[float], max_iter: int, device: str
+) -> list[LinearProbe]:
+    """A fit for each penalty, from the largest to the smallest."""
+    if label.min(initial=0) < 0:
+        raise ClusterError("a label is below 0: leave out the images without a label")
+    classes, output = np.unique(label, return_inverse=True)
+    scale = scale_of(rows)
+    target = torch.from_numpy(output.reshape(-1)).to(device)
+    data = _passes(rows, device)
+    zeros = torch.zeros(len(classes), rows.dim), torch.zeros(len(classes))
+    layer = Layer(*(each.to(device) for each in (*map(torch.from_numpy, scale), *zeros)))
+    out = []
+    for penalty in penalties:
+        layer = _minimum(data, target, layer, penalty, max_iter)
+        plain = absorbed(layer.weight[None].double(), layer.bias[None].double(), scale)
+        head = Linear(*(each.float().cpu().numpy() for each in plain))
+        out.append(LinearProbe(head, classes.astype(np.int32), penalty))
+    return out
+
+
+def _passes(rows: Rows, device: str) -> Tiles:
+    """A function for one pass over the tiles; a GPU keeps them when half of it is enough."""
+    if has_room(len(rows) * rows.dim, device):
+        kept = list(tiles(rows, device))
+        return lambda: kept
+    return lambda: tiles(rows, device)
+
+
+def _minimum(
+    data: Tiles, target: torch.Tensor, start: Layer, penalty: float, max_iter: int
+) -> Layer:
+    """The weights of the least loss; steps are in float64, products of matrices in float32."""
+    begin = torch.cat([start.weight, start.bias[:, None]], 1).double()
+    weights = begin.requires_grad_()
+    solver = torch.optim.LBFGS(
+        [weights], max_iter=max_iter, max_eval=2 * max_iter, tolerance_grad=GRADIENT,
+        tolerance_change=CHANGE, history_size=HISTORY, line_search_fn="strong_wolfe",
+    )  # fmt: skip
+
+    def layer() -> Layer:
+        now = weights.detach().float()
+        return start._replace(weight=now[:, :-1].contiguous(), bias=now[:, -1].contiguous())
+
+    def closure() -> float:
+        total, slope = cross_entropy(data(), target, layer())
+        weight = weights.detach()[:, :-1]
+        slope /= len(target)
+        slope[:, :-1] += penalty * weight
+        weights.grad = slope
+        return total / len(target) + penalty / 2 * float(weight.square().sum())
+
+    solver.step(closure)
+    return layer()

@@ -1,0 +1,1 @@
+"""Spectral clustering of the graph of nearest neighbours."""

@@ -1,0 +1,1 @@
+"""Rows of vectors: where they lie, how they are read, scaled and projected."""

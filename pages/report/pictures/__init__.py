@@ -1,0 +1,1 @@
+"""The pictures of the report: sheets of clusters, pairs of similar images."""

@@ -1,0 +1,62 @@
+"""What says how many classes or clusters there may be, in words."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.io.whole import as_written
+
+
+def how_many(metrics: Path, dataset: str, backbones: Sequence[str], *, known: bool) -> list[str]:
+    """Lines for each backbone, from what its stages have left in METRICS: estimate_k,
+    estimate_k_by_labels (where classes are `known`), and spectral, which looks at the graph of
+    neighbours."""
+    out = []
+    for backbone in backbones:
+        for stage, say in SAID.items():
+            path = metrics / dataset / f"{backbone}.{stage}.json"
+            if path.exists() and (known or say is not _of_labels):
+                with as_written(path):
+                    out.append(f"{backbone}: {say(json.loads(path.read_text()))}")
+    return out
+
+
+def _of_criteria(found: dict) -> str:
+    k, voted = found["k"], [pick for pick in found["picks"].values() if pick is not None]
+    if not voted:
+        return "nothing says how many classes there are; the images are too few, or all alike."
+    agree = f"{len(found['agree'])} of {len(voted)} criteria agree"
+    span = f"{found['low']} to {found['high']}; " if found["low"] < found["high"] else ""
+    said = f"about {k} classes ({span}{agree}), by a sample of {found['images']:,} images"
+    if 2 * len(found["agree"]) <= len(voted):
+        said += "; that is no more than a guess"
+    if found["high"] == found["tried"][1]:
+        said += f"; no more than {found['tried'][1]} were tried, so there may be more"
+    return f"{said}."
+
+
+def _of_labels(found: dict) -> str:
+    acc = f"{100 * found['acc']:.1f}"
+    if "acc_sd" in found:
+        acc += f" ± {100 * found['acc_sd']:.1f}"
+    return (
+        f"with labels, {found['k']} clusters fit the {found['known_classes']} known classes best "
+        f"(ACC {acc} on the labelled images; {found['tried']} numbers were tried)."
+    )
+
+
+def _of_graph(found: dict) -> str:
+    looked_at = len(found["eigenvalues"]) - 1
+    said = f"no eigengap of its neighbour graph is to be seen up to k = {looked_at}"
+    if "eigengap_k" in found:
+        k = found["eigengap_k"]
+        said = f"the largest eigengap of its neighbour graph up to k = {looked_at} is at k = {k}"
+    parts, alone = found["components"], found["isolated"]
+    if parts > 1:
+        said += f"; the graph falls into {parts} parts"
+    if alone:
+        said += f"; {alone} image{'s have' if alone > 1 else ' has'} no neighbour in it"
+    return f"{said}."
+
+
+SAID = {"estimate_k": _of_criteria, "estimate_k_by_labels": _of_labels, "spectral": _of_graph}

@@ -1,0 +1,90 @@
+"""The comparison of backbones and methods as a table: columns, rows, and numbers as text."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pages.report.tables.settings import Setting
+
+
+class Column(NamedTuple):
+    """One score: its title, what it means, how it is written, whether the highest is marked."""
+
+    score: str
+    title: str
+    hint: str
+    scale: float
+    digits: int
+    mark: bool
+
+
+class Cell(NamedTuple):
+    """value: what the column is sorted by; empty where there is no such score."""
+
+    value: str
+    mean: str
+    sd: str
+    best: bool
+
+
+class Row(NamedTuple):
+    setting: Setting
+    cells: list[Cell]
+
+
+COLUMNS = (
+    Column("acc", "ACC", "one-to-one, matched on these images", 100, 1, True),
+    Column("acc_train_map", "ACC train map", "one-to-one, matched on train", 100, 1, True),
+    Column("majority_acc", "Majority", "many-to-one; rises with k by construction", 100, 1, False),
+    Column("nmi", "NMI", "normalised mutual information; rises with k", 100, 1, False),
+    Column("ami", "AMI", "mutual information, corrected for chance", 100, 1, True),
+    Column("ari", "ARI", "Rand index, corrected for chance", 100, 1, True),
+    Column("silhouette", "Silhouette", "how well clusters keep apart, −1 to 1", 1, 3, False),
+    Column("stability", "Stability", "mean ARI between seeds", 100, 1, True),
+    Column("balance", "Balance", "1: clusters of equal size", 1, 2, False),
+    Column("live", "Used", "clusters that have an image here", 1, 1, False),
+)
+NO_SD = {"stability", "balance", "live"}  # each seed's stability is a mean over seeds already
+
+
+def columns(settings: Sequence[Setting]) -> list[Column]:
+    """Those that say something: on `train` the train map is the map itself, and clusters without
+    images are rare."""
+    out = scored(settings, COLUMNS)
+    idle = {
+        "acc_train_map": all(s.split == "train" for s in settings),
+        "live": all(s.mean["live"] == s.k for s in settings),
+    }
+    return [c for c in out if not idle.get(c.score, False)]
+
+
+def scored(settings: Sequence[Setting], among: Sequence[Column]) -> list[Column]:
+    """Those of which any setting has a score."""
+    return [c for c in among if any(not math.isnan(s.mean[c.score]) for s in settings)]
+
+
+def rows(settings: Sequence[Setting], shown: Sequence[Column]) -> list[Row]:
+    """The settings of one table, with the highest value of a column marked."""
+    return [Row(s, [_cell(s, column, settings) for column in shown]) for s in settings]
+
+
+def cell(column: Column, mean: float, sd: float, others: Sequence[float]) -> Cell:
+    """A mean and its deviation as text; `others`: the means of the whole column."""
+    if math.isnan(mean):
+        return Cell("", "", "", False)
+    known = [other for other in others if not math.isnan(other)]
+    best = column.mark and mean == max(known) > min(known)
+    mean, sd = mean * column.scale, sd * column.scale
+    spread = "" if math.isnan(sd) or column.score in NO_SD else _fixed(sd, column.digits)
+    return Cell(f"{mean:.6g}", _fixed(mean, column.digits), spread, best)
+
+
+def _cell(s: Setting, column: Column, others: Sequence[Setting]) -> Cell:
+    name = column.score
+    return cell(column, s.mean[name], s.sd[name], [o.mean[name] for o in others])
+
+
+def _fixed(value: float, digits: int) -> str:
+    text = f"{value:.{digits}f}"
+    negative = text.startswith("-") and any(digit in text for digit in "123456789")
+    return ("−" if negative else "") + text.lstrip("-")

@@ -1,0 +1,114 @@
+"""What a run of `adapt` is given: the store of its base backbone, and its teacher.
+
+The store says which images there are to learn from and, by the digest of its encoder, which weights
+the run begins with; so the stage runs again when either changes.
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import backbones
+import store
+from cluster.heads.model import Linear
+from cluster.vectors.rms_scale import unit_scale
+from cluster.vectors.rows import Rows
+from cluster.vectors.standardize import Scale, unscaled
+from pipeline.adapting.tokens import Collection
+from pipeline.io.collection import open_collection
+from pipeline.io.known import Known, read_known
+from pipeline.io.learned import Learned, read_learned
+from pipeline.io.neighbors import neighbors_in_train
+from pipeline.io.space import number_of_clusters, plain_space
+from pipeline.params import StageError
+
+
+class Given(NamedTuple):
+    """base: what `backbones.row` is asked for. Of the images of train: collection; known: no class
+    where nothing is known; neighbor: int32 [image, neighbor]. learned: the heads of the base, where
+    it has some; k: the number of clusters, where the run says one; scale: of the features, where
+    the run centres them."""
+
+    base: str
+    collection: Collection
+    known: Known
+    neighbor: np.ndarray
+    learned: Learned | None
+    k: int
+    scale: Scale
+
+    def heads(self) -> dict[str, Linear]:
+        """Those that the base sorts images by."""
+        return self.learned.heads if self.learned else {}
+
+
+def read_given(
+    run: Any, wanted: str, teacher: str, features: Path, index: Path, path: str, adapted: Path
+) -> Given:
+    """All of it, checked; PATH is that of the teacher."""
+    found = open_collection(features, index).features
+    base = _base(run, wanted, found, adapted)
+    space = plain_space(found, normalize=False)
+    n = len(space.train)
+    known, neighbor = Known(np.full(n, -1), []), np.zeros((n, 0), np.int32)
+    if teacher != "none" and not Path(path).exists():
+        where = f"{path}, which is not there{_how(run, teacher)}"
+        raise StageError(f"{wanted}: {run.objective} learns from {where}")
+    if teacher == "known":
+        known = read_known(Path(path), space)
+    if teacher == "neighbors":
+        neighbor = neighbors_in_train(Path(path), space, run.neighbors)
+    with store.read(index, "index") as file:
+        names, n_classes = file["name"], file.attrs["n_classes"]
+    plan = store.Plan(
+        found.dataset, found.backbone, found.encoder, found.dim, found.splits,
+        found.id[space.train], found.row[space.train], found.split[space.train],
+    )  # fmt: skip
+    return Given(
+        base,
+        Collection(names, plan),
+        known,
+        neighbor,
+        _learned(adapted / run.backbone / "learned.h5", found),
+        number_of_clusters(run.k, n_classes, found.dataset) if hasattr(run, "k") else 0,
+        _scale(space.fitted(0, 0)) if run.center else unscaled(found.dim),
+    )
+
+
+def _base(run: Any, wanted: str, found: store.Features, adapted: Path) -> str:
+    """The base as `backbones.row` wants it; refuses features of another one."""
+    folder = adapted / run.backbone
+    base = str(folder) if folder.exists() else run.backbone
+    if (found.dataset, found.backbone) != (run.dataset, run.backbone):
+        raise StageError(
+            f"{wanted} is of {run.dataset} and {run.backbone}, {found.path} of {found.dataset} and "
+            f"{found.backbone}"
+        )
+    if backbones.row(base).digest != found.encoder:
+        raise StageError(
+            f"{found.path} was made by another version of {run.backbone} than there is now: run "
+            "`dvc repro`"
+        )
+    return base
+
+
+def _learned(path: Path, found: store.Features) -> Learned | None:
+    """The heads of the base; refuses those of another version of it."""
+    learned = read_learned(path) if path.exists() else None
+    if learned and learned.encoder != found.encoder:
+        raise StageError(f"{path} was not learned with the backbone beside it: run `dvc repro`")
+    return learned
+
+
+def _scale(rows: Rows) -> Scale:
+    """About the mean, dims with a mean square of 1, as a layer norm gives them: a projector that
+    begins with small weights makes all images alike of less, and stays there."""
+    scale = unit_scale(rows, center=True)
+    return Scale(scale.mean, scale.deviation / np.float32(rows.dim**0.5))
+
+
+def _how(run: Any, teacher: str) -> str:
+    if teacher == "neighbors":
+        return ": run `dvc repro neighbors`"
+    return f": say under known: of which images of {run.dataset} the class is known"

@@ -1,0 +1,209 @@
+"""The training of a backbone: steps, epochs, what is told of each, and going on after a kill.
+
+GPUs, half precision and the exchange between GPUs are Lightning Fabric's. A batch is dealt out to
+all GPUs; they exchange outputs, so that each compares all images of the batch, and the gradient is
+that of the whole batch, whatever the number of GPUs. Parts of a batch (`accumulate`) are compared
+within themselves alone.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from tqdm import tqdm
+
+from cluster.heads.training import Schedule
+from cluster.objectives import Drawn, Objective
+from cluster.vectors.rows import ArrayRows
+from pipeline.adapting.model import Model
+from pipeline.adapting.settings import Run
+from pipeline.adapting.state import Told, begin, bring, optimizer_of, result, state_of
+from pipeline.adapting.tokens import Source, numbers
+from pipeline.fitting.checkpoint import Checkpoint
+from pipeline.params import StageError
+
+AHEAD = 2  # batches that are read while one trains
+LOOKED_AT = 256  # images of a forward pass of a look
+
+
+def train(
+    fabric: Fabric,
+    model: Model,
+    objective: Objective,
+    source: Source,
+    run: Run,
+    images: int,
+    checkpoint: Checkpoint,
+    name: str,
+    tell: Callable[[Told], object],
+) -> Told:
+    """Train `model` on `images` of train for all epochs; it ends as the epoch that is kept. `tell`
+    hears of each.
+
+    Raises StageError when the loss is no number any more. A resumed run ends as one that was never
+    stopped.
+    """
+    steps = max(1, round(images / len(objective.draw(0).label)))  # an epoch
+    schedule = Schedule(run.epochs * steps, run.rate, run.least_rate, round(run.warmup * steps))
+    optimizer = optimizer_of(model, run)
+    wrapped, stepper = fabric.setup(model, optimizer)
+    wrapped.mark_forward_method("features")
+    at, sums, told, best = begin(checkpoint.resume, model, optimizer, objective, fabric)
+    bar = tqdm(
+        total=schedule.steps, initial=at, desc=name, unit="step",
+        disable=None if fabric.is_global_zero else True,
+    )  # fmt: skip
+    with bar:
+        for step, drawn, tokens in _ahead(fabric, objective, source, run, at, schedule.steps):
+            if step % steps == 0 and objective.looks:
+                _look(fabric, wrapped, objective, source, images, step // steps)
+            for group in optimizer.param_groups:
+                group["lr"] = group["share"] * schedule.at(step)
+            with _seeded(fabric, run, step):
+                found = _step(fabric, wrapped, objective, drawn, tokens, run, step / steps)
+            # Where nothing was sure nothing was taught, yet momentum would still move the weights.
+            if float(found.get("sure", 1.0)) > 0:
+                stepper.step()
+            stepper.zero_grad()
+            sums = {key: sums.get(key, 0.0) + value.double() for key, value in found.items()}
+            if (step + 1) % steps == 0:
+                told = _tell(told, sums, step + 1, steps, name)
+                sums = {}
+                tell(told)
+                bar.set_postfix(loss=f"{told.rows[-1, 1]:.3f}", refresh=False)
+                if run.keep == "best" and told.rows[:, 1].argmin() == len(told.rows) - 1:
+                    best = {key: value.copy() for key, value in result(model, objective).items()}
+            bar.update()
+            if fabric.is_global_zero:
+                state = partial(state_of, step + 1, sums, told, best, model, optimizer, objective)
+                checkpoint.offer(state)
+                if step + 1 == schedule.steps:
+                    checkpoint.save(state())
+    bring(model, objective, best)
+    return told
+
+
+@contextmanager
+def _seeded(fabric: Fabric, run: Run, step: int) -> Iterator[None]:
+    """What a network drops while it learns follows from the seed and the step's number too."""
+    devices = [fabric.device] if fabric.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        drawn = np.random.default_rng([run.seed, step, fabric.global_rank]).integers(2**63)
+        torch.manual_seed(int(drawn))
+        yield
+
+
+def _step(
+    fabric: Fabric,
+    wrapped: Any,
+    objective: Objective,
+    drawn: Drawn,
+    tokens: torch.Tensor,
+    run: Run,
+    epoch: float,
+) -> dict[str, torch.Tensor]:
+    """The gradients of one batch; its loss and the parts of that, by name. tokens: of this GPU's
+    images, see _own."""
+    parts, world = run.accumulate, fabric.world_size
+    each = len(drawn.label) // (parts * world)
+    # Strided, so that labelled and other images come to every part and GPU
+    deal = np.arange(each * parts * world).reshape(each, parts, world)
+    total: dict[str, torch.Tensor] = {}
+    for part in range(parts):
+        mine = slice(part, each * parts, parts)  # deal[:, part, own rank], among this GPU's
+        all_of_it = deal[:, part].T.ravel()
+        with fabric.no_backward_sync(wrapped, enabled=part < parts - 1):
+            outputs = tuple(
+                _gathered(fabric, out) for out in wrapped(tokens[:, mine].to(fabric.device))
+            )
+            here = Drawn(drawn.image[:, all_of_it], drawn.label[all_of_it])
+            loss = objective.loss(outputs, here, epoch)
+            fabric.backward(loss.total / parts)
+        for key, value in {"loss": loss.total, **loss.parts}.items():
+            total[key] = total.get(key, 0.0) + value.detach() / parts
+    return total
+
+
+def _own(fabric: Fabric) -> slice:
+    """The images of a batch that this GPU sees, of all parts."""
+    return slice(fabric.global_rank, None, fabric.world_size)
+
+
+def require_parts(images: int, run: Run, fabric: Fabric) -> None:
+    """Refuse a batch that has less than two images to compare in a part, or none for a GPU."""
+    parts, world = run.accumulate, fabric.world_size
+    if images < parts * max(2, world):
+        raise StageError(
+            f"a batch of {images} images is too small for {parts} parts on {world} GPUs: each "
+            "compares two or more, and a GPU has one at least"
+        )
+
+
+def _gathered(fabric: Fabric, out: torch.Tensor) -> torch.Tensor:
+    """[slot, image, ...] of all GPUs, by GPU."""
+    if fabric.world_size == 1:
+        return out
+    found: Any = fabric.all_gather(out, sync_grads=True)  # [GPU, slot, image, ...]
+    return found.transpose(0, 1).flatten(1, 2)
+
+
+@torch.no_grad()
+def _look(
+    fabric: Fabric, wrapped: Any, objective: Objective, source: Source, images: int, epoch: int
+) -> None:
+    """Show the objective the centre view of all images of train, by a file that may be larger than
+    the RAM."""
+    training, start = wrapped.tail.training, 0
+    wrapped.tail.eval()
+    with tempfile.TemporaryFile() as file:
+        while start < images:
+            here = np.arange(start, min(start + LOOKED_AT, images))
+            tokens = source("centre", here, np.zeros(len(here), np.int64))
+            found = wrapped.features(tokens.to(fabric.device)).float().cpu().numpy()
+            file.write(found.tobytes())
+            start += len(here)
+        file.flush()
+        rows = np.memmap(file, np.float32, "r", shape=(images, found.shape[1]))
+        objective.look(ArrayRows(rows), epoch)
+    wrapped.tail.train(training)
+
+
+def _ahead(
+    fabric: Fabric, objective: Objective, source: Source, run: Run, first: int, last: int
+) -> Iterator[tuple[int, Drawn, torch.Tensor]]:
+    """The steps with what they learn from, some of them read ahead; tokens of this GPU's images."""
+    own = _own(fabric)
+
+    def read(step: int) -> tuple[int, Drawn, torch.Tensor]:
+        drawn = objective.draw(step)
+        views = numbers(objective.slots, drawn.image.shape[1], run.views, run.seed, step)
+        slots = zip(objective.slots, drawn.image[:, own], views[:, own], strict=True)
+        return step, drawn, torch.stack([source(*slot) for slot in slots])
+
+    with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
+        waiting: list[Future] = []
+        try:
+            for step in range(first, last):
+                waiting.append(pool.submit(read, step))
+                if len(waiting) > AHEAD:
+                    yield waiting.pop(0).result()
+            while waiting:
+                yield waiting.pop(0).result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _tell(told: Told, sums: Mapping[str, torch.Tensor], step: int, steps: int, name: str) -> Told:
+    means = {key: float(value) / steps for key, value in sums.items()}
+    if not np.isfinite(means["loss"]):
+        raise StageError(f"{name}: after {step} steps the loss is no number: lower the rate")
+    row = np.array([[step, *means.values()]])
+    before = told.rows if told.columns else row[:0]
+    return Told(list(means), np.concatenate([before, row]))

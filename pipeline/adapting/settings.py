@@ -1,0 +1,192 @@
+"""The settings of a run of `adapt`: those that all have, and those of each objective."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+import backbones
+from images.augment import Augmentation
+from pipeline.io.space import Count, Multiple
+from pipeline.params import Section, StageError, did_you_mean, read_params, section
+
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class Run(Section):
+    """What every run says."""
+
+    dataset: str
+    backbone: str  # that it begins with: a row of the zoo, or another run
+    train_blocks: Annotated[int, Field(ge=0)] | Literal["all"]  # the last ones; 0: heads alone
+    trunk: Literal["cached", "live"]  # what the frozen blocks give: stored once, or made anew
+    augment: Augmentation
+    views: Annotated[int, Field(ge=0)]  # of every image; 0: new ones in every epoch (live only)
+    center: bool  # heads see features about the mean of train, dims of mean square 1
+    epochs: Count
+    batch: Count  # images a step
+    accumulate: Count  # parts of a batch that are computed one after the other
+    optimizer: Literal["sgd", "adamw"]
+    rate: Positive
+    blocks_rate: Positive  # of it, the share for the blocks; heads have all of it
+    least_rate: NotNegative
+    warmup: NotNegative  # epochs
+    weight_decay: NotNegative
+    amp: bool  # half-precision products where a GPU has them
+    keep: Literal["last", "best"]  # epoch; best: that of the lowest loss
+    seed: int
+
+
+class Simclr(Run):
+    objective: Literal["simclr"]
+    temperature: Positive
+    anchors: Literal["all", "first"]  # first: those of one view alone, as SCAN's code
+    width: Count  # of the projection
+
+
+class Gcd(Run):
+    objective: Literal["gcd"]
+    supervised: Share  # share of the labels in the loss
+    temperature: Positive
+    label_temperature: Positive  # of the labelled images among themselves
+    hidden: Count  # widths of the projector
+    bottleneck: Count
+    width: Count
+
+
+class Classifying(Run):
+    """SimGCD's settings, which each branch of GET has too."""
+
+    k: Count | Multiple
+    supervised: Share
+    entropy_weight: NotNegative  # how much an even use of the classes counts (memax)
+    temperature: Positive
+    teacher_first: Positive
+    teacher_last: Positive
+    ramp: NotNegative  # epochs from the one to the other
+    contrast_temperature: Positive
+    label_temperature: Positive
+    hidden: Count
+    bottleneck: Count
+
+
+class Simgcd(Classifying):
+    objective: Literal["simgcd"]
+
+
+class Selex(Run):
+    objective: Literal["selex"]
+    k: Count | Multiple
+    supervised: Share
+    smoothing: Share
+    temperature: Positive
+    label_temperature: Positive
+    balanced: bool
+    faithful: bool  # the published arithmetic where ours differs
+    hidden: Count
+    bottleneck: Count
+    width: Count
+
+
+class Scan(Run):
+    objective: Literal["scan"]
+    k: Count | Multiple
+    neighbors: Count
+    heads: Count
+    entropy_weight: NotNegative
+
+
+class Selflabel(Run):
+    objective: Literal["selflabel"]
+    threshold: Share
+    balance: bool
+
+
+class Tes(Run):
+    objective: Literal["tes"]
+    words: Count  # pseudo tokens that stand for a picture
+    output: Literal["text", "both"]  # what embed takes: the text alone, or image and text
+    names: str  # a CSV file (columns class, name) with the names of the known classes; "": as known
+
+
+class Get(Classifying):
+    objective: Literal["get"]
+    cico: NotNegative  # how much the agreement of image and text counts
+
+
+OBJECTIVES: dict[str, type[Run]] = {
+    "simclr": Simclr,
+    "gcd": Gcd,
+    "simgcd": Simgcd,
+    "selex": Selex,
+    "scan": Scan,
+    "selflabel": Selflabel,
+    "tes": Tes,
+    "get": Get,
+}
+TEACHERS = {  # section of params.yaml → what its objectives learn from besides the images
+    "adapt": ("none", ("simclr", "selflabel", "tes")),
+    "adapt_with_neighbors": ("neighbors", ("scan",)),
+    "adapt_with_known": ("known", ("gcd", "simgcd", "selex", "tes", "get")),
+}
+
+AS_THEY_ARE = ("selflabel", "tes", "get")  # a head that is there already, or halves of length 1
+
+
+def read_run(wanted: str) -> tuple[Any, str]:
+    """The settings at `wanted`, such as adapt_with_known.cub_gcd, by their objective; and what its
+    teacher is: none, neighbors or known."""
+    where, _, name = wanted.partition(".")
+    if where not in TEACHERS or not name:
+        raise StageError(f"{wanted} is no run of adapt: expected {', '.join(TEACHERS)} and .NAME")
+    found = read_params(wanted)
+    _require_name(name, wanted)
+    objective = found.get("objective") if isinstance(found, dict) else None
+    if objective not in OBJECTIVES:
+        said = "no objective" if objective is None else f"objective {objective!r}"
+        raise StageError(f"{wanted} has {said}{did_you_mean(str(objective), OBJECTIVES)}")
+    teacher, allowed = TEACHERS[where]
+    if objective not in allowed:
+        place = next(key for key, (_, of) in TEACHERS.items() if objective in of)
+        raise StageError(f"{objective} cannot learn under {where}: move {name} to {place}")
+    run: Any = section(OBJECTIVES[objective], wanted)
+    _require_sense(objective, run, wanted)
+    return run, teacher
+
+
+def _require_name(name: str, wanted: str) -> None:
+    """The run's name will be that of a backbone."""
+    if not re.fullmatch("[a-z0-9_]+", name):
+        raise StageError(f"{wanted}: write the name in a-z, 0-9 and _ only")
+    if name in backbones.names():
+        raise StageError(f"{wanted}: the zoo has a backbone {name} already: choose another name")
+
+
+def _require_sense(objective: str, run: Run, wanted: str) -> None:
+    """What no single setting can tell."""
+    if run.center and objective in AS_THEY_ARE:
+        raise StageError(f"{wanted}: {objective} takes features as they are: set center: false")
+    if run.trunk == "cached" and run.train_blocks == "all":
+        raise StageError(
+            f"{wanted}: with train_blocks: all nothing is frozen that could be cached: set "
+            "trunk: live"
+        )
+    if run.trunk == "cached" and run.views < 2:
+        raise StageError(
+            f"{wanted}: trunk: cached stores as many views as are set, {run.views}: set views to 2 "
+            "or more"
+        )
+    if run.views == 1:
+        raise StageError(f"{wanted}: one view is no pair: set views to 0 (new ones) or 2 or more")
+    if run.least_rate > run.rate:
+        raise StageError(
+            f"{wanted}: the rate of {run.rate:g} would rise to least_rate, {run.least_rate:g}: set "
+            "that to no more than rate"
+        )
+    if run.batch % run.accumulate:
+        raise StageError(
+            f"{wanted}: a batch of {run.batch} has no {run.accumulate} equal parts: change batch "
+            "or accumulate"
+        )

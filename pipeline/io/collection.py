@@ -1,0 +1,47 @@
+"""A store together with the names of its images, and whether two of them can be compared."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+import store
+from pipeline.params import StageError
+
+
+class Collection(NamedTuple):
+    """features: the store; name: object [image], of each image in it."""
+
+    features: store.Features
+    name: np.ndarray
+
+
+def open_collection(features: Path, index: Path) -> Collection:
+    """The store FEATURES with the names that INDEX has; StageError if that is of other images."""
+    found = store.Features(features)
+    with store.read(index, "index") as file:
+        name, digest, dataset = file["name"], file["digest"], file.attrs["dataset"]
+    known = dataset == found.dataset and found.row.max(initial=-1) < len(name)
+    if not known or not np.array_equal(digest[found.row], found.id):
+        raise StageError(f"{index} is not the index of the images in {features}: run `dvc repro`")
+    return Collection(found, name[found.row])
+
+
+def require_one_backbone(one: store.Features, other: store.Features) -> None:
+    """Raise StageError unless both stores were made by the same encoder."""
+    if (one.backbone, one.dim) != (other.backbone, other.dim):
+        raise StageError(
+            f"{one.path} holds features of {one.backbone}, {one.dim} wide, {other.path} those of "
+            f"{other.backbone}, {other.dim} wide: compare within one backbone"
+        )
+    if one.encoder != other.encoder:
+        raise StageError(
+            f"{one.path} and {other.path} were made by different versions of {one.backbone}: "
+            "run `dvc repro embed`"
+        )
+
+
+def is_in(digest: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Which images are among the others too: uint8 [image, 16] twice → bool [image]."""
+    one, other = (np.ascontiguousarray(each).view("S16").ravel() for each in (digest, others))
+    return np.isin(one, other)

@@ -1,0 +1,30 @@
+"""How many classes there seem to be: one number, which sections with `k: auto` follow."""
+
+import json
+import zlib
+from pathlib import Path
+
+from pipeline.io.whole import as_written, whole_text
+
+
+def write_estimate(path: Path, k: int) -> None:
+    """Write {"k": 12}, with a checksum."""
+    with whole_text(path) as file:
+        file.write(json.dumps({"k": k, "crc32": _checksum(k)}) + "\n")
+
+
+def read_estimate(path: Path) -> int:
+    """The number. StageError unless it is the one that was written; {"k": 12} alone, by hand, is
+    taken as it is."""
+    with as_written(path):
+        said = json.loads(path.read_text(encoding="utf-8"))
+        k, rest = said["k"], {key: value for key, value in said.items() if key != "k"}
+        if type(k) is not int or k < 1:
+            raise ValueError(f"k is {k!r}, expected a number of clusters")
+        if rest and rest != {"crc32": _checksum(k)}:
+            raise ValueError("crc32 differs")
+    return k
+
+
+def _checksum(k: int) -> int:
+    return zlib.crc32(str(k).encode())

@@ -1,0 +1,55 @@
+"""Read the table of neighbours as places in a feature store."""
+
+from pathlib import Path
+
+import numpy as np
+
+import store
+from cluster.neighbors.exact import Neighbors
+from pipeline.io.space import Space, train_rows
+from pipeline.params import StageError
+
+
+def read_neighbors(path: Path, found: store.Features, k: int) -> Neighbors:
+    """The first `k` neighbours of each image of `found`, as positions in it; all that there are
+    where `train` has no more images.
+
+    Raises StageError when the table is of other images, or has fewer columns.
+    """
+    with store.read(path, "neighbors") as file:
+        attrs, row = file.attrs, file["row"]
+        neighbor, similarity = file["neighbor"], file["similarity"]
+    for what, wanted in (("dataset", found.dataset), ("backbone", found.backbone)):
+        if attrs[what] != wanted:
+            raise StageError(f"{path} is of {what} {attrs[what]}, {found.path} of {wanted}")
+    if len(row) != len(found) or (row != found.row).any():
+        raise StageError(
+            f"{path} is of {len(row)} images, {found.path} holds others: run `dvc repro neighbors`"
+        )
+    others = len(train_rows(found)) - 1
+    if neighbor.shape[1] < min(k, others):
+        raise StageError(
+            f"{k} neighbours are asked for, {path} has {neighbor.shape[1]}: set neighbors.k to {k}"
+        )
+    # Of fewer columns a copy: a view would keep all of them in memory.
+    return Neighbors(found.places(neighbor[:, :k]), np.ascontiguousarray(similarity[:, :k]))
+
+
+def among_train(table: Neighbors, train: np.ndarray, path: Path) -> Neighbors:
+    """The same neighbours as positions among the rows `train` (int64) of the store.
+
+    Raises StageError when one of them is not there; `path`: the table's, to name it.
+    """
+    place = np.full(len(table.neighbor), -1, np.int32)
+    place[train] = np.arange(len(train), dtype=np.int32)
+    neighbor = place[table.neighbor]
+    if (neighbor < 0).any():
+        raise StageError(f"{path} has neighbours outside of train: run `dvc repro neighbors`")
+    return Neighbors(neighbor, table.similarity)
+
+
+def neighbors_in_train(path: Path, space: Space, k: int) -> np.ndarray:
+    """The first `k` neighbours of each image of `train`, int32 [image, neighbor]: positions among
+    these images."""
+    table = among_train(read_neighbors(path, space.found, k), space.train, path)
+    return table.neighbor[space.train]

@@ -1,0 +1,69 @@
+"""Join a Ray cluster, or start one on this machine: in seconds, or with one line that says why not.
+
+But: a wrong address is found by a look at its port and by Ray's own health check, since `ray.init`
+tries for a minute and more, and ends in pages.
+"""
+
+import logging
+import os
+import re
+import socket
+import subprocess
+import sys
+from typing import Any
+
+from pipeline.params import PARAMS, Runtime, StageError
+
+ANSWER, HEALTH = 3.0, 20.0  # seconds to accept a connection, and to say that all is well
+KEY = "runtime.ray_address"
+
+
+def connect(runtime: Runtime) -> None:
+    """Join the cluster of `runtime.ray_address`: HOST:PORT, `auto` (what RAY_ADDRESS says, or the
+    cluster that this machine is part of) or `local` (started now, gone with this process). Once
+    joined it stays so. Raises StageError when there is no Ray, or none that answers."""
+    try:
+        import ray
+    except ModuleNotFoundError:
+        raise StageError(
+            f"{PARAMS}: runtime.engine is ray, but Ray is not installed: "
+            "pip install ray==2.60.0, or set local"
+        ) from None
+    if ray.is_initialized():
+        return
+    address = runtime.ray_address
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS", address)
+    if address not in ("auto", "local"):
+        _require_ray(address)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # one of several is enough
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns of a change
+    own: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0].partition(". ")[0].rstrip(".")
+        raise StageError(
+            f"{PARAMS}: {KEY} is {runtime.ray_address}: {reason}: start a cluster (ray start "
+            "--head), or set local"
+        ) from None
+
+
+def _require_ray(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    if not re.fullmatch(r"[\w.-]+|\[[\w:]+\]", host) or not port.isdecimal() or int(port) > 65535:
+        raise StageError(f"{PARAMS}: {KEY} is {address!r}: expected auto, local or HOST:PORT")
+    wrong = f"{PARAMS}: {KEY} is {address}: no Ray cluster answers there"
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
+    except OSError as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StageError(f"{wrong} ({reason}): ray start --head prints the right one") from None
+    check = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+    try:
+        healthy = subprocess.run(check, capture_output=True, timeout=HEALTH).returncode == 0
+    except subprocess.TimeoutExpired:
+        healthy = False
+    if not healthy:
+        raise StageError(f"{wrong}, something else does: ray start --head prints the right one")

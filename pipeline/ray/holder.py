@@ -1,0 +1,87 @@
+"""An actor of k-means: it holds some parts of the rows, and where their images are."""
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, final
+
+import numpy as np
+import torch
+
+from cluster.kmeans.assign import Nearest, assign
+from cluster.kmeans.centering import Frame
+from cluster.kmeans.chunk import PART, Part
+from cluster.kmeans.data import View
+from cluster.vectors.rows import Rows, Subset, cached
+from pipeline.io.space import Space, open_space
+from pipeline.params import Runtime
+from pipeline.ray.place import enter
+
+
+class Turn(NamedTuple):
+    """Which call of which k-means, of so many runs."""
+
+    job: int
+    number: int
+    runs: int
+
+
+@final
+class Holder:
+    """Parts are made when they are first asked for: their rows are kept in RAM if they fit."""
+
+    def __init__(
+        self, folder: Path, features: Path, pca: Path, dims: int, frame: Frame, runtime: Runtime
+    ) -> None:
+        self._folder, self._features, self._pca, self._dims = folder, features, pca, dims
+        self._frame, self._runtime = frame, runtime
+        self._views = dict[int, View]()
+        self._states = dict[int, tuple[int, Part]]()
+        self._job = -1
+
+    def work(
+        self, number: int, turn: Turn, work: Callable[..., Any], arguments: tuple[Any, ...]
+    ) -> Any:
+        """work(part, *arguments) of part `number`, on the CPU."""
+        enter(self._folder)
+        if turn.job != self._job:
+            self._states, self._job = {}, turn.job
+        done, part = self._states.get(number, (0, None))
+        if part is None or done == turn.number:  # its answer was lost: a step is not taken twice
+            part = Part(self._view(number), 0, turn.runs)  # finds out by itself where images were
+        self._states[number] = turn.number, part
+        return _home(work(part, *arguments))
+
+    def assign(self, number: int, centroids: np.ndarray) -> Nearest:
+        """The nearest of centroids [seed, cluster, dim] for block `number` of all images."""
+        enter(self._folder)
+        rows = self._space.rows(self._dims)
+        here = np.arange(number * PART, min((number + 1) * PART, len(rows)))
+        unit, device = self._frame.cosine, self._runtime.device
+        return assign(Subset(rows, here), np.array(centroids), unit=unit, device=device)
+
+    def _view(self, number: int) -> View:
+        if number not in self._views:
+            here = np.arange(number * PART, min((number + 1) * PART, len(self._train)))
+            taken = sum(len(view) * view.dim for view in self._views.values())
+            rows = cached(Subset(self._train, here), self._runtime.memory_gb - taken * 4e-9)
+            self._views[number] = View(rows, self._frame, self._runtime.device)
+        return self._views[number]
+
+    @cached_property
+    def _space(self) -> Space:
+        return open_space(self._features, self._pca)
+
+    @cached_property
+    def _train(self) -> Rows:
+        return Subset(self._space.rows(self._dims), self._space.train)
+
+
+def _home(answer: Any) -> Any:
+    """An answer with its tensors on the CPU."""
+    if isinstance(answer, torch.Tensor):
+        return answer.cpu()
+    if isinstance(answer, tuple):
+        each = map(_home, answer)
+        return type(answer)(*each) if hasattr(answer, "_fields") else tuple(each)
+    return answer

@@ -1,0 +1,142 @@
+"""TF32 that others switch on for all of torch reaches no answer that is promised.
+
+torch.set_float32_matmul_precision("high") and TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1, which NVIDIA's
+containers set, make a GPU cut the factors of float32 products to 10 bits. No GPU is needed here:
+`LikeGpu` runs what is meant for one on the CPU, and cuts the factors wherever the switch says so.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import test_neighbors
+import test_thin
+import torch
+from torch.overrides import TorchFunctionMode
+
+from cluster.kernels.low_precision import CUT, TF32, Coarse, plain
+
+SWITCH = torch.backends.cuda.matmul
+PRODUCTS = {"matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "addmm", "baddbmm", "linear"}
+
+
+def cut(x: Any) -> Any:
+    if isinstance(x, torch.Tensor) and x.dtype == torch.float32:
+        return (x.contiguous().view(torch.int32) & CUT).view(torch.float32)
+    return x
+
+
+def on_cpu(x: Any) -> Any:
+    return "cpu" if str(x) == "cuda" else x
+
+
+class LikeGpu(TorchFunctionMode):
+    """Tensors of the CPU say that they are a GPU's, and are multiplied as the switch says."""
+
+    products = 0
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if function == torch.Tensor.is_cuda.__get__:  # type: ignore[attr-defined]
+            return True
+        if function is torch.device:  # a name, no tensor
+            return function(*args, **(kwargs or {}))
+        args = tuple(map(on_cpu, args))
+        kwargs = {name: on_cpu(value) for name, value in (kwargs or {}).items()}
+        if getattr(function, "__name__", "") in PRODUCTS:
+            self.products += 1
+            if SWITCH.fp32_precision == "tf32":
+                args = tuple(map(cut, args))
+        return function(*args, **kwargs)
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[LikeGpu]:
+    way = Coarse(2 * TF32 + TF32**2, "tf32", SWITCH)
+    monkeypatch.setattr("cluster.neighbors.exact.coarse", lambda device: way)
+    monkeypatch.setattr("cluster.neighbors.candidates.has_room", lambda numbers, device: False)
+    before = SWITCH.fp32_precision
+    SWITCH.fp32_precision = "tf32"
+    with LikeGpu() as mode:
+        # Tensors say that they are a GPU's, but their device is the CPU
+        monkeypatch.setattr(
+            "cluster.neighbors.near_duplicates.plain", lambda device: plain("cuda"), raising=False
+        )
+        yield mode
+    assert SWITCH.fp32_precision == "tf32", "what others switched on is left as it was"
+    SWITCH.fp32_precision = before
+
+
+def narrow_cone(n: int, dim: int) -> np.ndarray:
+    """Vectors of so nearly the same direction that TF32 cannot tell who is near."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=dim) + 0.01 * rng.normal(size=(n, dim))
+    return x.astype(np.float32)
+
+
+def test_the_emulation_cuts_products_and_the_guard_keeps_them_whole(gpu: LikeGpu):
+    x = torch.from_numpy(narrow_cone(100, 96))
+    true = x.double() @ x.double().T
+    rough = (x @ x.T - true).abs().max()
+    with plain("cuda").products():
+        fine = (x @ x.T - true).abs().max()
+    assert fine < 1e-4 < 1e-2 < rough
+
+
+@pytest.mark.parametrize("metric", test_neighbors.METRICS)
+def test_neighbours_are_those_of_float64(metric: str, gpu: LikeGpu):
+    x = narrow_cone(1000, 96)
+    if metric == "euclidean":  # which is taken about the mean: let that be near 0
+        x[::2] *= -1
+    found = test_neighbors.search(x, 5, metric, device="cuda")
+    expected = test_neighbors.plain(x, x, 5, metric, np.arange(len(x)))
+    assert gpu.products >= 2  # coarse ones, and those of the second search
+    test_neighbors.assert_equal(found, expected)
+
+
+def test_leaders_are_those_of_float64(gpu: LikeGpu, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(
+        "cluster.neighbors.near_duplicates.TILE", 128
+    )  # several tiles, and leaders of those before
+    x = narrow_cone(400, 96)
+    threshold = float(np.quantile(np.corrcoef(x), 0.7))
+    found = test_thin.thin(x, threshold, "cuda")
+    assert gpu.products > 4
+    assert found == test_thin.plain(x, threshold)
+    assert 10 < len(set(found)) < 390
+
+
+@pytest.mark.parametrize("before", ["high", "highest"])
+def test_plain_products_are_float32_whatever_torch_is_told(before: str):
+    now = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(before)
+    try:
+        outside = SWITCH.fp32_precision
+        with plain("cuda").products():
+            assert SWITCH.fp32_precision == "ieee"
+        assert SWITCH.fp32_precision == outside
+        assert (outside == "tf32") == (before == "high")
+        assert torch.get_float32_matmul_precision() == before  # the older switch agrees again
+    finally:
+        torch.set_float32_matmul_precision(now)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")
+def test_a_gpu_that_is_told_to_be_fast_gives_the_answers_of_float64():
+    x = narrow_cone(1000, 96)
+    threshold = float(np.quantile(np.corrcoef(x[:400]), 0.7))
+    before = SWITCH.fp32_precision
+    SWITCH.fp32_precision = "tf32"
+    try:
+        found = test_neighbors.search(x, 5, "cosine", device="cuda")
+        leaders = test_thin.thin(x[:400], threshold, "cuda")
+    finally:
+        SWITCH.fp32_precision = before
+    test_neighbors.assert_equal(found, test_neighbors.plain(x, x, 5, "cosine", np.arange(len(x))))
+    assert leaders == test_thin.plain(x[:400], threshold)

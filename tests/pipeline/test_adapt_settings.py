@@ -1,0 +1,259 @@
+"""What adapt refuses, each in one clear line and before anything is stored or trained."""
+
+from pathlib import Path
+from typing import Any
+
+import adapting
+import numpy as np
+import pytest
+from adapting import BASE, INDEX, KNOWN, VIT, train
+
+import backbones
+import store
+from backbones import BackboneError
+from cluster.errors import ClusterError
+from pipeline.adapting import work
+from pipeline.params import StageError
+from tests import tiny_clip
+
+_quiet = pytest.fixture(autouse=True)(adapting.quiet)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return adapting.write_collection(tmp_path_factory.mktemp("made"))
+
+
+@pytest.fixture(autouse=True)
+def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    def reached(*_: Any) -> None:
+        pytest.fail("the training has begun")
+
+    monkeypatch.setattr(work, "train", reached)
+    return adapting.go_to_copy(made, tmp_path, monkeypatch)
+
+
+def refusal(*arguments: Any, **changes: Any) -> str:
+    """The one line in which a run is refused."""
+    with pytest.raises((StageError, BackboneError, ClusterError)) as refused:
+        train(*arguments, **changes)
+    line = str(refused.value)
+    assert "\n" not in line
+    assert not Path("data/frozen").exists()
+    assert not Path("data/adapted").exists() or not list(Path("data/adapted").glob("*.part"))
+    return line
+
+
+def pretend_features(name: str) -> None:
+    """A store of a backbone's features, at random."""
+    row = backbones.row(name)
+    with store.read(INDEX, "index") as file:
+        ids, split, splits = file["digest"], file["split"], file.attrs["splits"]
+    plan = store.Plan("digits", name, row.digest, row.dim, splits, ids, np.arange(len(ids)), split)
+    with store.FeatureWriter(adapting.features(name), plan) as writer:
+        writer.put(writer.todo, np.random.default_rng(0).normal(size=(len(ids), row.dim)))
+        writer.finish()
+
+
+@pytest.mark.parametrize(
+    ("objective", "changes", "line"),
+    [
+        ("simgcd", {"objective": "simgdc"},
+         "adapt_with_known.simgcd has objective 'simgdc'; did you mean 'simgcd'?"),
+        ("gcd", {"where": "adapt"},
+         "gcd cannot learn under adapt: move gcd to adapt_with_known"),
+        ("simclr", {"where": "adapt_with_known"},
+         "simclr cannot learn under adapt_with_known: move simclr to adapt"),
+        ("gcd", {"temprature": 1.0},
+         "params.yaml: adapt_with_known.gcd.temprature is not a setting; did you mean "
+         "'temperature'?"),
+        ("gcd", {"epochs": 0},
+         "params.yaml: adapt_with_known.gcd.epochs is 0: Input should be greater than or equal to "
+         "1"),
+        ("gcd", {"train_blocks": "all"},
+         "adapt_with_known.gcd: with train_blocks: all nothing is frozen that could be cached: set "
+         "trunk: live"),
+        ("gcd", {"views": 1},
+         "adapt_with_known.gcd: trunk: cached stores as many views as are set, 1: set views to 2 "
+         "or more"),
+        ("gcd", {"views": 0},
+         "adapt_with_known.gcd: trunk: cached stores as many views as are set, 0: set views to 2 "
+         "or more"),
+        ("gcd", {"views": 1, "trunk": "live"},
+         "adapt_with_known.gcd: one view is no pair: set views to 0 (new ones) or 2 or more"),
+        ("gcd", {"accumulate": 3},
+         "adapt_with_known.gcd: a batch of 16 has no 3 equal parts: change batch or accumulate"),
+        ("gcd", {"batch": 16, "accumulate": 16},
+         "a batch of 16 images is too small for 16 parts on 1 GPUs: each compares two or more, and "
+         "a GPU has one at least"),
+        ("scan", {"rate": 1e-5},
+         "adapt_with_neighbors.scan: the rate of 1e-05 would rise to least_rate, 0.0001: set that "
+         "to no more than rate"),
+        ("selflabel", {"center": True},
+         "adapt.selflabel: selflabel takes features as they are: set center: false"),
+        ("gcd", {"train_blocks": 0},
+         "adapt_with_known.gcd: with train_blocks: 0 nothing of tiny_vit learns, and gcd keeps no "
+         "head: set 1 or more"),
+        ("gcd", {"train_blocks": 4},
+         'tiny_vit: train_blocks is 4, but it has 3 blocks; take fewer, or "all"'),
+        ("simgcd", {"k": 3}, "k is 3, but 5 classes are known: choose k from 5 on"),
+        ("selex", {"k": "0.1x"}, "k is 1, but 5 classes are known: choose k from 5 on"),
+        ("selflabel", {},
+         "adapt.selflabel: tiny_vit has 0 heads that sort images, self-labelling begins with one: "
+         "take the run of a scan as backbone"),
+        ("get", {},
+         "tiny_vit is no run of tes, which get begins with: train one, and name it"),
+    ],
+)  # fmt: skip
+def test_settings_that_cannot_be_are_one_line(objective: str, changes: dict[str, Any], line: str):
+    assert refusal(objective, **changes) == line
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("Birds-GCD", "write the name in a-z, 0-9 and _ only"),
+        (BASE, "the zoo has a backbone tiny_vit already: choose another name"),
+    ],
+)
+def test_a_run_has_the_name_of_a_backbone_and_none_that_is_taken(name: str, line: str):
+    assert refusal("gcd", name) == f"adapt_with_known.{name}: {line}"
+
+
+def test_a_checkpoint_is_of_one_number_of_clusters(monkeypatch: pytest.MonkeyPatch):
+    plain, seen = adapting.adapt.read_given, list[int]()
+
+    def noted(out: Path, what: str, follows: dict[str, Any]) -> None:
+        seen.append(follows["k"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(adapting.adapt, "Checkpoint", noted)
+    for k in (7, 8):  # 1x, before and after a class was added
+        monkeypatch.setattr(adapting.adapt, "read_given", lambda *of, k=k: plain(*of)._replace(k=k))
+        with pytest.raises(KeyboardInterrupt):
+            train("simgcd")
+    assert seen == [7, 8]
+
+
+def test_a_run_that_is_not_there_is_named():
+    wanted, *rest = adapting.write_run("gcd", "birds_gcd")
+    for name, line in {
+        "adapt_with_known.birds_gdc": "params.yaml: adapt_with_known has no 'birds_gdc'; did you "
+        "mean 'birds_gcd'?",
+        "objectives.gcd": "objectives.gcd is no run of adapt: expected adapt, "
+        "adapt_with_neighbors, adapt_with_known and .NAME",
+    }.items():
+        assert wanted != name
+        features, index, teacher, *to = rest
+        with pytest.raises(StageError) as refused:
+            adapting.adapt.main(
+                name, Path(features), Path(index), teacher, *map(Path, to), adapting.RUNTIME
+            )
+        assert str(refused.value) == line
+
+
+@pytest.mark.parametrize(
+    ("objective", "path", "how"),
+    [
+        ("gcd", KNOWN, "say under known: of which images of digits the class is known"),
+        ("scan", Path(f"data/neighbors/digits/{BASE}.h5"), "run `dvc repro neighbors`"),
+    ],
+)
+def test_a_teacher_that_is_not_there_is_named_and_where_it_comes_from(
+    objective: str, path: Path, how: str
+):
+    path.unlink()
+    line = refusal(objective)
+    assert line.endswith(f"{objective} learns from {path}, which is not there: {how}")
+
+
+@pytest.mark.parametrize("base", ["pixels", "simclr_resnet50"])
+def test_a_backbone_that_torch_cannot_train_is_refused(base: str):
+    pretend_features(base)
+    loader = backbones.row(base).loader
+    line = refusal("gcd", backbone=base)
+    assert line.startswith(f"{base}: a backbone of loader {loader} cannot be trained; take one of ")
+
+
+def test_blocks_that_cannot_be_told_are_refused(monkeypatch: pytest.MonkeyPatch):
+    row = {**VIT, "model": "test_byobnet", "output": "avg", "options": {}, "dim": 256}
+    adapting.own_zoo(monkeypatch, byobnet=row)
+    pretend_features("byobnet")
+    line = refusal("gcd", backbone="byobnet")
+    assert line.startswith("byobnet: the blocks of a timm.models.byobnet.ByobNet cannot be told; ")
+
+
+def test_features_of_another_version_of_the_base_are_refused(monkeypatch: pytest.MonkeyPatch):
+    adapting.own_zoo(monkeypatch, **{BASE: {**VIT, "revision": 2}})
+    assert refusal("gcd") == (
+        "data/features/digits/tiny_vit was made by another version of tiny_vit than there is now: "
+        "run `dvc repro`"
+    )
+
+
+def test_features_of_another_backbone_or_dataset_are_refused():
+    wanted, _, index, teacher, *to = adapting.write_run("gcd")
+    pretend_features("pixels")
+    with pytest.raises(StageError) as refused:
+        adapting.adapt.main(
+            wanted, adapting.features("pixels"), Path(index), teacher, *map(Path, to),
+            adapting.RUNTIME,
+        )  # fmt: skip
+    assert str(refused.value) == (
+        "adapt_with_known.gcd is of digits and tiny_vit, data/features/digits/pixels of digits "
+        "and pixels"
+    )
+
+
+NAMES = [f"{digit},word {digit}" for digit in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [
+        (None, "names.csv is not there: write a CSV file with the columns class and name"),
+        (["label,name", *NAMES],
+         "names.csv has the columns ['label', 'name'], expected class and name"),
+        (["class,name", *NAMES, "3,third"],
+         "names.csv names the class '3' twice: keep one row"),
+        (["class,name", *NAMES[:2], *NAMES[3:]],
+         "names.csv has no name for the known class '2'"),
+        (["class,name", *NAMES[:2], "2,", *NAMES[3:]],
+         "names.csv has no name for the known class '2'"),
+        (["class,name", *NAMES[:2], "2,word 1", *NAMES[3:]],
+         "names.csv calls '1' and another class 'word 1'"),
+    ],
+)  # fmt: skip
+def test_names_of_classes_that_are_missing_or_doubled_are_one_line(
+    rows: list[str] | None, line: str, monkeypatch: pytest.MonkeyPatch
+):
+    adapting.own_zoo(monkeypatch, tiny_clip=tiny_clip.facts(Path.cwd()))
+    pretend_features("tiny_clip")
+    if rows:
+        Path("names.csv").write_text("\n".join(rows))
+    found = refusal("tes", backbone="tiny_clip", train_blocks=0, names="names.csv")
+    assert found.startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("coding", "line"),
+    [
+        ("utf-8-sig", "names.csv has no name for the known class '2'"),
+        ("latin-1", "names.csv is not UTF-8 (invalid continuation byte): save it as such"),
+    ],
+)
+def test_a_table_of_names_may_be_a_spreadsheets_in_utf_8_alone(
+    coding: str, line: str, monkeypatch: pytest.MonkeyPatch
+):
+    adapting.own_zoo(monkeypatch, tiny_clip=tiny_clip.facts(Path.cwd()))
+    pretend_features("tiny_clip")
+    Path("names.csv").write_text("\n".join(["class,name", "0,zéro", *NAMES[1:2]]), encoding=coding)
+    found = refusal("tes", backbone="tiny_clip", train_blocks=0, names="names.csv")
+    assert found.startswith(line)
+
+
+def test_tes_trains_no_block_of_clip(monkeypatch: pytest.MonkeyPatch):
+    adapting.own_zoo(monkeypatch, tiny_clip=tiny_clip.facts(Path.cwd()))
+    pretend_features("tiny_clip")
+    line = "train_blocks is 1, but TES keeps all of CLIP frozen; write 0"
+    assert refusal("tes", backbone="tiny_clip") == line

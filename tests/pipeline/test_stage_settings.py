@@ -1,0 +1,103 @@
+"""params.yaml: what is wrong in it is said in one line, before anything is computed."""
+
+from typing import Literal
+
+import pytest
+import yaml
+from conftest import ROOT, Project
+
+import pipeline.params
+from pipeline.params import Section, StageError, section
+
+
+class Settings(Section):
+    n_init: int
+    tol: float
+    metric: Literal["euclidean", "cosine"]
+
+
+GOOD = {"n_init": 3, "tol": 0.1, "metric": "cosine"}
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return lambda content: (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+
+
+def test_a_section_becomes_a_frozen_model(write):
+    write({"kmeans": GOOD})
+    found = section(Settings, "kmeans")
+    assert found.n_init == 3
+    with pytest.raises(ValueError, match="frozen"):
+        found.n_init = 4
+
+
+def test_a_whole_number_may_stand_for_a_float(write):
+    write({"kmeans": {**GOOD, "tol": 0}})
+    assert section(Settings, "kmeans").tol == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"kmeans": {**GOOD, "n_int": 1}}, "kmeans.n_int is not a setting; did you mean 'n_init'"),
+        ({"kmeans": {"n_init": 3, "tol": 0.1}}, "kmeans.metric is missing"),
+        ({"kmeans": {**GOOD, "n_init": "3"}}, "kmeans.n_init is '3': Input should be a valid int"),
+        ({"kmeans": {**GOOD, "n_init": True}}, "kmeans.n_init is True"),
+        ({"kmeans": {**GOOD, "metric": "cosin"}}, "kmeans.metric is 'cosin': Input should be 'euc"),
+        ({"kmean": GOOD}, "the file has no 'kmeans'; did you mean 'kmean'"),
+        ({"kmeans": {"n_int": 1}}, r"n_int is not a setting.*\(and 3 more\)"),
+    ],
+)
+def test_a_mistake_is_named_with_its_key(write, content, said):
+    write(content)
+    with pytest.raises(StageError, match=said):
+        section(Settings, "kmeans")
+
+
+def test_no_params_file_and_no_yaml_are_said_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StageError, match="run in the folder that holds it"):
+        section(Settings, "kmeans")
+    (tmp_path / "params.yaml").write_text("kmeans: [1")
+    with pytest.raises(StageError, match="not valid YAML"):
+        section(Settings, "kmeans")
+
+
+def test_the_projects_own_params_fit_every_stage(monkeypatch):
+    import importlib
+
+    monkeypatch.chdir(ROOT)
+    found = {"overcluster": "kmeans", "sskmeans_balanced": "sskmeans"}
+    for path in sorted((ROOT / "stages").glob("*.py")):
+        module = importlib.import_module(f"stages.{path.stem}") if path.stem[0] != "_" else None
+        if hasattr(module, "Params") and path.stem != "import":
+            found[path.stem] = path.stem
+    for name, stage in found.items():
+        section(importlib.import_module(f"stages.{stage}").Params, name)
+    section(pipeline.params.Runtime, "runtime")
+    assert {"embed", "pca", "kmeans", "evaluate", "report"} <= set(found)
+
+
+def test_a_wrong_key_stops_a_stage_in_one_line(project: Project):
+    project.params["pca"]["withen"] = True
+    line = project.refusal("pca", "data/features/x/y", "data/pca/x/y.h5")
+    assert line == "pca: params.yaml: pca.withen is not a setting; did you mean 'whiten'?"
+
+
+def test_a_runtime_that_this_machine_lacks_is_said_so(project: Project):
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    project.index("digits")
+    project.params["runtime"]["device"] = "cuda"
+    line = project.refusal("embed", *project.embed_arguments("digits", "pixels"))
+    assert "runtime.device is cuda, but torch sees no GPU" in line
+
+
+def test_every_stage_says_what_it_does(project: Project):
+    for path in sorted((ROOT / "stages").glob("[!_]*.py")):
+        said = project.stage(path.stem, "--help")
+        assert f"python -m stages.{path.stem}" in said
+        assert len(said.splitlines()) > 6

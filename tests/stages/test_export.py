@@ -1,0 +1,249 @@
+"""Stage export: one table of path, cluster, confidence and group, that any program reads."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+from clustered import SPLITS, N, digits, split_of, write_clusters, write_dataset, write_index
+from conftest import Project
+
+import stages.export
+import store
+from pipeline.params import StageError
+
+CELL = {"dataset": "d", "backbone": "pixels"}
+PATHS = {
+    "clusters": "data/clusters/d/pixels/kmeans.h5",
+    "index": "data/images/d.h5",
+    "neighbors": "data/neighbors/d/pixels.h5",
+    "duplicates": "data/duplicates/d/pixels.h5",
+    "table": "data/assignments/d/pixels/kmeans.csv",
+}
+ODD = [
+    "a,b.png",
+    'say "c".png',
+    "two\nlines.png",
+    "a\rreturn.png",
+    " blank.png",
+    "Vögel/猫 '.png",
+    "\\N",
+]
+
+
+def write_neighbors(row: np.ndarray, neighbor: np.ndarray, similarity: np.ndarray, **said) -> None:
+    arrays = {
+        "row": row,
+        "split": np.zeros(len(row), np.uint8),
+        "neighbor": neighbor.astype(np.int32),
+        "similarity": similarity.astype(np.float32),
+    }
+    attrs = {**CELL, "metric": "cosine", "splits": SPLITS, "dim": 64, "recall": 1.0} | said
+    store.save(Path(PATHS["neighbors"]), "neighbors", arrays, attrs)
+
+
+def write_duplicates(row: np.ndarray, leader: np.ndarray, **said) -> None:
+    arrays = {"row": row, "leader": leader}
+    store.save(Path(PATHS["duplicates"]), "duplicates", arrays, {**CELL, "threshold": 0.9} | said)
+
+
+def export(format: str = "csv", **paths: str) -> list[dict[str, str]]:
+    places = {name: Path(path) for name, path in (PATHS | paths).items()}
+    if format == "parquet":
+        places["table"] = places["table"].with_suffix(".parquet")
+    stages.export.main(**places, params=stages.export.Params(format=format, runs=["kmeans"]))
+    if format == "parquet":
+        return pyarrow.parquet.read_table(places["table"]).to_pylist()
+    with places["table"].open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """160 digits, k-means of three seeds, neighbours at random, a group of three."""
+    monkeypatch.chdir(tmp_path)
+    write_dataset(tmp_path, "d")
+    write_clusters(tmp_path, "d")
+    rng, row = np.random.default_rng(0), np.arange(N)
+    neighbor = (row[:, None] + rng.permuted(np.tile(np.arange(1, 120), (N, 1)), axis=1)) % 120
+    write_neighbors(row, neighbor[:, :5], rng.random((N, 5)))
+    write_duplicates(row, np.where(np.isin(row, [3, 7, 150]), 3, row))
+    return tmp_path
+
+
+def write_small(assignment: list[int], **arrays: np.ndarray) -> None:
+    """Clusters of the images in rows 0, 1, 3, 4; image 2 could not be read."""
+    row = np.array([0, 1, 3, 4])
+    base = {
+        "row": row, "split": np.zeros(4, np.uint8), "k": np.array([2], np.int32),
+        "dims": np.zeros(1, np.int32), "mean": np.zeros(3), "components": np.zeros((0, 3)),
+        "variance": np.zeros(0), "0/assignment": np.array([assignment], np.int32),
+        "0/loss": np.zeros(1),
+    }  # fmt: skip
+    attrs = {
+        **CELL, "run": "kmeans", "fitted_on": "d", "how": "linear", "metric": "cosine",
+        "normalize": True, "whiten": False, "seeds": [0], "splits": SPLITS,
+    }  # fmt: skip
+    store.save(Path(PATHS["clusters"]), "clusters", base | arrays, attrs)
+    write_duplicates(row, np.array([0, 0, 3, 4]))
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    names = [f"{i}.png" for i in range(5)]
+    arrays = {"name": np.array(names, object), "digest": np.zeros((5, 16), np.uint8)}
+    arrays["split"] = np.zeros(5, np.uint8)
+    attrs = {"dataset": "d", "splits": SPLITS, "n_classes": 0}
+    store.save(Path(PATHS["index"]), "index", arrays, attrs)
+    write_small([0, 0, 1, 0], **{"0/probability": np.array([[0.5, 1, 0.25, 0.1]], np.float32)})
+    neighbor = np.array([[1, 3, 4], [0, 3, 4], [4, 0, 1], [3, 1, 0]])
+    similarity = np.array([[0.5, 0.25, 0.25], [0.9, 0.8, -0.5], [0.3, 0.2, 0.1], [-1, -2, -3]])
+    write_neighbors(np.array([0, 1, 3, 4]), neighbor, similarity)
+    return tmp_path
+
+
+def test_confidence_of_a_worked_example(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Image 0 has 0.5 + 0.25 of 1.0 in its cluster. Image 1: 0.9 of 1.7, as one whose cosine is
+    below 0 has no say. Image 3: none. Image 4: no neighbour is similar, so they count alike."""
+    rows = export()
+    assert [row["path"] for row in rows] == ["0.png", "1.png", "3.png", "4.png"]
+    confidence = [float(row["confidence"]) for row in rows]
+    np.testing.assert_allclose(confidence, [0.75, 9 / 17, 0, 2 / 3], rtol=1e-6)
+    assert [row["probability"] for row in rows] == ["0.5", "1.0", "0.25", "0.1"]
+    assert [row["group"] for row in rows] == ["0.png", "0.png", "3.png", "4.png"]
+    assert "4 images to data/assignments/d/pixels/kmeans.csv; 1 that pixels could not read" in (
+        capsys.readouterr().out
+    )
+
+
+def test_the_columns_are_those_that_the_method_has(small: Path) -> None:
+    common = ["path", "split", "cluster", "confidence"]
+    assert list(export()[0]) == [*common, "probability", "group"]
+    write_small([0, 0, 1, 0])
+    assert list(export()[0]) == [*common, "group"]
+    write_small([0, 0, 1, 0], **{"0/distance": np.ones((1, 4), np.float32)})
+    assert list(export()[0]) == [*common, "distance", "group"]
+
+
+def test_confidence_is_label_free_and_does_not_ask_which_method_it_was(small: Path) -> None:
+    before = [row["confidence"] for row in export()]
+    write_small([1, 1, 0, 1], **{"0/distance": np.ones((1, 4), np.float32)})
+    assert [row["confidence"] for row in export()] == before
+    assert not Path("data/labels").exists()
+
+
+def test_the_table_says_what_the_files_say(folder: Path) -> None:
+    rows = export()
+    names = digits()[0]
+    with store.read(Path(PATHS["clusters"]), "clusters") as file:
+        seed = int(file["0/loss"].argmin())
+        assignment, distance = file["0/assignment"][seed], file["0/distance"][seed]
+    with store.read(Path(PATHS["neighbors"]), "neighbors") as file:
+        neighbor, similarity = file["neighbor"], file["similarity"].astype(float)
+    assert seed != 0  # or the test would not see which seed was taken
+    assert [row["path"] for row in rows] == names
+    assert [row["split"] for row in rows] == [SPLITS[s] for s in split_of(N)]
+    assert [int(row["cluster"]) for row in rows] == assignment.tolist()
+    assert np.array_equal([np.float32(row["distance"]) for row in rows], distance)
+    for i, row in enumerate(rows):
+        own = [
+            w
+            for n, w in zip(neighbor[i], similarity[i], strict=True)
+            if assignment[n] == assignment[i]
+        ]
+        assert float(row["confidence"]) == pytest.approx(sum(own) / similarity[i].sum(), rel=1e-5)
+    assert [i for i, row in enumerate(rows) if row["group"] == names[3]] == [3, 7, 150]
+
+
+def test_parquet_has_the_same_columns_and_types_of_their_own(folder: Path) -> None:
+    text, typed = export(), export("parquet")
+    assert len(text) == len(typed) == N
+    for one, other in zip(text, typed, strict=True):
+        assert list(one) == list(other)
+        assert all(isinstance(other[name], str) for name in ("path", "split", "group"))
+        assert isinstance(other["cluster"], int)
+        assert np.float32(one["confidence"]) == np.float32(other["confidence"])
+        assert np.float32(one["distance"]) == np.float32(other["distance"])
+        assert {k: v for k, v in one.items() if k in ("path", "split", "group")}.items() <= (
+            other.items()
+        )
+    schema = pyarrow.parquet.read_schema(Path(PATHS["table"]).with_suffix(".parquet"))
+    assert [str(field.type) for field in schema] == [
+        "string", "string", "int32", "float", "float", "string",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+def test_any_name_is_given_back(folder: Path, format: str) -> None:
+    names = [ODD[i] if i < len(ODD) else f"{i}.png" for i in range(N)]
+    write_index(folder, "d", names, digits()[1])
+    rows = export(format)
+    assert [row["path"] for row in rows] == names
+    assert rows[7]["group"] == rows[150]["group"] == ODD[3]
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+def test_equal_input_gives_equal_bytes(folder: Path, format: str) -> None:
+    path = Path(PATHS["table"]).with_suffix(f".{format}")
+    export(format)
+    before = path.read_bytes()
+    export(format)
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_a_longer_table_of_an_earlier_run_leaves_nothing(folder: Path) -> None:
+    Path(PATHS["table"]).parent.mkdir(parents=True)
+    for end in ("", ".part"):
+        Path(PATHS["table"] + end).write_text("x\n" * 100_000)
+    assert len(export()) == N
+
+
+def test_no_image_makes_a_table_without_rows(folder: Path) -> None:
+    empty = {"row": np.zeros(0, np.int64), "0/distance": np.zeros((1, 0), np.float32)}
+    empty |= {"0/assignment": np.zeros((1, 0), np.int32), "split": np.zeros(0, np.uint8)}
+    write_small([0, 0, 0, 0], **empty)
+    write_neighbors(empty["row"], np.zeros((0, 3)), np.zeros((0, 3)))
+    write_duplicates(empty["row"], empty["row"])
+    assert export() == export("parquet") == []
+    schema = pyarrow.parquet.read_schema(Path(PATHS["table"]).with_suffix(".parquet"))
+    assert str(schema.field("path").type) == "string"
+
+
+def test_files_of_other_images_are_refused(folder: Path) -> None:
+    row = np.arange(N)
+    write_duplicates(row[1:], row[1:])
+    with pytest.raises(StageError, match=r"pixels.h5 is of 159 images, not of the 160 expected"):
+        export()
+    write_duplicates(row, row, backbone="other")
+    with pytest.raises(StageError, match="is of backbone other, expected pixels"):
+        export()
+    write_duplicates(row, row)
+    write_neighbors(row[1:], np.zeros((N - 1, 2)), np.ones((N - 1, 2)))
+    with pytest.raises(StageError, match=r"neighbors/d/pixels.h5 is not of the images that were"):
+        export()
+    write_dataset(folder, "e")
+    with pytest.raises(StageError, match=r"e.h5 is not the index of the images in data/clusters"):
+        export(index="data/images/e.h5")
+
+
+def test_the_stage_runs_and_refuses_from_the_command_line(project: Project, folder: Path) -> None:
+    project.params["export"] = {"format": "csv", "runs": ["kmeans"]}
+    said = project.stage("export", *PATHS.values())
+    assert "export: 160 images to data/assignments/d/pixels/kmeans.csv\n" in said
+    Path(PATHS["neighbors"]).unlink()
+    assert "neighbors/d/pixels.h5: no such file" in project.refusal("export", *PATHS.values())
+
+
+def test_a_run_of_category_discovery_names_the_known_classes(folder: Path):
+    assert "class" not in export()[0]
+    with store.read(Path(PATHS["clusters"]), "clusters") as file:
+        names = ["row", "split", "k", "dims", "mean", "components", "variance"]
+        arrays = {name: file[name] for name in [*names, "0/assignment", "0/loss"]}
+        attrs = {**file.attrs, "old": ["Zaunkönig", "a, b"]}
+    store.save(Path(PATHS["clusters"]), "clusters", arrays, attrs)
+    for row in export() + export("parquet"):
+        known = {0: "Zaunkönig", 1: "a, b"}
+        assert row["class"] == known.get(int(row["cluster"]), "")

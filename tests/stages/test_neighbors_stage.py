@@ -1,0 +1,143 @@
+"""The stage neighbors: what it writes, and what it refuses."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clustered import SPLITS, N, digits, split_of, write_dataset, write_features
+from conftest import Project, runtime
+from pydantic import ValidationError
+
+import store
+from cluster.neighbors.exact import nearest_neighbors
+from cluster.vectors.rows import ArrayRows
+from pipeline.params import StageError
+from stages.neighbors import Params, main
+
+OUT, METRICS = "data/neighbors/digits/pixels.h5", "metrics/digits/pixels.neighbors.json"
+FEATURES = "data/features/digits/pixels"
+PARAMS = {"k": 12, "metric": "cosine", "exact_up_to": 1000, "recall": 0.95}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("digits")
+    write_dataset(folder, "digits")
+    return folder
+
+
+def run(folder: Path, out: Path, *, memory_gb: float = 1.0, **changes) -> tuple[dict, dict]:
+    """The arrays and attributes of the table, and the metrics beside it."""
+    params = Params(**{**PARAMS, **changes})
+    main(folder / FEATURES, out / "n.h5", out / "n.json", params, runtime(memory_gb=memory_gb))
+    with store.read(out / "n.h5", "neighbors") as file:
+        arrays = {name: file[name] for name in ("row", "split", "neighbor", "similarity")}
+        return {**arrays, **file.attrs}, json.loads((out / "n.json").read_text())
+
+
+def test_every_image_has_its_nearest_of_train_but_itself(folder: Path, tmp_path: Path):
+    table, _ = run(folder, tmp_path)
+    x = digits()[2].astype(np.float16).astype(np.float64)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    similarity = x @ x[split_of(N) == 0].T
+    np.fill_diagonal(similarity, -1)  # train comes first here
+    expected = np.sort(similarity, axis=1)[:, ::-1][:, :12]
+    np.testing.assert_allclose(table["similarity"], expected, atol=1e-6)
+    found = np.take_along_axis(similarity, table["neighbor"].astype(np.int64), 1)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert not (table["neighbor"] == np.arange(N)[:, None]).any()
+    np.testing.assert_array_equal(table["split"], split_of(N))
+    facts = {"dataset": "digits", "backbone": "pixels", "metric": "cosine", "recall": 1.0}
+    assert facts.items() <= table.items()
+
+
+def test_neighbours_are_rows_of_the_index(folder: Path, tmp_path: Path):
+    """Where images could not be read, and train does not come first, places differ from rows."""
+    _, digests, features, _ = digits()
+    row = np.arange(0, N, 2)
+    split = (row % 3 == 0).astype(np.uint8)
+    plan = store.Plan(
+        "digits", "pixels", "0" * 32, features.shape[1], SPLITS, digests[row], row, split
+    )
+    with store.FeatureWriter(tmp_path / FEATURES, plan) as writer:
+        writer.put(writer.todo, features[row][writer.todo])
+        writer.finish()
+    table, _ = run(tmp_path, tmp_path)
+    train = row[split == 0]
+    x = features.astype(np.float16).astype(np.float32)
+    own = np.array([np.flatnonzero(train == r)[0] if r in train else -1 for r in row])
+    expected = nearest_neighbors(
+        ArrayRows(x[row]), ArrayRows(x[train]), 12, metric="cosine", own=own
+    )
+    np.testing.assert_array_equal(table["row"], row)
+    np.testing.assert_array_equal(table["neighbor"], train[expected.neighbor])
+
+
+def test_metrics_say_how_uneven_neighbourhoods_are(folder: Path, tmp_path: Path):
+    table, metrics = run(folder, tmp_path)
+    train = split_of(N) == 0
+    occurrences = np.bincount(table["neighbor"][train, :10].ravel(), minlength=train.sum())
+    z = (occurrences - occurrences.mean()) / occurrences.std()
+    assert metrics["hubness"] == pytest.approx((z**3).mean())
+    assert metrics["largest_hub"] == occurrences.max()
+    assert metrics["nobodys_neighbor"] == pytest.approx((occurrences == 0).mean())
+    assert metrics["recall"] == 1
+    assert metrics["first_similarity"] == pytest.approx(table["similarity"][train, 0].mean())
+
+
+@pytest.mark.parametrize("exact_up_to", [0, 1000])
+def test_equal_input_gives_equal_bytes_in_ram_and_from_disk(
+    folder: Path, tmp_path: Path, exact_up_to: int
+):
+    for name, memory in (("ram", 1.0), ("disk", 1e-6)):
+        run(folder, tmp_path / name, memory_gb=memory, exact_up_to=exact_up_to)
+    for file in ("n.h5", "n.json"):
+        ram, disk = (tmp_path / name / file for name in ("ram", "disk"))
+        assert ram.read_bytes() == disk.read_bytes()
+
+
+def test_beyond_exact_up_to_the_recall_is_measured(folder: Path, tmp_path: Path):
+    table, metrics = run(folder, tmp_path, exact_up_to=119, recall=0.8)
+    assert 0.8 <= metrics["recall"] <= 1
+    assert table["recall"] == metrics["recall"]
+
+
+def test_a_small_train_narrows_the_table_and_says_so(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    table, _ = run(folder, tmp_path, k=200)
+    assert table["neighbor"].shape == (N, 119)
+    assert capsys.readouterr().out == (
+        "neighbors: digits has 120 images in train, so 119 neighbours\n"
+    )
+
+
+def test_one_image_has_no_neighbours(tmp_path: Path):
+    _, digests, features, _ = digits()
+    write_one = store.Plan(
+        "digits", "pixels", "0" * 32, 64, SPLITS, digests[:1], np.arange(1), np.zeros(1, np.uint8)
+    )
+    with store.FeatureWriter(tmp_path / FEATURES, write_one) as writer:
+        writer.put(writer.todo, features[:1])
+        writer.finish()
+    with pytest.raises(StageError, match="1 images in train: neighbours need two or more"):
+        run(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"k": 0}, {"k": 257}, {"metric": "l1"}, {"recall": 0.0}, {"recall": 1.5}]
+)
+def test_settings_outside_their_range_are_refused(change: dict):
+    with pytest.raises(ValidationError, match="1 validation error"):
+        Params(**{**PARAMS, **change})
+
+
+def test_it_runs_from_the_command_line(project: Project, folder: Path, tmp_path: Path):
+    _, digests, features, _ = digits()
+    write_features(project.folder, "digits", "pixels", features, digests)
+    project.params["neighbors"] = PARAMS
+    project.stage("neighbors", FEATURES, OUT, METRICS)
+    run(folder, tmp_path)
+    assert (project.folder / OUT).read_bytes() == (tmp_path / "n.h5").read_bytes()
+    assert (project.folder / METRICS).read_bytes() == (tmp_path / "n.json").read_bytes()

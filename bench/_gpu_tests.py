@@ -27,7 +27,7 @@ def tests(device: str) -> Iterator[Row]:
 
 def chosen(folder: Path) -> list[Path]:
     """Files with tests that need a GPU."""
-    files = sorted(folder.glob("test_*.py"))
+    files = sorted(folder.rglob("test_*.py"))
     return [file for file in files if any(mark in file.read_text() for mark in MARKS)]
 
 

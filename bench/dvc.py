@@ -22,7 +22,7 @@ import yaml
 
 PACKAGES = ("dvc",)
 ROOT = Path(__file__).parents[1]
-CODE = ("stages", "backbones", "images", "store", "cluster")
+CODE = ("stages", "pages", "pipeline", "backbones", "images", "store", "cluster")
 BACKBONES = ["pixels", "resnet18_small_narrow"]
 FEW, MANY, REPEATS = 5, 25, 3
 COPY = "cp params.yaml out{number}"

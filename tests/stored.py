@@ -145,3 +145,8 @@ def read_all(path: Path, kind: str) -> dict[str, object]:
             "attrs": dict(file.attrs),
             **{n: (str(a.dtype), a.shape, a.tolist()) for n, a in arrays.items()},
         }
+
+
+def flipped(data: bytes, flip: tuple[float, int]) -> bytes:
+    at = int(flip[0] * len(data))
+    return data[:at] + bytes([data[at] ^ flip[1]]) + data[at + 1 :]

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stored import read_all, save_each_kind
-from test_store_damage import flipped
+from stored import flipped, read_all, save_each_kind
 
 import stages.index
 import store

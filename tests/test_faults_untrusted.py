@@ -17,7 +17,17 @@ from recipes.merge import Loader
 
 SOURCES = [
     path
-    for package in ("store", "images", "backbones", "cluster", "stages", "recipes", "bench")
+    for package in (
+        "store",
+        "images",
+        "backbones",
+        "cluster",
+        "pipeline",
+        "pages",
+        "stages",
+        "recipes",
+        "bench",
+    )
     for path in sorted((ROOT / package).rglob("*.py"))
 ]
 UNPICKLING = {

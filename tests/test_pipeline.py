@@ -13,7 +13,7 @@ import yaml
 from conftest import OBJECTIVES, PARAMS, ROOT, of_stages
 from PIL import Image
 
-CODE = ("stages", "backbones", "images", "store", "cluster")
+CODE = ("stages", "pages", "pipeline", "backbones", "images", "store", "cluster")
 DISCOVERY = ("known", "estimate_k_by_labels", "sskmeans", "simgcd", "pim", "export_discovered")
 DISCOVERY += ("evaluate_discovery",)
 FILES = ("dvc.yaml", ".dvcignore", ".gitignore")

@@ -126,9 +126,7 @@ def test_tests_of_the_numerics_are_collected_without_pydantic():
     code = f"{WITHOUT} import pytest; pytest.main({options!r})"
     ran = subprocess.run(python(code), cwd=ROOT, capture_output=True, text=True)
     failed = [line.split()[1] for line in ran.stdout.splitlines() if line.startswith("ERROR ")]
-    assert failed == ["tests/cluster/probes/test_probes.py"], (
-        ran.stdout
-    )  # those of a stage are in it too
+    assert failed == ["tests/stages/test_probes.py"], ran.stdout  # those of a stage are in it too
     assert "test_it_is_the_plain_loop" in ran.stdout
 
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from clustered import write_dataset
 from conftest import ROOT, Project, runtime
+from drawn import draw
 from stored import contents, digests
-from test_embed import draw
 
 import backbones
 import stages.kmeans

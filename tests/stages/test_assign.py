@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_kmeans import DEVICES
+from blobs import DEVICES
 
 from cluster.kmeans.assign import assign
 from cluster.vectors.rows import ArrayRows

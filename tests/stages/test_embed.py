@@ -11,6 +11,7 @@ import killed
 import numpy as np
 import pytest
 from conftest import Project
+from drawn import draw
 from PIL import Image
 
 import store
@@ -25,11 +26,6 @@ def pictures(project: Project) -> Path:
         draw(root / f"{i:03d}.png", seed=i)
     project.params["datasets"] = {"mine": {"from": "folder", "root": str(root), "classes": 3}}
     return root
-
-
-def draw(path: Path, seed: int, side: int = 24) -> None:
-    pixels = np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
-    Image.fromarray(pixels).save(path)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stored import contents, encode, plan_of, read_all, save_each_kind, write
+from stored import contents, encode, flipped, plan_of, read_all, save_each_kind, write
 
 import store
 
@@ -28,11 +28,6 @@ many = settings(max_examples=50, deadline=None)
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda _: None)
-
-
-def flipped(data: bytes, flip: tuple[float, int]) -> bytes:
-    at = int(flip[0] * len(data))
-    return data[:at] + bytes([data[at] ^ flip[1]]) + data[at + 1 :]
 
 
 def refused(path: Path, look: Callable[[], object], whole: object) -> bool:

@@ -206,7 +206,7 @@ def test_a_second_writer_is_refused_while_the_first_works(tmp_path: Path):
     plan = plan_of(range(50))
     other = f"import store, stored, pathlib; stored.write(pathlib.Path({str(tmp_path / 's')!r}), "
     other += "stored.plan_of(range(3)))"
-    paths = os.pathsep.join([os.getcwd(), str(Path(__file__).parent)])
+    paths = os.pathsep.join([os.getcwd(), str(Path(__file__).parents[1])])
     env = {**os.environ, "PYTHONPATH": paths}
     with store.FeatureWriter(tmp_path / "s", plan, shard=20, block=8) as writer:
         with pytest.raises(store.StoreError, match="another process is writing"):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from test_kmeans import DEVICES
+from blobs import DEVICES
 
 import cluster.heads.model
 from cluster.heads.model import Linear, Mlp, predict

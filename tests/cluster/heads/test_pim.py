@@ -6,7 +6,8 @@ import torch
 from conftest import one_thread
 
 from cluster import ClusterError
-from cluster.heads.model import pim, predict
+from cluster.heads import pim
+from cluster.heads.model import predict
 from cluster.heads.pim import Pim, Settings
 from cluster.heads.training import Schedule, train
 from cluster.vectors import tiles

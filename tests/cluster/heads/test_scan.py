@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from blobs import DEVICES
 from conftest import one_thread
 from sklearn.metrics import adjusted_rand_score
-from test_kmeans import DEVICES
 
 from cluster.heads.model import predict
 from cluster.heads.neighbor_pairs import Pairs

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from blobs import DEVICES
 from conftest import one_thread
 from sklearn.metrics import accuracy_score
-from test_kmeans import DEVICES
 
 from cluster.heads.model import Linear, predict
 from cluster.heads.selflabel import SelfLabel, Settings, selflabel_loss

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from blobs import DEVICES
 from conftest import one_thread
 from sklearn.metrics import adjusted_rand_score
-from test_kmeans import DEVICES
 from torch.nn import functional
 
 import cluster.heads.temi

@@ -9,8 +9,8 @@ import torch
 from conftest import one_thread
 
 from cluster import ClusterError
+from cluster.heads import temi as of_temi
 from cluster.heads.model import Linear
-from cluster.heads.model import temi as of_temi
 from cluster.heads.neighbor_pairs import Pairs
 from cluster.heads.scan import Scan
 from cluster.heads.scan import Settings as ScanSettings

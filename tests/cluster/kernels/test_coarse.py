@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from test_kmeans import DEVICES, blobs
+from blobs import DEVICES, blobs
 
 from cluster.kernels import low_precision as module
 from cluster.kernels.low_precision import BFLOAT16, Coarse, coarse
@@ -20,7 +20,7 @@ def rounded(x: torch.Tensor) -> torch.Tensor:
 def crude(monkeypatch: pytest.MonkeyPatch) -> None:
     """Products of bfloat16, as a processor that is good at them makes them; others can, too."""
     way = Coarse(2 * BFLOAT16 + BFLOAT16**2, "bf16", torch.backends.mkldnn.matmul)
-    for user in ("nearest", "distances"):
+    for user in ("kmeans.nearest", "kernels.norms"):
         monkeypatch.setattr(f"cluster.{user}.coarse", lambda device: way)
     monkeypatch.setattr("cluster.kmeans.nearest.THIN", 1)
     monkeypatch.setattr("cluster.kmeans.nearest.SHORT", 1)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 import torch
-from test_kmeans import DEVICES
+from blobs import DEVICES
 
 from cluster.heads.model import Linear
 from cluster.heads.neighbor_pairs import Pairs

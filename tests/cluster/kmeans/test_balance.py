@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_kmeans import DEVICES, blobs
+from blobs import DEVICES, blobs
 from test_sskmeans import OLD, PLAIN, K, labels_of, starts_of
 
 from cluster import ClusterError

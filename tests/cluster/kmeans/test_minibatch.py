@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from test_kmeans import DEVICES, PLAIN, blobs
+from blobs import DEVICES, PLAIN, blobs
 
 from cluster import ClusterError
 from cluster.kmeans.api import kmeans

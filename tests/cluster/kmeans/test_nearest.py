@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from test_kmeans import DEVICES
+from blobs import DEVICES
 
 from cluster.kernels.argmin_gpu import choose_on_gpu
 from cluster.kernels.low_precision import Coarse
-from cluster.kmeans.api import nearest as module
+from cluster.kmeans import nearest as module
 from cluster.kmeans.nearest import nearest_in_tile, targets
 
 

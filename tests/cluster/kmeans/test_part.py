@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_kmeans import DEVICES, blobs
+from blobs import DEVICES, blobs
 
 from cluster.kmeans.api import kmeans
 from cluster.kmeans.centering import frame_of
@@ -35,7 +35,7 @@ class Forgetful:
 
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many images each look for the nearest of all centroids takes."""
-    from cluster.kmeans.api import chunk as part
+    from cluster.kmeans import chunk as part
 
     seen: list[int] = []
     nearest = part.nearest
@@ -90,9 +90,9 @@ def test_a_part_that_lost_everything_finds_it_again():
 def test_the_size_of_parts_changes_only_rounding(cosine: bool, monkeypatch: pytest.MonkeyPatch):
     rows = ArrayRows(blobs(1000, spread=3.0) + 50)
     one = kmeans(rows, 8, **SETTINGS, cosine=cosine)
-    for module in ("part", "view", "tiles"):
+    for module in ("kmeans.chunk", "kmeans.data", "vectors.tiles"):
         monkeypatch.setattr(f"cluster.{module}.TILE", 64)
-    for module in ("part", "parts"):
+    for module in ("kmeans.chunk", "kmeans.engine"):
         monkeypatch.setattr(f"cluster.{module}.PART", 256)
     many = kmeans(rows, 8, **SETTINGS, cosine=cosine)
     np.testing.assert_allclose(one.centroids, many.centroids, atol=1e-4)
@@ -135,18 +135,18 @@ def test_images_equally_far_go_by_their_rows_whatever_the_parts(monkeypatch: pyt
     x = np.concatenate([np.zeros((40, 2)), np.tile([[0.0, 9.0]], (24, 1))]).astype(np.float32)
     starts = np.array([[[0, 0], [50, 50], [60, 60]]], np.float32)
     one = kmeans(ArrayRows(x), 3, seeds=[0], n_init=1, max_iter=1, tol=0, starts=starts)
-    for module in ("part", "view", "tiles"):
+    for module in ("kmeans.chunk", "kmeans.data", "vectors.tiles"):
         monkeypatch.setattr(f"cluster.{module}.TILE", 8)
-    for module in ("part", "parts"):
+    for module in ("kmeans.chunk", "kmeans.engine"):
         monkeypatch.setattr(f"cluster.{module}.PART", 16)
     many = kmeans(ArrayRows(x), 3, seeds=[0], n_init=1, max_iter=1, tol=0, starts=starts)
     np.testing.assert_array_equal(one.centroids, many.centroids)
 
 
 def test_parts_come_in_the_order_of_the_rows(monkeypatch: pytest.MonkeyPatch):
-    for module in ("part", "parts"):
+    for module in ("kmeans.chunk", "kmeans.engine"):
         monkeypatch.setattr(f"cluster.{module}.PART", 64)
-    for module in ("part", "view"):
+    for module in ("kmeans.chunk", "kmeans.data"):
         monkeypatch.setattr(f"cluster.{module}.TILE", 64)
     x = blobs(200)
     parts = here(ArrayRows(x), False, "cpu")(1, None)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from test_kmeans import DEVICES
+from blobs import DEVICES
 
 from cluster.kmeans.init import kmeans_plus_plus, start_centroids
 from cluster.vectors.rows import ArrayRows

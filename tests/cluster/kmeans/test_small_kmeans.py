@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from test_kmeans import blobs, some_of
+from blobs import blobs, some_of
 
 import cluster.kmeans.small
 from cluster import ClusterError

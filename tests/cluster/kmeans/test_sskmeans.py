@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_kmeans import DEVICES, blobs, some_of
+from blobs import DEVICES, blobs, some_of
 
 from cluster import ClusterError
 from cluster.kmeans.api import Fit, kmeans

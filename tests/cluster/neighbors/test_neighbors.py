@@ -72,7 +72,7 @@ def assert_equal(left: Neighbors, right: Neighbors) -> None:
 
 
 def in_blocks(patch: pytest.MonkeyPatch, size: int) -> None:
-    for name in ("neighbors", "settle"):
+    for name in ("neighbors.exact", "neighbors.exhaustive"):
         patch.setattr(f"cluster.{name}.QUERIES", size)
         patch.setattr(f"cluster.{name}.TARGETS", size)
     patch.setattr("cluster.neighbors.candidates.ROWS", size)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from blobs import DEVICES
 from sklearn.decomposition import PCA
-from test_kmeans import DEVICES
 
 from cluster import ClusterError
 from cluster.vectors.pca import fit_pca

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from test_kmeans import DEVICES
+from blobs import DEVICES
 
 from cluster.vectors.gather import of_any_view, of_two_views, resident
 from cluster.vectors.rows import TILE, ArrayRows

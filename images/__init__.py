@@ -13,10 +13,10 @@ each split only that share of the images, for trying things out) and `classes: 2
 from collections.abc import Mapping
 from typing import Any
 
-from images import _splits
 from images._digest import digest
 from images._listing import ImagesError, Listing, Opener, Raw, Stater
 from images._spec import Reader, parse, reader, readers
+from images._splits import apply as choose
 from images.decode import decode
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Listing",
     "Raw",
     "Reader",
+    "choose",
     "decode",
     "digest",
     "list_images",
@@ -44,7 +45,7 @@ def list_images(spec: Mapping[str, Any]) -> Listing:
         ImagesError: a wrong description, or files that are not there or not as they should be.
     """
     module, options = parse(spec)
-    listing = _splits.apply(module.list_images(**options), spec)
+    listing = choose(module.list_images(**options), spec)
     # A reader's own mistake, not the user's: the index would mix images up.
     assert len(listing.names) == len(listing.splits) == len(listing.labels)
     assert len(set(listing.names)) == len(listing.names), "image names must be unique"

@@ -46,7 +46,11 @@ Model = typing.TypeVar("Model", bound=Section)
 
 def section(model: type[Model], path: str) -> Model:
     """The section of params.yaml at `path` (dots go deeper) as a checked, frozen model."""
-    found = read_params(path)
+    return validated(model, read_params(path), path)
+
+
+def validated(model: type[Model], found: Any, path: str) -> Model:
+    """What was found at `path` as such a model. StageError says what is wrong with the first."""
     try:
         return model.model_validate_json(json.dumps(found, default=str), strict=True)
     except pydantic.ValidationError as error:

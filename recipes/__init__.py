@@ -1,6 +1,7 @@
 """The experiments of the papers, one file a dataset: what to put into params.yaml for each.
 
-A recipe says no more of a run than where it differs from a template of `objectives` (`like: gcd`).
+A recipe says no more of a run of `adapted` than where it differs from the settings of its
+objective, which are in objectives.yaml.
 """
 
 

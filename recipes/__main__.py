@@ -29,7 +29,7 @@ def main() -> None:
 
 def known() -> list[str]:
     """The names of all recipes."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    return sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem != "objectives")
 
 
 def said(name: str) -> list[str]:

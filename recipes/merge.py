@@ -1,7 +1,6 @@
 """Put a recipe into the text of params.yaml; all lines that are there stay as they are.
 
-But: no YAML library that writes. Those that keep comments move some of them, and drop the anchors
-that nothing refers to yet, which are the templates.
+But: no YAML library that writes: those that keep comments move some of them.
 """
 
 import re
@@ -13,8 +12,8 @@ import yaml
 
 from recipes import RecipeError
 
-MAPPINGS = ("datasets", "known", "adapt", "adapt_with_neighbors", "adapt_with_known")
-LISTS = ("backbones", "adapted.datasets", "adapted.known")
+MAPPINGS = ("datasets", "known", "backbones", "imported", "adapted")
+LISTS = ("runs.kmeans", "runs.temi", "runs.sskmeans")
 _NAMES = {list: "list", Mapping: "mapping of names"}
 WIDTH = 100
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # many times as fast, where it is built
@@ -30,6 +29,7 @@ class Merged(NamedTuple):
 def merge(text: str, recipe: Mapping[str, Any]) -> Merged:
     """What `recipe` adds to params.yaml. RecipeError: a key of it is there with another value."""
     params, added = _read(yaml.load, text), list[str]()
+    text = _with_sections(text, params, recipe, added)
     wanted = {where: _at(recipe, where) for where in (*MAPPINGS, *LISTS)}
     for where in (where for where, value in wanted.items() if value):
         there = _at(params, where)
@@ -37,7 +37,7 @@ def merge(text: str, recipe: Mapping[str, Any]) -> Merged:
             new = [item for item in wanted[where] if item not in (there or [])]
             items = {item: item for item in new}
         else:
-            values = {key: _whole(value, params) for key, value in wanted[where].items()}
+            values = wanted[where]
             for key in values.keys() & (there or {}).keys():
                 if there[key] != values[key]:
                     raise RecipeError(
@@ -45,12 +45,29 @@ def merge(text: str, recipe: Mapping[str, Any]) -> Merged:
                         "take it out"
                     )
             new = [key for key in values if key not in (there or {})]
-            items = {key: _flow(wanted[where][key], text) for key in new}
+            items = {key: _flow(wanted[where][key]) for key in new}
         if new:
             text = _insert(text, where, items)
             added += [f"{where}.{key}" for key in new]
     _check(_read(yaml.load, text), params, wanted)
     return Merged(text, added)
+
+
+def _with_sections(
+    text: str, params: Mapping[str, Any], recipe: Mapping[str, Any], added: list[str]
+) -> str:
+    """With the recipe's own sections, such as temi_cifar10, at the end."""
+    places = {where.partition(".")[0] for where in (*MAPPINGS, *LISTS)}
+    for name in (key for key in recipe if key not in places):
+        if name in params and params[name] != recipe[name]:
+            raise RecipeError(
+                f"params.yaml has {name} already, with another value: rename it or take it out"
+            )
+        if name not in params:
+            said = yaml.safe_dump({name: recipe[name]}, sort_keys=False, default_flow_style=None)
+            text = f"{text.rstrip()}\n\n{said}"
+            added.append(name)
+    return text
 
 
 def _read(parse: Callable[..., Any], text: str) -> Any:
@@ -74,25 +91,9 @@ def _at(params: Mapping[str, Any], where: str) -> Any:
     return found
 
 
-def _whole(value: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
-    """With the settings of the template that it is like."""
-    if "like" not in value:
-        return dict(value)
-    templates = params.get("objectives") or {}
-    if value["like"] not in templates:
-        raise RecipeError(f"params.yaml has no objectives.{value['like']}, which the recipe needs")
-    rest = {key: setting for key, setting in value.items() if key != "like"}
-    return {**templates[value["like"]], **rest}
-
-
-def _flow(value: Mapping[str, Any], text: str) -> str:
-    """On one line, a template as its anchor in `text`."""
-    anchor = f"adapt_{value.get('like')}"
-    if "like" in value and not re.search(rf"&{anchor}\b", text):
-        raise RecipeError(f"params.yaml has no anchor &{anchor}, at objectives.{value['like']}")
-    rest = {key: setting for key, setting in value.items() if key != "like"}
-    said = yaml.safe_dump(rest, default_flow_style=True, sort_keys=False, width=10**6).strip()
-    return f"{{<<: *{anchor}, {said[1:]}" if "like" in value else said
+def _flow(value: Any) -> str:
+    """On one line."""
+    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6).strip()
 
 
 def _insert(text: str, where: str, items: Mapping[str, str]) -> str:
@@ -167,15 +168,14 @@ def _last_line(node: yaml.Node) -> int:
 
 def _check(now: Mapping[str, Any], before: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """The text says what it should, however the file was laid out."""
-    changed = {where.partition(".")[0] for where in wanted}
+    changed = {where.partition(".")[0] for where in wanted} | {"all"}
     elsewhere = [key for key in before if key not in changed and now[key] != before[key]]
     for where, value in wanted.items():
         there, found = _at(before, where), _at(now, where)
         if where in LISTS:
             right = [*(there or []), *(item for item in value or [] if item not in (there or []))]
         else:
-            said = {key: _whole(one, before) for key, one in (value or {}).items()}
-            right = {**(there or {}), **said}  # type: ignore[assignment]
+            right = {**(there or {}), **(value or {})}  # type: ignore[assignment]
         if (found or type(right)()) != right or elsewhere:
             raise RecipeError(
                 f"params.yaml writes {where} in a way that cannot be added to: add the lines of "

@@ -12,34 +12,26 @@ import backbones
 from pipeline.adapting.given import read_given
 from pipeline.adapting.settings import read_run
 from pipeline.fitting.checkpoint import Checkpoint
+from pipeline.io.cell import FROZEN
+from pipeline.io.origin import folder_of
 from pipeline.params import Runtime, torch_device
 from stages import run
 
 
-def main(
-    wanted: str,
-    features: Path,
-    index: Path,
-    teacher: str,
-    adapted: Path,
-    frozen: Path,
-    out: Path,
-    epochs: Path,
-    runtime: Runtime,
-) -> None:
-    """Train the run WANTED, such as adapt_with_known.cub_gcd in params.yaml; write folder OUT.
+def main(backbone: str, runtime: Runtime) -> None:
+    """Train BACKBONE, a key of `adapted` in params.yaml, into a folder that `embed` reads.
 
-    FEATURES are those of the run's dataset by the backbone that it begins with, INDEX the names of
-    the images. TEACHER is what it learns from besides: a file of known classes, a table of
-    neighbours, or the word none. A backbone that is a run itself lies below ADAPTED. What frozen
-    blocks give is stored below FROZEN (trunk: cached), for other runs too. OUT gets the weights,
-    their row, and the heads that were learned with them; `embed` reads it like a row of the zoo.
-    EPOCHS (csv) is what was told of each epoch. A killed run goes on.
+    It learns from the features of its dataset by the backbone that it begins with, and from what
+    `learns_from` names: known classes, or a table of neighbours. What frozen blocks give is stored
+    once, for other runs too (frozen_features: cached). The folder gets the weights, their row, and
+    the heads that were learned with them; the table what was told of each epoch. A killed run goes
+    on.
     """
     from pipeline.adapting.work import work  # torch and Lightning take seconds
 
-    settings, kind = read_run(wanted)
-    given = read_given(settings, wanted, kind, features, index, teacher, adapted)
+    wanted, out = f"adapted.{backbone}", folder_of(backbone)
+    settings = read_run(backbone)
+    given = read_given(settings, wanted)
     follows = {
         **settings.model_dump(mode="json"),
         "base": backbones.row(given.base).digest,
@@ -56,8 +48,9 @@ def main(
         follows["names"] = np.frombuffer(names.read_bytes(), np.uint8)
     checkpoint = Checkpoint(out, "adapt", follows)
     device = torch_device(runtime.device)
-    work(settings, wanted, given, device, runtime, frozen, checkpoint, out, epochs)
+    epochs = Path("metrics/backbones", f"{backbone}.csv")
+    work(settings, wanted, given, device, runtime, FROZEN, checkpoint, out, epochs)
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, metrics=lambda backbone: Path("metrics/backbones", f"{backbone}.json"))

@@ -10,6 +10,7 @@ from cluster.kmeans.assign import assign
 from cluster.neighbors.exact import nearest_neighbors
 from cluster.neighbors.knn_vote import vote
 from cluster.vectors.rows import Reduced, Rows, Subset
+from pipeline.io.cell import Pair
 from pipeline.io.clusters import read_basis, save_clusters
 from pipeline.params import Runtime, StageError, torch_device
 from stages import run
@@ -22,16 +23,16 @@ KEPT = {
 }
 
 
-def main(
-    clusters: Path, fitted_features: Path, features: Path, assigned: Path, runtime: Runtime
-) -> None:
-    """Give each image of the store FEATURES its cluster of CLUSTERS; write ASSIGNED.
+def main(pair: Pair, clusters_of: str, runtime: Runtime) -> None:
+    """Give each image of the dataset SECOND its cluster of a run that was fitted on FIRST.
 
     By the nearest centroid, by the learned head, or, where the method has neither, by the nearest
-    images among those that were clustered, which FITTED_FEATURES holds. The vectors go through the
-    PCA that the clusters were fitted in, never past it. CLUSTERS may be of any dataset; its
-    backbone has to be that of FEATURES.
+    images among those that were clustered. The vectors go through the PCA that the clusters were
+    fitted in, never past it. CLUSTERS_OF is the name of the run, such as kmeans.
     """
+    clusters = pair.first._replace(run=clusters_of).clusters
+    features, fitted_features = pair.second.features, pair.first.features
+    assigned = pair.assigned(clusters_of)
     found, device = store.Features(features), torch_device(runtime.device)
     with store.read(clusters, "clusters") as file:
         attrs, basis = dict(file.attrs), read_basis(file)
@@ -94,4 +95,4 @@ def _by_neighbors(
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, lambda pair, clusters_of: [pair.assigned(clusters_of)])

@@ -1,6 +1,5 @@
 """Find near-duplicates, such as consecutive frames: of each group one image stands for all."""
 
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -10,6 +9,7 @@ from tqdm import tqdm
 import store
 from cluster.neighbors.near_duplicates import leaders
 from cluster.vectors.rows import cached
+from pipeline.io.cell import Cell
 from pipeline.params import Runtime, Section, torch_device
 from stages import run
 
@@ -18,13 +18,13 @@ class Params(Section):
     threshold: Annotated[float, Field(gt=0, le=1)]  # cosine from which on two images are alike
 
 
-def main(features: Path, duplicates: Path, params: Params, runtime: Runtime) -> None:
-    """Say of every image of the store FEATURES which image stands for it; write DUPLICATES.
+def main(cell: Cell, params: Params, runtime: Runtime) -> None:
+    """Say of every image of the cell which image stands for it.
 
     In the order of the index an image stands for itself unless it is alike one that does: then it
     belongs to the most similar of those. All pairs count, of whatever split.
     """
-    found = store.Features(features)
+    found = store.Features(cell.features)
     with tqdm(total=len(found), desc="duplicates", disable=None, unit="img") as bar:
         leader = leaders(
             cached(found, runtime.memory_gb),
@@ -38,7 +38,7 @@ def main(features: Path, duplicates: Path, params: Params, runtime: Runtime) -> 
         "threshold": params.threshold,
     }
     arrays = {"row": found.row, "leader": found.row[leader]}
-    store.save(duplicates, "duplicates", arrays, attrs)
+    store.save(cell.duplicates, "duplicates", arrays, attrs)
     sizes = np.unique(leader, return_counts=True)[1]
     groups = sizes[sizes > 1]
     print(
@@ -48,4 +48,4 @@ def main(features: Path, duplicates: Path, params: Params, runtime: Runtime) -> 
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, "duplicates")

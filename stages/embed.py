@@ -1,9 +1,10 @@
-"""Embed every image of a dataset once with one frozen backbone, into its feature store."""
+"""Embed every image of a dataset once with one backbone, into the feature store of the cell."""
 
 import csv
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pydantic
@@ -12,68 +13,58 @@ import backbones
 import store
 from images.augment import Augmentation
 from pipeline.embedding.embedder import Embedder
-from pipeline.embedding.views import save_views
-from pipeline.io.whole import whole_text, write_json
-from pipeline.params import Runtime, Section, StageError
+from pipeline.embedding.imported import Copier, is_stored
+from pipeline.embedding.views import no_views, save_views
+from pipeline.io.absent import Absent, unmark
+from pipeline.io.cell import Cell
+from pipeline.io.origin import Imported, base_name, read_origin
+from pipeline.io.vectors import is_vectors
+from pipeline.io.whole import whole_text
+from pipeline.params import Runtime, Section, StageError, read_params
 from pipeline.ray.embed import RayEmbedder
 from stages import run
+
+Fill = Callable[[store.FeatureWriter, str], dict[int, str]]
 
 
 class Params(Section):
     unreadable: Literal["error", "skip"]
     views: int = pydantic.Field(ge=0)
     augment: Augmentation
+    skip: dict[str, list[str]]  # cells that are left out: backbones by dataset
 
 
-def main(
-    backbone: str,
-    index: Path,
-    features: Path,
-    views: Path,
-    unreadable: Path,
-    timing: Path,
-    params: Params,
-    runtime: Runtime,
-) -> None:
-    """Embed the images of INDEX with BACKBONE into folder FEATURES.
+def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
+    """Embed the images of DATASET with BACKBONE, or copy vectors that were computed elsewhere.
 
-    BACKBONE is a row of backbones/zoo.yaml, or the folder of one that stage adapt has trained.
     Images that this backbone embedded before are copied, by the digest of their bytes. A killed run
-    goes on where it was. Images that cannot be read are listed in UNREADABLE (csv); with
+    goes on where it was. Images that cannot be read are listed in unreadable.csv; with
     `unreadable: error` the stage then ends with an error after all others are stored, with `skip`
-    it leaves them out. Folder VIEWS gets the augmented views that `views` and `augment` ask for,
-    of the same images, a store each. Where the time went is written to TIMING (json).
+    it leaves them out. The folder of views gets the augmented ones that `views` and `augment` ask
+    for, of the same images, a store each. The metrics say where the time went.
     """
-    row = backbones.row(backbone)
-    with store.read(index, "index") as file:
+    origin = read_origin(cell.backbone)
+    _require_possible(cell, origin, params)
+    unmark([cell.features, cell.views])
+    with store.read(cell.images, "index") as file:
         names, digests, split = (file[name] for name in ("name", "digest", "split"))
-        dataset, splits = file.attrs["dataset"], file.attrs["splits"]
+        splits = file.attrs["splits"]
     order = np.arange(len(names))
-    plan = store.Plan(dataset, row.name, row.digest, row.dim, splits, digests, order, split)
-    load = partial(backbones.load, backbone)
+    plan = store.Plan(cell.dataset, cell.backbone, origin.digest, 0, splits, digests, order, split)
+    if isinstance(origin, Imported):
+        return _copy(cell, plan, names, origin, params)
+    plan = plan._replace(dim=origin.dim)
+    load = partial(backbones.load, base_name(cell.backbone))
     embedder = (
-        RayEmbedder(row, dataset, names, runtime, load)
+        RayEmbedder(origin, cell.dataset, names, runtime, load)
         if runtime.engine == "ray"
-        else Embedder(row, dataset, names, runtime, load, runtime.share_decoding - 1)
+        else Embedder(origin, cell.dataset, names, runtime, load, runtime.share_decoding - 1)
     )
-    with store.FeatureWriter(features, plan) as writer:
-        reasons = embedder.fill(writer, f"embed {row.name}")
-        _list_unreadable(unreadable, names, reasons)
-        if not reasons:
-            writer.finish()
+    reasons = _fill(cell, plan, names, embedder.fill, params)
     centre = embedder.embedded
-    if reasons and (params.unreadable == "error" or len(reasons) == len(names)):
-        first = min(reasons)
-        raise StageError(
-            f"{len(reasons)} of {len(names)} images cannot be read, the first is {names[first]} "
-            f"({reasons[first]}); {unreadable} lists them and all others are stored: "
-            "mend or remove them, or set embed.unreadable: skip"
-        )
     if reasons:
         plan = plan.keep(np.delete(order, list(reasons)))
-        with store.FeatureWriter(features, plan) as writer:
-            writer.finish()
-    save_views(views, plan, params.views, params.augment, embedder)
+    save_views(cell.views, plan, params.views, params.augment, embedder)
     counts = {
         "images": len(names),
         "embedded": centre,
@@ -81,7 +72,56 @@ def main(
         "views": params.views,
         "views_embedded": embedder.embedded - centre,
     }
-    _report(timing, counts, embedder.spent)
+    return _facts(counts, embedder.spent)
+
+
+def _require_possible(cell: Cell, origin: backbones.Backbone | Imported, params: Params) -> None:
+    """Raise Absent where there is no such cell."""
+    if cell.backbone in params.skip.get(cell.dataset, []):
+        raise Absent("left out by embed.skip")
+    if isinstance(origin, Imported):
+        if cell.dataset not in origin.sources:
+            raise Absent(f"no vectors of it were imported as {cell.backbone}")
+    elif is_vectors(read_params(f"datasets.{cell.dataset}")):
+        raise Absent(f"it has no pictures that {cell.backbone} could embed")
+
+
+def _copy(
+    cell: Cell, plan: store.Plan, names: np.ndarray, origin: Imported, params: Params
+) -> dict[str, Any]:
+    """Store imported vectors; there are no views of them."""
+    no_views(cell.views)
+    copier = Copier(origin.sources[cell.dataset], names)
+    plan, reasons = plan._replace(dim=copier.dim), dict[int, str]()
+    if not is_stored(cell.features, plan):
+        reasons = _fill(cell, plan, names, copier.fill, params)
+    counts = {"images": len(names), "embedded": copier.embedded, "unreadable": len(reasons)}
+    return _facts({**counts, "views": 0, "views_embedded": 0}, copier.spent)
+
+
+def _fill(
+    cell: Cell, plan: store.Plan, names: np.ndarray, fill: Fill, params: Params
+) -> dict[int, str]:
+    """Fill the feature store; returns why images are not in it, by row of the index."""
+    table = cell.metric("unreadable.csv")
+    with store.FeatureWriter(cell.features, plan) as writer:
+        reasons = fill(writer, f"embed {cell.backbone}")
+        _list_unreadable(table, names, reasons)
+        if not reasons:
+            writer.finish()
+    if reasons and (params.unreadable == "error" or len(reasons) == len(names)):
+        first = min(reasons)
+        raise StageError(
+            f"{len(reasons)} of {len(names)} images cannot be read, the first is {names[first]} "
+            f"({reasons[first]}); {table} lists them and all others are stored: "
+            "mend or remove them, or set embed.unreadable: skip"
+        )
+    if reasons:
+        with store.FeatureWriter(
+            cell.features, plan.keep(np.delete(plan.row, list(reasons)))
+        ) as writer:
+            writer.finish()
+    return reasons
 
 
 def _list_unreadable(path: Path, names: np.ndarray, reasons: dict[int, str]) -> None:
@@ -90,8 +130,8 @@ def _list_unreadable(path: Path, names: np.ndarray, reasons: dict[int, str]) -> 
         csv.writer(file).writerows([("name", "reason"), *rows])
 
 
-def _report(timing: Path, counts: dict[str, int], spent: dict[str, float]) -> None:
-    """Where the time went: a line for the user, a metric for `dvc metrics`."""
+def _facts(counts: dict[str, int], spent: dict[str, float]) -> dict[str, Any]:
+    """Where the time went: a line for the user, facts for `dvc metrics`."""
     total, centre, more = (counts[name] for name in ("images", "embedded", "views_embedded"))
     views = f", {more} for {counts['views']} augmented views" if counts["views"] else ""
     seconds = {what: round(value, 2) for what, value in spent.items()}
@@ -101,9 +141,8 @@ def _report(timing: Path, counts: dict[str, int], spent: dict[str, float]) -> No
         f"{views}; {rate} images/s "
         f"({', '.join(f'{what} {value} s' for what, value in seconds.items())}; these overlap)"
     )
-    facts = {**counts, "images_per_second": rate, "seconds": seconds}
-    write_json(timing, facts)
+    return {**counts, "images_per_second": rate, "seconds": seconds}
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, "features", "views", lambda cell: [cell.metric("unreadable.csv")])

@@ -2,7 +2,7 @@
 
 import csv
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -21,9 +21,10 @@ from cluster.estimate_k.criteria import (
     measure,
 )
 from cluster.estimate_k.null_reference import Sample, without_groups
+from pipeline.io.cell import Cell
 from pipeline.io.estimate import write_estimate
 from pipeline.io.space import Count, Seeds, Space, open_space
-from pipeline.io.whole import whole_text, write_json
+from pipeline.io.whole import whole_text
 from pipeline.params import Runtime, Section, StageError, torch_device
 from stages import run
 
@@ -44,25 +45,16 @@ class Params(Section):
     seeds: Seeds
 
 
-def main(
-    features: Path,
-    pca: Path,
-    estimate: Path,
-    curves: Path,
-    metrics: Path,
-    params: Params,
-    runtime: Runtime,
-) -> None:
-    """Cluster a sample of the store FEATURES into more and more clusters; say how many fit best.
+def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
+    """Cluster a sample of the cell into more and more clusters; say how many fit best.
 
-    Fitted on images of the split `train`, in the leading components of PCA; no label is read. Six
-    criteria vote for a k, once a seed, and the median is recommended: it goes to ESTIMATE (json,
-    {"k": 12}), which a section with `k: auto` reads. CURVES (csv): what was measured for each k and
-    seed, and by which score each criterion votes. METRICS (json): the k, where four fifths of the
-    votes lie (low, high), the share of those that voted who agree (sureness), and each one's pick.
-    Where nothing can be said (all images alike, or too few) the k is 1, without a vote.
-    """
-    space, device = open_space(features, pca), torch_device(runtime.device)
+    Fitted on images of the split `train`, in the leading principal components; no label is read.
+    Six criteria vote for a k, once a seed, and the median is recommended: it goes to k.json ({"k":
+    12}), which a section with `k: auto` reads. The table estimate_k.csv: what was measured for each
+    k and seed, and by which score each criterion votes. The metrics: the k, where four fifths of
+    the votes lie (low, high), the share of those that voted who agree (sureness), and each one's
+    pick. Where nothing can be said (all images alike, or too few) the k is 1, without a vote."""
+    space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
     dims = min(params.dims, len(space.basis.components))
     images = min(params.images, len(space.train))
     k = _candidates(images if dims else 0, params)
@@ -73,9 +65,8 @@ def main(
         least = k[0] if k else 1
         print(f"estimate_k: {error}; {least} is written")
         said = Consensus(least, least, least, dict.fromkeys(CRITERIA), [])
-    write_estimate(estimate, said.k)
-    _write(curves, k, params.seeds, found, plain, values)
-    write_json(metrics, _headlines(said, images, k))
+    write_estimate(cell.k, said.k)
+    _write(cell.table, k, params.seeds, found, plain, values)
     if said.picks and any(said.picks.values()):
         print(
             f"estimate_k: about {said.k} classes ({said.low} to {said.high}; {len(said.agree)} of "
@@ -86,6 +77,7 @@ def main(
             f"estimate_k: some votes are for {k[-1]} clusters, the most that were tried: raise "
             "estimate_k.most"
         )
+    return _headlines(said, images, k)
 
 
 def _measure(
@@ -176,4 +168,4 @@ def _text(value: float) -> str:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, "k", "table")

@@ -2,7 +2,7 @@
 
 import csv
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -16,10 +16,11 @@ from cluster.vectors.rows import Rows
 from pipeline.fitting.checkpoint import Checkpoint
 from pipeline.fitting.heads import what_it_follows_from
 from pipeline.fitting.kmeans import Search
+from pipeline.io.cell import Cell
 from pipeline.io.estimate import write_estimate
 from pipeline.io.known import read_known
 from pipeline.io.space import Count, Seeds, open_space
-from pipeline.io.whole import whole_text, write_json
+from pipeline.io.whole import whole_text
 from pipeline.params import Runtime, StageError, torch_device
 from stages import run
 
@@ -43,17 +44,8 @@ class Tried:
         self._place.save({"k": np.array(list(self.acc)), "acc": np.stack(list(self.acc.values()))})
 
 
-def main(
-    features: Path,
-    known: Path,
-    pca: Path,
-    estimate: Path,
-    tried: Path,
-    metrics: Path,
-    params: Params,
-    runtime: Runtime,
-) -> None:
-    """Search for the number of clusters that agrees best with the classes in KNOWN.
+def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
+    """Search for the number of clusters that agrees best with the known classes.
 
     After GCD (arXiv:2201.02609): all images of the split `train` of the store FEATURES, labelled or
     not, are clustered by k-means; the accuracy of a k is that of the labelled ones alone, each
@@ -61,11 +53,11 @@ def main(
     known classes to `max_classes`. But: k is whole and none is clustered twice, every k has several
     seeds and the mean decides (one seed is luck), and the features are read once.
     It errs to the low side: that unknown classes share a cluster costs it nothing.
-    ESTIMATE (json, {"k": 12}) is what a section with `k: auto` may read, TRIED (csv) what each k
-    and seed scored. A killed run goes on from what it tried; that lies beside TRIED.
+    k_by_labels.json ({"k": 12}) is what a section with `k: auto` may read, the table says what each
+    k and seed scored. A killed run goes on from what it tried; that lies beside the former.
     """
-    space, device = open_space(features, pca), torch_device(runtime.device)
-    said = read_known(known, space)
+    space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
+    said = read_known(cell.known, space)
     least, most = len(said.old), min(params.max_classes, len(space.train))
     if most < least:
         raise StageError(
@@ -74,7 +66,7 @@ def main(
         )
     dims = min(params.dims, len(space.basis.components))
     inputs = {"label": said.label, "dims": dims, "seeds": list(params.seeds)}
-    place = Checkpoint(tried, "tried", what_it_follows_from(space, params, inputs))
+    place = Checkpoint(cell.k_by_labels, "tried", what_it_follows_from(space, params, inputs))
     so_far, rows = Tried(place), space.fitted(dims, runtime.memory_gb)
     with tqdm(desc="estimate_k_by_labels", disable=None, unit="k") as bar:
 
@@ -88,8 +80,8 @@ def main(
         found = maximize(value, least, most, means)
     used = {k: so_far.acc[k] for k in found.tried}
     best = used[found.best]
-    write_estimate(estimate, found.best)
-    _write(tried, used, params.seeds)
+    write_estimate(cell.k_by_labels, found.best)
+    _write(cell.table, used, params.seeds)
     headlines = {
         "k": found.best,
         "acc": round(float(best.mean()), 4),
@@ -98,8 +90,8 @@ def main(
         "max_classes": most,
         "tried": len(used),
     }
-    write_json(metrics, headlines)
     place.remove()
+    return headlines
 
 
 def _accuracy(rows: Rows, label: np.ndarray, k: int, params: Params, device: str) -> np.ndarray:
@@ -125,4 +117,4 @@ def _write(path: Path, acc: dict[int, np.ndarray], seeds: tuple[int, ...]) -> No
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, "k_by_labels", "table")

@@ -22,9 +22,9 @@ from cluster.metrics.clustering import (
     stability,
 )
 from cluster.metrics.matching import Meaning, count, learn
+from pipeline.io.cell import Cell
 from pipeline.io.clusters import run_files
 from pipeline.io.scores import headline, write_scores
-from pipeline.io.whole import write_json
 from pipeline.params import Section, StageError
 from stages import run
 
@@ -50,29 +50,24 @@ class Labels(NamedTuple):
     n_classes: int
 
 
-def main(
-    clusters: Path,
-    features: Path,
-    labels: Path,
-    metrics: Path,
-    scores: Path,
-    epochs: Path,
-    params: Params,
-) -> None:
-    """Score each file of the folder CLUSTERS; a table to SCORES (csv), headlines to METRICS (json).
+def main(cell: Cell, params: Params) -> dict[str, Any]:
+    """Score each clustering of the cell; a row of evaluate.csv a run, setting, split and seed.
 
     Label scores leave out images without a label; a dataset without labels gets the label-free
-    scores. FEATURES are for the silhouette. EPOCHS (csv): the accuracy after each epoch of methods
-    that train, on the images of train that they watched; nothing but the report looks at it.
+    scores. The features are for the silhouette. epochs.csv has the accuracy after each epoch of
+    methods that train, on the images of train that they watched; nothing but the report looks at
+    it. The metrics are headlines.
     """
-    paths = run_files(clusters)
+    folder = cell.file("clusters")
+    paths = run_files(folder)
     if not paths:
-        raise StageError(f"{clusters}: no clusterings (*.h5); a stage such as kmeans has not run")
-    found, known = store.Features(features), _read_labels(labels)
+        raise StageError(f"{folder}: no clusterings (*.h5); a stage such as kmeans has not run")
+    found, known = store.Features(cell.features), _read_labels(cell.labels)
     rows = [row for path in paths for row in _score_run(path, found, known, params)]
-    write_scores(scores, COLUMNS, rows)
-    write_scores(epochs, EPOCHS, [row for path in paths for row in _score_epochs(path, known)])
-    write_json(metrics, _headlines(rows))
+    write_scores(cell.table, COLUMNS, rows)
+    epochs = [row for path in paths for row in _score_epochs(path, known)]
+    write_scores(cell.metric("epochs.csv"), EPOCHS, epochs)
+    return _headlines(rows)
 
 
 def _read_labels(path: Path) -> Labels:
@@ -196,4 +191,4 @@ def _headlines(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, "table", lambda cell: [cell.metric("epochs.csv")])

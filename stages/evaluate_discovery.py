@@ -13,9 +13,9 @@ import numpy as np
 import store
 from cluster.metrics.discovery import DISCOVERY_SCORES, discovery_scores
 from cluster.metrics.matching import count
+from pipeline.io.cell import Cell
 from pipeline.io.clusters import run_files
 from pipeline.io.scores import headline, write_scores
-from pipeline.io.whole import write_json
 from pipeline.params import StageError
 from stages import run
 
@@ -35,25 +35,24 @@ class Truth(NamedTuple):
     labelled: np.ndarray
 
 
-def main(
-    discovered: Path, clusters: Path, known: Path, labels: Path, metrics: Path, scores: Path
-) -> None:
-    """Score each file of the folder DISCOVERED, whose methods knew KNOWN, and for comparison those
-    of CLUSTERS, whose methods knew nothing. A table to SCORES (csv), headlines to METRICS (json).
+def main(cell: Cell) -> dict[str, Any]:
+    """Score each run of category discovery in the cell, and for comparison its clusterings without
+    labels, which knew nothing. A row of evaluate_discovery.csv a run, setting and seed.
 
-    LABELS are those of stage index; where they say nothing of the unlabelled images, nothing can be
-    scored, and the table has empty scores.
+    The labels are those of stage index; where they say nothing of the unlabelled images, nothing
+    can be scored, and the table has empty scores. The metrics are headlines.
     """
-    truth = _read_truth(known, labels)
-    paths = run_files(discovered)
+    truth, folder = _read_truth(cell.known, cell.labels), cell.file("discovered")
+    paths = run_files(folder)
     if not paths:
-        raise StageError(f"{discovered}: no file *.h5; a stage such as sskmeans has not run")
+        raise StageError(f"{folder}: no file *.h5; a stage such as sskmeans has not run")
     rows = [row for path in paths for row in _score(path, truth, True)]
-    rows += [row for path in run_files(clusters) for row in _score(path, truth, False)]
+    without = run_files(cell.file("clusters"))
+    rows += [row for path in without for row in _score(path, truth, False)]
     if not any(row["images"] for row in rows):
         print("evaluate_discovery: the unlabelled images have no labels: there is nothing to score")
-    write_scores(scores, COLUMNS, rows)
-    write_json(metrics, _headlines(rows))
+    write_scores(cell.table, COLUMNS, rows)
+    return _headlines(rows)
 
 
 def _read_truth(known: Path, labels: Path) -> Truth:
@@ -110,4 +109,4 @@ def _headlines(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, "table")

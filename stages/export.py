@@ -25,6 +25,7 @@ import numpy as np
 
 import store
 from cluster.neighbors.knn_vote import support
+from pipeline.io.cell import Cell
 from pipeline.io.clusters import seed_of_lowest_loss
 from pipeline.io.duplicates import read_leaders
 from pipeline.io.table import in_parts, write_csv
@@ -37,7 +38,6 @@ BLOCK = 65_536  # images whose neighbours are looked at together
 
 class Params(Section):
     format: Literal["csv", "parquet"]
-    runs: list[str]  # whose clusters; the matrix of dvc.yaml
 
 
 class Clusters(NamedTuple):
@@ -52,29 +52,30 @@ class Clusters(NamedTuple):
     backbone: str
 
 
-def main(
-    clusters: Path, index: Path, neighbors: Path, duplicates: Path, table: Path, params: Params
-) -> None:
-    """Write the clusters of the file CLUSTERS as TABLE (csv or parquet), a row an image.
+def main(cell: Cell, clusters_of: str, params: Params) -> None:
+    """Write the clusters of a run as a table (csv or parquet), a row an image.
 
-    Columns: path, split, cluster, class (of category discovery, where it is known), confidence
-    (share of the NEIGHBORS in the own cluster, weighed by similarity), distance to the own centre
-    or probability, and group: the path of the image that stands for its near-duplicates
-    (DUPLICATES). Of the first setting, seed of lowest loss. An image that the backbone could not
-    read is in no cluster and has no row.
+    CLUSTERS_OF is its folder and name, clusters/kmeans or discovered/simgcd. Columns: path, split,
+    cluster, class (of category discovery, where it is known), confidence (share of the neighbours
+    in the own cluster, weighed by similarity), distance to the own centre or probability, and
+    group: the path of the image that stands for its near-duplicates. Of the first setting, seed of
+    lowest loss. An image that the backbone could not read is in no cluster and has no row.
     """
+    clusters, table = cell.file(f"{clusters_of}.h5"), _table(cell, clusters_of, params)
     found = _read_clusters(clusters)
-    with store.read(index, "index") as file:
+    with store.read(cell.images, "index") as file:
         name, dataset = file["name"], file.attrs["dataset"]
     if dataset != found.dataset or found.row.max(initial=-1) >= len(name):
-        raise StageError(f"{index} is not the index of the images in {clusters}: run `dvc repro`")
-    leader = read_leaders(duplicates, found.dataset, found.backbone, found.row)
+        raise StageError(
+            f"{cell.images} is not the index of the images in {clusters}: run `dvc repro`"
+        )
+    leader = read_leaders(cell.duplicates, found.dataset, found.backbone, found.row)
     columns = {
         "path": name[found.row],
         "split": found.split,
         "cluster": found.assignment,
         **_classes(found),
-        "confidence": _confidence(neighbors, found),
+        "confidence": _confidence(cell.neighbors, found),
         **found.of_method,
         "group": name[leader],
     }
@@ -82,6 +83,10 @@ def main(
     left_out = len(name) - len(found.row)
     note = f"; {left_out} that {found.backbone} could not read left out" * bool(left_out)
     print(f"export: {len(found.row)} images to {table}{note}")
+
+
+def _table(cell: Cell, clusters_of: str, params: Params) -> Path:
+    return cell.file(f"tables/{Path(clusters_of).name}.{params.format}")
 
 
 def _read_clusters(path: Path) -> Clusters:
@@ -143,4 +148,4 @@ def _write_parquet(path: Path, columns: dict[str, np.ndarray]) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, lambda cell, clusters_of, params: [_table(cell, clusters_of, params)])

@@ -1,157 +1,121 @@
-"""Bring features that were computed elsewhere into a feature store of their own."""
+"""Find vectors that were computed elsewhere: a backbone over the same images as the others."""
 
+import hashlib
 import json
-from collections.abc import Iterator
-from hashlib import blake2b
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
-import store
-from pipeline.embedding.views import no_views
-from pipeline.io.whole import whole_text
-from pipeline.params import Section, StageError, section
+from pipeline.io.origin import Imported, Source, folder_of, read_imported, write_imported
+from pipeline.params import PARAMS, Section, StageError, read_params, section
 from stages import run
-from store.foreign import Matrix, open_matrix, read_column, source_path
+from store.foreign import source_path
 
-BACKBONE = "imported"
+BLOCK = 1 << 24  # bytes that are read at a time
 
 
 class Params(Section):
-    """Each a FILE (npy, npz, parquet, h5, pt) or FILE:KEY; one entry an image in each."""
+    """A FILE (npy, npz, parquet, h5, pt) or FILE:KEY, with {dataset} for the name of each."""
 
     features: str
-    labels: str | None = None
-    ids: str | None = None  # names of the images; row numbers if there are none
-    splits: str | None = None  # text such as train and test; all images are train if there are none
+    ids: str | None = None  # the image of each vector, by its name; else they are in index order
+    dataset: str | None = None  # which one they are of, where {dataset} is not in `features`
 
 
-def main(name: str, index: Path, labels: Path, features: Path, views: Path) -> None:
-    """Import the features that `import: {NAME: {features: FILE, labels: FILE}}` names.
+def main(backbone: str) -> None:
+    """Write where the vectors of BACKBONE are, a key of `imported` in params.yaml, by dataset.
 
-    They become the dataset NAME of the backbone `imported`: INDEX, LABELS and FEATURES are what the
-    stages index and embed write for images, and every later stage runs on them. The files are read
-    again only when their size or time has changed. The folder VIEWS says that there are none.
+    Stage embed reads them; it runs again when the bytes of a file have changed. Files are read
+    again only when their size or time has. What is not on this machine stays as it was.
     """
-    params = section(Params, f"import.{name}")
-    seen, found = index.with_suffix(".seen.json"), _look(params)
-    no_views(views)
-    done = index.exists() and labels.exists() and _whole(features)
-    if done and (found is None or (seen.exists() and seen.read_text() == found)):
-        print(f"import: {name} is as it was" if found else f"import: {name} stays: no files here")
-        return
-    matrix = open_matrix(params.features)
-    ids, label, split = (
-        _column(source, what, matrix.rows)
-        for source, what in (
-            (params.ids, "ids"),
-            (params.labels, "labels"),
-            (params.splits, "splits"),
+    params, before = section(Params, f"imported.{backbone}"), read_imported(backbone)
+    known = dict(before.sources) if before else {}
+    seen = _Seen(folder_of(backbone).with_name(f"{backbone}.seen.json"))
+    sources = {}
+    for dataset in _datasets(backbone, params):
+        here = _here(params, dataset)
+        missing = [s for s in here if s and not source_path(s).is_file()]
+        if not missing:
+            sources[dataset] = Source(*here, seen.digest([s for s in here if s]))
+        elif known.get(dataset, ())[:2] == here:
+            print(f"import: {missing[0]} is not here; what was read of {dataset} stays")
+            sources[dataset] = known[dataset]
+        else:
+            print(f"import: {missing[0]} is not there: {dataset} by {backbone} will be absent")
+    if not sources:
+        raise StageError(
+            f"imported.{backbone}: {params.features} is there for no dataset: write FILE, or a "
+            "path with {dataset}"
         )
+    text = json.dumps({name: list(source) for name, source in sources.items()}, sort_keys=True)
+    digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    write_imported(Imported(backbone, digest, sources))
+    seen.save()
+    print(f"import: {backbone} of {', '.join(sources)}")
+
+
+def _datasets(backbone: str, params: Params) -> list[str]:
+    """Those that the files may be of."""
+    every = list(read_params("datasets") or {})
+    if "{dataset}" in params.features:
+        return every
+    if params.dataset or len(every) == 1:
+        return [params.dataset or every[0]]
+    raise StageError(
+        f"{PARAMS}: imported.{backbone}.features names one file, and there are {len(every)} "
+        "datasets: write {dataset} for the name in its path, or dataset: NAME beside it"
     )
-    label, classes = _numbered(label, matrix.rows)
-    splits = ["train"] if split is None else sorted(set(split.astype(str)), key=_train_first)
-    if "train" not in splits:
-        raise StageError(f"{params.splits}: no split 'train' among {', '.join(splits)}")
-    of_all = ["train"] * matrix.rows if split is None else split.astype(str).tolist()
-    codes = np.array([splits.index(name) for name in of_all], np.uint8)
-    digests = _store_vectors(features, matrix, name, splits, codes, params)
-    names = (
-        ids.astype(str) if ids is not None else np.array([f"{i:08d}" for i in range(len(digests))])
-    )
-    store.save(
-        index,
-        "index",
-        {"name": names, "digest": digests, "split": codes},
-        {"dataset": name, "splits": splits, "n_classes": len(classes)},
-    )
-    store.save(labels, "labels", {"label": label}, {"dataset": name, "classes": classes})
-    with whole_text(seen) as file:
-        file.write(found or "")
-    print(f"import: {matrix.rows} x {matrix.dim} features, {len(classes)} classes, as {name}")
 
 
-def _store_vectors(
-    folder: Path,
-    matrix: Matrix,
-    name: str,
-    splits: list[str],
-    split: np.ndarray,
-    params: Params,
-) -> np.ndarray:
-    """Fill the feature store; returns the digest of each vector, uint8 [image, 16]."""
-    digests = np.empty((matrix.rows, 16), np.uint8)
-    for start, block in _blocks(matrix, "digest"):
-        bad = np.flatnonzero(~np.isfinite(block).all(axis=1))
-        if len(bad):
-            raise StageError(
-                f"{params.features}: row {start + bad[0]} is NaN, infinite or beyond float16"
-            )
-        for i, vector in enumerate(block):
-            digests[start + i] = np.frombuffer(blake2b(vector, digest_size=16).digest(), np.uint8)
-    row = np.arange(matrix.rows)
-    plan = store.Plan(name, BACKBONE, f"{BACKBONE}-1", matrix.dim, splits, digests, row, split)
-    with store.FeatureWriter(folder, plan) as writer:
-        for start, block in _blocks(matrix, f"import {name}"):
-            writer.put(np.arange(start, start + len(block)), block)
-        writer.finish()
-    return digests
+def _here(params: Params, dataset: str) -> tuple[str, str]:
+    return tuple(s.replace("{dataset}", dataset) for s in (params.features, params.ids or ""))  # type: ignore[return-value]
 
 
-def _whole(features: Path) -> bool:
-    try:
-        store.Features(features)
-    except store.StoreError:
-        return False
-    return True
+class _Seen:
+    """Digests of files by size and time, remembered beside the outs: they are this machine's."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._new = path, dict[str, list]()
+        try:
+            self._old = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            self._old = {}  # it only saves time
+
+    def digest(self, sources: list[str]) -> str:
+        """Of the bytes of the files, and which arrays in them."""
+        facts = [
+            [source.rpartition(":")[2], self._of_file(source_path(source))] for source in sources
+        ]
+        return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
+
+    def _of_file(self, path: Path) -> str:
+        stat, old = path.stat(), self._old.get(str(path), [])
+        now = [stat.st_size, stat.st_mtime_ns]
+        if old[:2] != now:
+            old = [*now, _digest(path)]
+        self._new[str(path)] = old
+        return str(old[2])
+
+    def save(self) -> None:
+        self._path.write_text(json.dumps(self._new), encoding="utf-8")
 
 
-def _look(params: Params) -> str | None:
-    """The settings with size and time of each file; None where no file is on this machine."""
-    sources = [source for source in params.model_dump().values() if source]
-    files = [source_path(source) for source in sources]
-    if not any(file.exists() for file in files):
-        return None
-    stats = [(f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.exists()]
-    return json.dumps([sources, stats])
-
-
-def _blocks(matrix: Matrix, what: str) -> Iterator[tuple[int, np.ndarray]]:
-    """Blocks as they will be stored, with the row each starts at."""
-    start = 0
-    with tqdm(total=matrix.rows, desc=what, disable=None, unit="img") as bar:
-        for block in matrix.blocks():
-            with np.errstate(over="ignore"):
-                yield start, np.ascontiguousarray(block.astype(np.float16))
-            start += len(block)
+def _digest(path: Path) -> str:
+    found = hashlib.blake2b(digest_size=16)
+    with (
+        path.open("rb") as file,
+        tqdm(
+            total=path.stat().st_size,
+            desc=f"digest {path.name}",
+            unit="B",
+            unit_scale=True,
+            disable=None,
+        ) as bar,
+    ):
+        while block := file.read(BLOCK):
+            found.update(block)
             bar.update(len(block))
-
-
-def _column(source: str | None, what: str, rows: int) -> np.ndarray | None:
-    if source is None:
-        return None
-    column = read_column(source)
-    if len(column) != rows:
-        raise StageError(f"{source}: {len(column)} {what} for {rows} features; one each is needed")
-    return column
-
-
-def _numbered(labels: np.ndarray | None, rows: int) -> tuple[np.ndarray, list[str]]:
-    """int32 [image] labels, and the class names; numbers keep their value, text is sorted."""
-    if labels is None:
-        return np.full(rows, -1, np.int32), []
-    if labels.dtype.kind in "iu":
-        return labels.astype(np.int32), [str(c) for c in range(int(labels.max()) + 1)]
-    if labels.dtype.kind != "U":
-        raise StageError(f"labels are {labels.dtype}, expected whole numbers or text")
-    classes = sorted(set(labels.tolist()) - {""})
-    code = {name: i for i, name in enumerate(classes)}
-    return np.array([code.get(name, -1) for name in labels.tolist()], np.int32), classes
-
-
-def _train_first(name: str) -> tuple[bool, str]:
-    return name != "train", name
+    return found.hexdigest()
 
 
 if __name__ == "__main__":

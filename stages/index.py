@@ -11,26 +11,36 @@ from tqdm import tqdm
 import images
 import store
 from pipeline.io.arrays import read_arrays, save_arrays
+from pipeline.io.cell import images_of, labels_of, require_name
+from pipeline.io.vectors import files_of, is_vectors, list_vectors
 from pipeline.params import count_cores, read_params
 from stages import run
 
 TOGETHER = 64  # images that a thread looks at in one go: a task for each takes a kilobyte
 
 
-def main(dataset: str, index: Path, labels: Path) -> None:
-    """List the images of a dataset: names, digests and splits to INDEX, labels to LABELS.
+def main(dataset: str) -> None:
+    """List the images of a dataset: names, digests and splits, and, apart, their labels.
 
     DATASET is a key of `datasets` in params.yaml. This stage looks at the images each time that it
     is asked; a file is read again only when its size or time has changed, and nothing downstream
     runs again unless an image came, went or changed.
     """
-    spec = read_params(f"datasets.{dataset}")
+    index, spec = images_of(dataset), read_params(f"datasets.{dataset}")
+    require_name(dataset)
     if index.exists() and "root" in spec and not Path(spec["root"]).expanduser().exists():
         # A second clone has what `dvc pull` brought, not the pictures: everything else still works.
         print(f"index: {spec['root']} is not here; {index} stays as it is", file=sys.stderr)
         return
-    listing = images.list_images(spec)
-    digests = _digests(spec, listing.names, index.with_suffix(".seen.npz"))
+    if is_vectors(spec):
+        missing = [file for file in files_of(spec) if not Path(file).exists()]
+        if missing and index.exists():
+            print(f"index: {missing[0]} is not here; {index} stays as it is", file=sys.stderr)
+            return
+        listing, digests = list_vectors(dataset)
+    else:
+        listing = images.list_images(spec)
+        digests = _digests(spec, listing.names, index.with_suffix(".seen.npz"))
     splits = sorted(set(listing.splits), key=lambda name: (name != "train", name))
     split = np.array([splits.index(name) for name in listing.splits], np.uint8)
     store.save(
@@ -40,7 +50,7 @@ def main(dataset: str, index: Path, labels: Path) -> None:
         {"dataset": dataset, "splits": splits, "n_classes": listing.n_classes},
     )
     store.save(
-        labels,
+        labels_of(dataset),
         "labels",
         {"label": listing.labels.astype(np.int32)},
         {"dataset": dataset, "classes": list(listing.classes)},

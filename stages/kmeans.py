@@ -2,7 +2,6 @@
 
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
 from typing import Any, Literal
 
 from tqdm import tqdm
@@ -13,6 +12,7 @@ from cluster.kmeans.engine import Engine
 from cluster.kmeans.minibatch import minibatch_kmeans
 from cluster.vectors.rows import Rows
 from pipeline.fitting.kmeans import Search, arrays, passes
+from pipeline.io.cell import Cell
 from pipeline.io.clusters import save_clusters
 from pipeline.io.space import Count, Dims, K, Seeds, open_space, settings
 from pipeline.params import Runtime, torch_device
@@ -29,30 +29,24 @@ class Params(Search):
     seeds: Seeds
 
 
-def main(
-    features: Path,
-    index: Path,
-    estimate: Path,
-    pca: Path,
-    clusters: Path,
-    params: Params,
-    runtime: Runtime,
-) -> None:
-    """Cluster the store FEATURES for every k, dims and seed; write centroids and assignments.
+def main(cell: Cell, params: Params, runtime: Runtime) -> None:
+    """Cluster the cell for every k, dims and seed; write centroids and assignments.
 
-    Fitted on the split `train`, applied to every split. No label is read: INDEX says how many
-    classes are expected, for a k such as 1.5x, and ESTIMATE how many there seem to be, for auto.
-    PCA (of stage pca) gives the projections.
+    Fitted on the split `train`, applied to every split. No label is read: The index says how many
+    classes are expected, for a k such as 1.5x, and stage estimate_k how many there seem to be, for
+    auto. Stage pca gives the projections.
     """
-    space, fits = open_space(features, pca), []
+    space, fits = open_space(cell.features, cell.pca), []
     cosine = params.metric == "cosine"
     over_ray = runtime.engine == "ray" and params.algorithm == "lloyd"
     device = "cpu" if over_ray else torch_device(runtime.device)
-    wanted = settings(params.k, params.dims, index, estimate, space)
+    wanted = settings(params.k, params.dims, cell.images, cell.k, space)
     for dims, group in groupby(wanted, itemgetter(1)):
         rows = space.rows(dims)
         fitted = space.fitted(dims, 0 if over_ray else runtime.memory_gb)
-        ray = RayKMeans(features, pca, dims, fitted, cosine, runtime) if over_ray else None
+        ray = (
+            RayKMeans(cell.features, cell.pca, dims, fitted, cosine, runtime) if over_ray else None
+        )
         for k, _ in group:
             fit = _fit(fitted, k, dims, params, device, ray.engine if ray else None)
             if ray:
@@ -62,7 +56,7 @@ def main(
             fits.append(arrays(fit, nearest))
         del fitted, ray  # before the next dims are cached
     save_clusters(
-        clusters, space.found, space.basis, wanted, fits,
+        cell.clusters, space.found, space.basis, wanted, fits,
         how="centroids", seeds=params.seeds, metric=params.metric,
     )  # fmt: skip
 
@@ -89,4 +83,4 @@ def _fit(rows: Rows, k: int, dims: int, params: Params, device: str, engine: Eng
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, "clusters")

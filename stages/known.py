@@ -14,6 +14,7 @@ from pydantic import Field, PlainValidator
 
 import images
 import store
+from pipeline.io.cell import images_of, known_of, labels_of
 from pipeline.io.labelled import of_table, of_tree
 from pipeline.params import Section, StageError, did_you_mean, read_params, section
 from stages import run
@@ -66,13 +67,13 @@ class Truth(NamedTuple):
     train: np.ndarray
 
 
-def main(wanted: str, index: Path, labels: Path, known: Path) -> None:
-    """Write to KNOWN which images of train are labelled, and as what.
+def main(dataset: str) -> None:
+    """Write which images of train of a dataset are labelled, and as what.
 
-    WANTED is the place in params.yaml that says so, such as known.digits. INDEX and LABELS are
-    those of stage index. A table is looked at each time, as images are by stage index.
-    """
-    truth, form = _read_truth(index, labels), _form(wanted)
+    DATASET is a key of `known` in params.yaml, which says so. A table is looked at each time, as
+    images are by stage index."""
+    wanted, known = f"known.{dataset}", known_of(dataset)
+    truth, form = _read_truth(images_of(dataset), labels_of(dataset)), _form(wanted)
     spec = section(form, wanted)
     said_by = json.dumps(read_params(wanted), sort_keys=True)
     if isinstance(spec, Drawn):

@@ -7,6 +7,7 @@ import numpy as np
 
 import store
 from cluster.heads.model import Linear, Predicted, predict, stacked
+from pipeline.io.cell import Cell
 from pipeline.io.clusters import How, save_clusters
 from pipeline.io.learned import Learned, read_learned
 from pipeline.io.space import Space, plain_space
@@ -15,18 +16,21 @@ from pipeline.params import Runtime, StageError, torch_device
 from stages import run
 
 
-def main(learned: Path, features: Path, clusters: Path, discovered: Path, runtime: Runtime) -> None:
-    """Apply the heads of LEARNED to the store FEATURES of the same backbone.
+def main(cell: Cell, runtime: Runtime) -> None:
+    """Apply the heads that were learned with an adapted backbone to the features of the cell.
 
     Writes a file of clusters a head, and one of the mean of their probabilities where there are
-    several: to the folder CLUSTERS where no class was known, else to DISCOVERED, with the labelled
-    images in their class. The other folder just says that there are none, and both do for a
-    backbone that was trained without heads.
-    """
+    several: to clusters/learned/ where no class was known, else to discovered/learned/, with the
+    labelled images in their class. The other folder just says that there are none, and both do for
+    a backbone that was trained without heads."""
+    learned = store.place("learned", backbone=cell.backbone)
     found, device = read_learned(learned), torch_device(runtime.device)
-    space = plain_space(store.Features(features), normalize=found.unit)
+    space = plain_space(store.Features(cell.features), normalize=found.unit)
     if space.found.encoder != found.encoder:
-        raise StageError(f"{features} was not made by the backbone of {learned}: run `dvc repro`")
+        raise StageError(
+            f"{cell.features} was not made by the backbone of {learned}: run `dvc repro`"
+        )
+    clusters, discovered = _folders(cell)
     to = discovered if found.old else clusters
     names = [name if name == "learned" else f"learned_{name}" for name in found.heads]
     for folder in (clusters, discovered):
@@ -46,6 +50,11 @@ def main(learned: Path, features: Path, clusters: Path, discovered: Path, runtim
     print(f"learned: {by or 'no head was learned with this backbone'}")
 
 
+def _folders(cell: Cell) -> list[Path]:
+    """Of heads that knew no class, and of those that did."""
+    return [cell.file("clusters/learned"), cell.file("discovered/learned")]
+
+
 def _save(
     path: Path, found: Learned, space: Space, head: Linear, said: Predicted, how: How
 ) -> None:
@@ -62,4 +71,4 @@ def _save(
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, _folders)

@@ -1,7 +1,6 @@
 """Find the nearest neighbours of every image of one feature store."""
 
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -13,8 +12,8 @@ from cluster.neighbors.approximate import approximate_neighbors
 from cluster.neighbors.exact import Neighbors, nearest_neighbors
 from cluster.neighbors.hubness import hubness
 from cluster.vectors.rows import Subset, cached
+from pipeline.io.cell import Cell
 from pipeline.io.space import train_rows
-from pipeline.io.whole import write_json
 from pipeline.params import Runtime, Section, StageError, torch_device
 from pipeline.ray.neighbors import neighbors_on_ray
 from stages import run
@@ -30,13 +29,13 @@ class Params(Section):
     recall: Annotated[float, Field(gt=0, le=1)]  # the share of them that is enough
 
 
-def main(features: Path, neighbors: Path, metrics: Path, params: Params, runtime: Runtime) -> None:
-    """Find the k nearest images of `train` of every image of the store FEATURES; itself left out.
+def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
+    """Find the k nearest images of `train` of every image of the cell's features; itself left out.
 
-    Written to NEIGHBORS, nearest first; how well the search went and how uneven neighbourhoods are
-    (hubness) to METRICS (json). No label is read.
+    Nearest first. The metrics say how well the search went and how uneven neighbourhoods are
+    (hubness). No label is read.
     """
-    found = store.Features(features)
+    found = store.Features(cell.features)
     train = train_rows(found)
     if len(train) < 2:
         raise StageError(
@@ -47,7 +46,7 @@ def main(features: Path, neighbors: Path, metrics: Path, params: Params, runtime
         print(f"neighbors: {found.dataset} has {len(train)} images in train, so {k} neighbours")
     table, recall = _search(found, train, k, params, runtime)
     store.save(
-        neighbors,
+        cell.neighbors,
         "neighbors",
         {
             "row": found.row,
@@ -72,7 +71,7 @@ def main(features: Path, neighbors: Path, metrics: Path, params: Params, runtime
         "largest_hub": hubs.largest,
         "nobodys_neighbor": hubs.nobodys,
     }
-    write_json(metrics, facts)
+    return facts
 
 
 def _search(
@@ -107,4 +106,4 @@ def _search(
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, "neighbors")

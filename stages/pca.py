@@ -1,12 +1,11 @@
 """Fit a full PCA to the training images of one feature store."""
 
-from pathlib import Path
-
 import numpy as np
 
 import store
 from cluster.vectors.pca import fit_pca
 from cluster.vectors.rows import Subset
+from pipeline.io.cell import Cell
 from pipeline.io.space import train_rows
 from pipeline.params import Runtime, Section, torch_device
 from stages import run
@@ -17,18 +16,18 @@ class Params(Section):
     whiten: bool  # scale each component to unit variance when projecting
 
 
-def main(features: Path, pca: Path, params: Params, runtime: Runtime) -> None:
-    """Fit the components of the split `train` of the store FEATURES and write them to PCA.
+def main(cell: Cell, params: Params, runtime: Runtime) -> None:
+    """Fit the components of the split `train` of the cell's features.
 
     Its leading components serve every smaller number of dims, every split and every other dataset
     of the same backbone.
     """
-    found = store.Features(features)
+    found = store.Features(cell.features)
     rows = Subset(found, train_rows(found))
     device = torch_device(runtime.device)
     basis = fit_pca(rows, normalize=params.normalize, whiten=params.whiten, device=device)
     store.save(
-        pca,
+        cell.pca,
         "pca",
         {"mean": basis.mean, "components": basis.components, "variance": basis.variance},
         {
@@ -45,4 +44,4 @@ def main(features: Path, pca: Path, params: Params, runtime: Runtime) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, "pca")

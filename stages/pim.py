@@ -1,7 +1,6 @@
 """Sort images into known classes and new ones by PIM: the information that a linear head gives."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -18,6 +17,8 @@ from cluster.vectors.rows import ArrayRows, Rows
 from pipeline.fitting.heads import train_on
 from pipeline.fitting.kmeans import Search
 from pipeline.fitting.together import Place, learn_together
+from pipeline.io.cell import Cell
+from pipeline.io.estimate import estimate_of
 from pipeline.io.known import read_known
 from pipeline.io.space import Count, Dims, K, Seeds, open_space, settings
 from pipeline.params import Runtime, torch_device
@@ -41,23 +42,13 @@ class Params(Search):
     seeds: Seeds
 
 
-def main(
-    features: Path,
-    index: Path,
-    known: Path,
-    estimate: Path,
-    pca: Path,
-    clusters: Path,
-    epochs: Path,
-    params: Params,
-    runtime: Runtime,
-) -> None:
-    """Train a linear head on all images of the store FEATURES at once for every k, dims and seed.
+def main(cell: Cell, params: Params, runtime: Runtime) -> None:
+    """Train a linear head on all images of the cell at once for every k, dims and seed.
 
-    Fitted on the split `train`, applied to every split; cluster c is known class c. KNOWN says who
-    is labelled, and no other label is read (INDEX says how many classes are expected, ESTIMATE how
-    many were found). It begins with semi-supervised k-means. Writes CLUSTERS, and EPOCHS (csv) with
-    what was told of each epoch. A killed run goes on.
+    Fitted on the split `train`, applied to every split; cluster c is known class c. The file of
+    known classes says who is labelled, and no other label is read (the index says how many classes
+    are expected, `discover.auto` which estimate says how many were found). It begins with
+    semi-supervised k-means. The table says what was told of each epoch. A killed run goes on.
 
     unsure_weight `auto`: holds two of five known classes to be new and hides their labels, ten
     times over, trains with each of ten weights, and takes the one that finds them best; labelled
@@ -65,8 +56,8 @@ def main(
     label on the labelled images, hardly differs between weights, and does not see that a large one
     gives up clusters of new classes.)
     """
-    space, device = open_space(features, pca), torch_device(runtime.device)
-    label = (who := read_known(known, space)).label
+    space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
+    label = (who := read_known(cell.known, space)).label
     schedule = Schedule(params.steps, params.rate, params.rate, 0)
     n_epochs = max(1, params.steps // TOLD)
     of_kmeans: dict[str, Any] = {
@@ -79,10 +70,10 @@ def main(
         weight = params.unsure_weight
         if weight == "auto" and len(who.old) == 1:
             weight = UNSURE_WEIGHT
-            print(f"{clusters.stem}: one class is known, none can be hidden: unsure_weight is 0.5")
+            print(f"{cell.run}: one class is known, none can be hidden: unsure_weight is 0.5")
         elif weight == "auto":
             weight = search(rows, place)
-            print(f"{clusters.stem} k={k}: unsure_weight {weight:g} finds hidden classes best")
+            print(f"{cell.run} k={k}: unsure_weight {weight:g} finds hidden classes best")
         return heads(rows, label, starts, np.full(len(starts), weight)), _nothing
 
     def search(rows: Rows, place: Place) -> float:
@@ -115,7 +106,7 @@ def main(
     learn_together(
         space,
         who,
-        settings(params.k, params.dims, index, estimate, space),
+        settings(params.k, params.dims, cell.images, estimate_of(cell), space),
         begin,
         schedule,
         n_epochs,
@@ -124,8 +115,8 @@ def main(
         runtime,
         memory_gb=runtime.memory_gb,
         seeds=params.seeds,
-        clusters=clusters,
-        epochs=epochs,
+        clusters=cell.discovered,
+        epochs=cell.table,
         advice="set a lower unsure_weight",
     )
 
@@ -135,4 +126,4 @@ def _nothing(step: int) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, "discovered", "table")

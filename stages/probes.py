@@ -6,7 +6,7 @@ Nothing here is a clustering, and no clustering sees what is found here.
 import csv
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -16,9 +16,10 @@ from cluster.metrics.mean_sd import mean_sd
 from cluster.probes.knn_probe import knn_probe, purity
 from cluster.probes.linear_probe import LinearProbe, accuracy, held_out, linear_probe
 from cluster.vectors.rows import Subset, cached
+from pipeline.io.cell import Cell
 from pipeline.io.neighbors import read_neighbors
 from pipeline.io.space import Count, Seeds, train_rows
-from pipeline.io.whole import whole_text, write_json
+from pipeline.io.whole import whole_text
 from pipeline.params import Runtime, Section, StageError, torch_device
 from stages import run
 
@@ -49,24 +50,16 @@ class Score(NamedTuple):
     acc: float
 
 
-def main(
-    features: Path,
-    neighbors: Path,
-    labels: Path,
-    metrics: Path,
-    table: Path,
-    params: Params,
-    runtime: Runtime,
-) -> None:
-    """Probe the store FEATURES with LABELS; means to METRICS (json), every row to TABLE (csv).
+def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
+    """Probe the cell with labels; means to the metrics, every row to probes.csv.
 
     A linear probe is fitted on the labelled images of `train` and scored on every other split with
     labels; where there is none, on a third of train that it was not fitted on ("held out"). The
-    weighted k-nearest-neighbour probe reads the table NEIGHBORS, where no image is its own
+    weighted k-nearest-neighbour probe reads the table of neighbours, where no image is its own
     neighbour, so it is scored on train as well. Without labels in train there are no scores.
     """
-    found = store.Features(features)
-    label = _labels(labels, found)
+    found = store.Features(cell.features)
+    label = _labels(cell.labels, found)
     train = train_rows(found)
     train = train[label[train] >= 0]
     scores: list[Score] = []
@@ -76,16 +69,16 @@ def main(
     else:
         scores = [
             *_linear(found, label, train, params, runtime),
-            *_nearest(found, label, neighbors, params, said),
+            *_nearest(found, label, cell.neighbors, params, said),
         ]
         _add_means(said, scores)
-    with whole_text(table) as file:
+    with whole_text(cell.table) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for probe, split, seed, acc in scores:
             row = (found.dataset, found.backbone, probe, split, seed, f"{acc:.6g}")
             writer.writerow(row)
-    write_json(metrics, said)
+    return said
 
 
 def _labels(path: Path, found: store.Features) -> np.ndarray:
@@ -174,4 +167,4 @@ def _add_means(said: dict[str, dict[str, float]], scores: list[Score]) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, "table")

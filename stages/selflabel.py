@@ -1,6 +1,5 @@
 """Go on from SCAN's heads: what a head is sure of in one view, it is taught in another."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
@@ -17,6 +16,7 @@ from cluster.vectors.rows import Rows
 from cluster.vectors.standardize import scale_of, unscaled
 from pipeline.embedding.views import open_views
 from pipeline.fitting.heads import Draw, Heads, Training, learn
+from pipeline.io.cell import Cell
 from pipeline.io.neighbors import neighbors_in_train
 from pipeline.io.space import Count, open_space
 from pipeline.params import Runtime, StageError, torch_device
@@ -31,24 +31,15 @@ class Params(Training):
     balance: bool  # clusters weigh alike in the loss
 
 
-def main(
-    features: Path,
-    views: Path,
-    pca: Path,
-    neighbors: Path,
-    scan: Path,
-    clusters: Path,
-    epochs: Path,
-    params: Params,
-    runtime: Runtime,
-) -> None:
-    """Train the heads of SCAN (a file of kind clusters) further, for all its settings and seeds.
+def main(cell: Cell, params: Params, runtime: Runtime) -> None:
+    """Train the heads of SCAN further, for all its settings and seeds.
 
-    The store FEATURES holds the plain view, in which a head has to be sure. No label of a person is
-    read. Writes CLUSTERS, and EPOCHS (csv), whose criterion is the share of images that were not
-    sure. A killed run goes on.
+    The features are the plain view, in which a head has to be sure. No label of a person is
+    read. The criterion in the table of epochs is the share of images that were not sure. A killed
+    run goes on.
     """
-    space, device = open_space(features, pca), torch_device(runtime.device)
+    space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
+    scan = cell._replace(run="scan").clusters
     with store.read(scan, "clusters") as file:
         if file.attrs["how"] != "linear":
             raise StageError(f"{scan} holds no linear heads: give the clusters of stage scan")
@@ -56,14 +47,14 @@ def main(
             space.found.dataset,
             space.found.backbone,
         ):
-            raise StageError(f"{scan} is of other images than {features}: run `dvc repro`")
+            raise StageError(f"{scan} is of other images than {cell.features}: run `dvc repro`")
         wanted = list(zip(file["k"].tolist(), file["dims"].tolist(), strict=True))
         seeds: list[int] = file.attrs["seeds"]
         of_scan = {
             wanted[s]: Linear(file[f"{s}/weight"], file[f"{s}/bias"]) for s in range(len(wanted))
         }
-    table = neighbors_in_train(neighbors, space, params.neighbors)
-    others = [] if params.other == "neighbors" else open_views(views, space.found)
+    table = neighbors_in_train(cell.neighbors, space, params.neighbors)
+    others = [] if params.other == "neighbors" else open_views(cell.views, space.found)
     if params.other == "views" and not others:
         raise StageError(
             "selflabel.other is views, and there are none: set embed.views to 4, say, or "
@@ -107,8 +98,8 @@ def main(
         },
         runtime,
         seeds=seeds,
-        clusters=clusters,
-        epochs=epochs,
+        clusters=cell.clusters,
+        epochs=cell.table,
         how="linear",
     )
     idle = sum(learner.idle for learner in learners)
@@ -120,4 +111,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, "clusters", "table")

@@ -1,7 +1,6 @@
 """Sort images into known classes and new ones by SimGCD's classifier, on fixed features."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
@@ -22,6 +21,8 @@ from pipeline.embedding.views import open_views
 from pipeline.fitting.checkpoint import Checkpoint
 from pipeline.fitting.heads import Training, train_on
 from pipeline.fitting.together import Place, learn_together
+from pipeline.io.cell import Cell
+from pipeline.io.estimate import estimate_of
 from pipeline.io.known import read_known
 from pipeline.io.space import Dims, K, Seeds, open_space, settings
 from pipeline.params import Runtime, torch_device
@@ -46,31 +47,21 @@ class Params(Training):
     seeds: Seeds
 
 
-def main(
-    features: Path,
-    views: Path,
-    index: Path,
-    known: Path,
-    estimate: Path,
-    pca: Path,
-    clusters: Path,
-    epochs: Path,
-    params: Params,
-    runtime: Runtime,
-) -> None:
-    """Train a classifier of known and new classes on the store FEATURES for every k, dims and seed.
+def main(cell: Cell, params: Params, runtime: Runtime) -> None:
+    """Train a classifier of known and new classes on the cell for every k, dims and seed.
 
-    Fitted on the split `train`, applied to every split; cluster c is known class c. KNOWN says who
-    is labelled, and no other label is read (INDEX says how many classes are expected, ESTIMATE how
-    many were found). A step learns from two of the VIEWS of its images, where there are any. Writes
-    CLUSTERS, and EPOCHS (csv) with what was told of each epoch. A killed run goes on.
+    Fitted on the split `train`, applied to every split; cluster c is known class c. The file of
+    known classes says who is labelled, and no other label is read (the index says how many classes
+    are expected, `discover.auto` which estimate says how many were found). A step learns from two
+    of the augmented views of its images, where there are any. The table says what was told of each
+    epoch. A killed run goes on.
 
     The weight of the entropy term matters most. `auto` holds two of five known classes to be new
     and hides their labels, ten times over, trains with each weight, and takes the one that finds
     them best; labelled images alone take part.
     """
-    space, device = open_space(features, pca), torch_device(runtime.device)
-    who, others = read_known(known, space), open_views(views, space.found)
+    space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
+    who, others = read_known(cell.known, space), open_views(cell.views, space.found)
     schedule = Schedule(params.steps, params.rate, params.least_rate, params.warmup)
 
     def begin(rows: Rows, dims: int, k: int, place: Place) -> tuple[SimGcd, Draw]:
@@ -79,10 +70,10 @@ def main(
         weight = params.entropy_weight
         if weight == "auto" and len(who.old) == 1:
             weight = ENTROPY_WEIGHT
-            print(f"{clusters.stem}: one class is known, none can be hidden: entropy_weight is 1")
+            print(f"{cell.run}: one class is known, none can be hidden: entropy_weight is 1")
         elif weight == "auto":
             weight = choose(rows, seen, place("entropy"))
-            print(f"{clusters.stem} k={k}: entropy_weight {weight:g} finds hidden classes best")
+            print(f"{cell.run} k={k}: entropy_weight {weight:g} finds hidden classes best")
         return heads(rows, seen, [who.label] * len(params.seeds), k, [weight], params.seeds)
 
     def choose(rows: Rows, seen: Sequence[Rows], checkpoint: Checkpoint) -> float:
@@ -137,7 +128,7 @@ def main(
     learn_together(
         space,
         who,
-        settings(params.k, params.dims, index, estimate, space),
+        settings(params.k, params.dims, cell.images, estimate_of(cell), space),
         begin,
         schedule,
         max(1, round(params.steps * params.batch / len(space.train))),
@@ -146,11 +137,11 @@ def main(
         runtime,
         memory_gb=0,  # the gathers keep the vectors, standardised
         seeds=params.seeds,
-        clusters=clusters,
-        epochs=epochs,
+        clusters=cell.discovered,
+        epochs=cell.table,
         advice="set a higher entropy_weight",
     )
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, "discovered", "table")

@@ -12,12 +12,13 @@ from cluster.neighbors.balanced_sample import balanced
 from cluster.neighbors.exact import Neighbors, nearest_neighbors
 from cluster.neighbors.union import union
 from cluster.vectors.rows import Rows, Subset, cached
+from pipeline.io.cell import Pair
 from pipeline.io.collection import is_in, open_collection, require_one_backbone
 from pipeline.io.duplicates import read_leaders
-from pipeline.io.groups import read_groups
-from pipeline.io.links import link, pictures
-from pipeline.io.similar import write_found, write_names, write_union
 from pipeline.params import Runtime, Section, StageError, torch_device
+from pipeline.similar.groups import read_groups
+from pipeline.similar.links import link, pictures
+from pipeline.similar.tables import write_found, write_names, write_union
 from stages import run
 
 
@@ -33,34 +34,23 @@ class Params(Section):
     links: bool  # to the pictures, in a folder
 
 
-def main(
-    target: Path,
-    among: Path,
-    target_index: Path,
-    among_index: Path,
-    duplicates: Path,
-    groups: Path,
-    found: Path,
-    links: Path,
-    params: Params,
-    runtime: Runtime,
-) -> None:
-    """Find in the store AMONG the K images most like each image of the store TARGET.
+def main(pair: Pair, params: Params, runtime: Runtime) -> None:
+    """Find in the dataset SECOND the K images most like each image of FIRST, the target.
 
-    By cosine, exactly, in all splits. Of near-duplicates in TARGET only the one asks that stands
-    for its group (DUPLICATES, of stage duplicates). Written to the folder FOUND: found.csv, a row
-    a pair, of the largest K; for each K names_K.txt, what was found by any, and union_K.csv, how
-    similar it is at most, to which target, and how many targets asked; with `total` sample_K.txt,
-    so many of them, balanced over the clusters or classes that GROUPS holds (of kind clusters or
-    labels; not opened with `balance: none`). With `links: true` LINKS/K/ has links to the pictures
-    of the sample, or else of all.
+    By cosine, exactly, in all splits. Of near-duplicates in the target only the one asks that
+    stands for its group. Written to a folder: found.csv, a row a pair, of the largest K; for each K
+    names_K.txt, what was found by any, and union_K.csv, how similar it is at most, to which target,
+    and how many targets asked; with `total` sample_K.txt, so many of them, balanced over the
+    clusters of `run`, or over classes (`balance`). With `links: true` data/links/... has links to
+    the pictures of the sample, or else of all.
     """
-    wanted, large = open_collection(target, target_index), open_collection(among, among_index)
+    target, among, found = pair.first, pair.second, pair.similar
+    wanted, large = (open_collection(c.features, c.images) for c in (target, among))
     require_one_backbone(wanted.features, large.features)
     root = pictures(large.features.dataset) if params.links else Path()
-    group = read_groups(groups, large.features, params.balance)
-    asking = _asking(duplicates, wanted.features)
-    open_to = _open_to(large.features, target_index, params.same)
+    group = read_groups(_groups(pair, params), large.features, params.balance)
+    asking = _asking(target.duplicates, wanted.features)
+    open_to = _open_to(large.features, target.images, params.same)
     near = _search(
         Subset(wanted.features, asking), Subset(large.features, open_to), max(params.k), runtime
     )
@@ -74,7 +64,13 @@ def main(
     for k in sorted(set(params.k)):
         taken = _write_k(found, k, near, names, group, params)
         linked |= {f"{k}/{name}": root / name for name in taken}
-    link(links, linked if params.links else {})
+    link(pair.links, linked if params.links else {})
+
+
+def _groups(pair: Pair, params: Params) -> Path:
+    """What the sample is balanced over."""
+    by_labels = params.balance == "labels"
+    return pair.second.labels if by_labels else pair.second._replace(run=params.run).clusters
 
 
 def _asking(duplicates: Path, target: store.Features) -> np.ndarray:
@@ -172,4 +168,4 @@ def _write_k(
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, "similar")

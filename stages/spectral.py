@@ -1,6 +1,5 @@
 """Cluster the graph that the table of neighbours is, by its eigenvectors."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -13,10 +12,10 @@ from cluster.neighbors.knn_vote import support, vote
 from cluster.spectral.snn_graph import shared_neighbor_graph
 from cluster.spectral.spectral import Leading, eigengap_k, leading_eigenvectors, spectral
 from cluster.vectors.rows import Basis
+from pipeline.io.cell import Cell
 from pipeline.io.clusters import save_clusters
 from pipeline.io.neighbors import among_train, read_neighbors
 from pipeline.io.space import Count, K, Seeds, numbers_of_clusters, train_rows
-from pipeline.io.whole import write_json
 from pipeline.params import Runtime, Section, torch_device
 from stages import run
 
@@ -32,31 +31,21 @@ class Params(Section):
     seeds: Seeds
 
 
-def main(
-    features: Path,
-    index: Path,
-    estimate: Path,
-    neighbors: Path,
-    clusters: Path,
-    metrics: Path,
-    params: Params,
-    runtime: Runtime,
-) -> None:
-    """Cluster the images of the store FEATURES by their table NEIGHBORS, for every k and seed.
+def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
+    """Cluster the images of the cell by their table of neighbours, for every k and seed.
 
     Fitted on the split `train`; the other images go where their nearest of it are. The probability
-    of an image is the share of its neighbours' weight in its own cluster. No label is read: INDEX
-    says how many classes are expected, for a k such as 1.5x, ESTIMATE how many there seem to be,
-    for auto. METRICS (json): how many clusters the eigenvalues hint at (the first largest gap), the
-    eigenvalues, and how many parts the graph falls into.
-    """
-    found, device = store.Features(features), torch_device(runtime.device)
-    train, all_k = train_rows(found), numbers_of_clusters(params.k, index, estimate)
+    of an image is the share of its neighbours' weight in its own cluster. No label is read: The
+    index says how many classes are expected, for a k such as 1.5x, stage estimate_k how many there
+    seem to be, for auto. The metrics: how many clusters the eigenvalues hint at (the first largest
+    gap), the eigenvalues, and how many parts the graph falls into."""
+    found, device = store.Features(cell.features), torch_device(runtime.device)
+    train, all_k = train_rows(found), numbers_of_clusters(params.k, cell.images, cell.k)
     for k in all_k:
         require_k(k, len(train))
     most = max(params.neighbors, params.voters)
-    table = among_train(read_neighbors(neighbors, found, most), train, neighbors)
-    with store.read(neighbors, "neighbors") as file:
+    table = among_train(read_neighbors(cell.neighbors, found, most), train, cell.neighbors)
+    with store.read(cell.neighbors, "neighbors") as file:
         metric = file.attrs["metric"]
     leading = leading_eigenvectors(  # none but this call holds the graph: it goes when it can
         shared_neighbor_graph(table.neighbor[train, : params.neighbors]),
@@ -75,16 +64,16 @@ def main(
         np.zeros(found.dim), np.zeros((0, found.dim)), np.zeros(0), metric == "cosine", False
     )
     save_clusters(
-        clusters, found, plain, [(k, 0) for k in all_k], fits,
+        cell.clusters, found, plain, [(k, 0) for k in all_k], fits,
         how="neighbors", seeds=params.seeds, metric=metric,
     )  # fmt: skip
     said = _evidence(leading, params.eigenvalues)
-    write_json(metrics, said)
     if said["components"] > 1:
         print(
             f"spectral: the graph of {params.neighbors} neighbours falls into "
             f"{said['components']} parts; raise spectral.neighbors if that is too many"
         )
+    return said
 
 
 def _everyone(
@@ -117,4 +106,4 @@ def _evidence(leading: Leading, looked_at: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, "clusters")

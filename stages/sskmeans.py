@@ -2,7 +2,6 @@
 
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +11,9 @@ from cluster.kmeans.balanced import PASSES, even_size
 from cluster.kmeans.semi_supervised import sskmeans
 from cluster.vectors.rows import Rows
 from pipeline.fitting.kmeans import Search, arrays, passes
+from pipeline.io.cell import Cell
 from pipeline.io.clusters import save_clusters
+from pipeline.io.estimate import estimate_of
 from pipeline.io.known import read_known
 from pipeline.io.space import Dims, K, Seeds, open_space, settings
 from pipeline.params import Runtime, torch_device
@@ -26,27 +27,18 @@ class Params(Search):
     seeds: Seeds
 
 
-def main(
-    features: Path,
-    index: Path,
-    known: Path,
-    estimate: Path,
-    pca: Path,
-    clusters: Path,
-    params: Params,
-    runtime: Runtime,
-) -> None:
-    """Cluster the store FEATURES for every k, dims and seed; KNOWN says who is labelled.
+def main(cell: Cell, params: Params, runtime: Runtime) -> None:
+    """Cluster the cell for every k, dims and seed; the file of known classes says who is labelled.
 
     Fitted on the split `train`, applied to every split; cluster c is known class c for those that
-    KNOWN names. INDEX says how many classes are expected, for a k such as 1.5x, and ESTIMATE how
-    many were found, for `auto`. PCA (of stage pca) gives the projections.
+    it names. The index says how many classes are expected, for a k such as 1.5x, and the estimate
+    that `discover.auto` names how many were found, for `auto`. Stage pca gives the projections.
     """
-    space, device, fits = open_space(features, pca), torch_device(runtime.device), []
-    label, old = read_known(known, space)
+    space, device, fits = open_space(cell.features, cell.pca), torch_device(runtime.device), []
+    label, old = read_known(cell.known, space)
     everywhere = np.full(len(space.found), -1, np.int64)
     everywhere[space.train] = label
-    wanted = settings(params.k, params.dims, index, estimate, space)
+    wanted = settings(params.k, params.dims, cell.images, estimate_of(cell), space)
     for dims, group in groupby(wanted, itemgetter(1)):
         rows, fitted = space.rows(dims), space.fitted(dims, runtime.memory_gb)
         for k, _ in group:
@@ -55,7 +47,7 @@ def main(
             fits.append(arrays(fit, nearest))
         del fitted  # two copies in RAM would be one too many
     save_clusters(
-        clusters, space.found, space.basis, wanted, fits,
+        cell.discovered, space.found, space.basis, wanted, fits,
         how="centroids", seeds=params.seeds, old=old,
     )  # fmt: skip
 
@@ -71,4 +63,4 @@ def _fit(rows: Rows, label: np.ndarray, k: int, dims: int, params: Params, devic
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, "discovered")

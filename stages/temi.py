@@ -1,6 +1,5 @@
 """Learn clusters by TEMI: heads that give an image and its neighbours the same cluster."""
 
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -14,6 +13,7 @@ from cluster.vectors.gather import resident
 from cluster.vectors.rows import Rows
 from cluster.vectors.standardize import scale_of, unscaled
 from pipeline.fitting.heads import Draw, Heads, Training, learn
+from pipeline.io.cell import Cell
 from pipeline.io.neighbors import neighbors_in_train
 from pipeline.io.space import Count, Dims, K, Seeds, open_space, settings
 from pipeline.params import Runtime, torch_device
@@ -40,25 +40,15 @@ class Params(Training):
     seeds: Seeds
 
 
-def main(
-    features: Path,
-    index: Path,
-    estimate: Path,
-    pca: Path,
-    neighbors: Path,
-    clusters: Path,
-    epochs: Path,
-    params: Params,
-    runtime: Runtime,
-) -> None:
-    """Train heads on the store FEATURES and its NEIGHBORS for every k, dims and seed.
+def main(cell: Cell, params: Params, runtime: Runtime) -> None:
+    """Train heads on the cell and its neighbours for every k, dims and seed.
 
     Fitted on the split `train`, applied to every split; the head is chosen by its training loss,
-    and no label is read (INDEX says how many classes are expected). Writes CLUSTERS, and EPOCHS
-    (csv) with what was told of each epoch. Checkpoints lie beside CLUSTERS; a killed run goes on.
+    and no label is read (the index says how many classes are expected). The table says what
+    was told of each epoch. Checkpoints lie beside the clusters; a killed run goes on.
     """
-    space, device = open_space(features, pca), torch_device(runtime.device)
-    table = neighbors_in_train(neighbors, space, params.neighbors)
+    space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
+    table = neighbors_in_train(cell.neighbors, space, params.neighbors)
 
     def begin(rows: Rows, dims: int) -> Heads:
         scale = scale_of(rows) if params.standardize else unscaled(rows.dim)
@@ -76,17 +66,17 @@ def main(
 
     learn(
         space,
-        settings(params.k, params.dims, index, estimate, space),
+        settings(params.k, params.dims, cell.images, cell.k, space),
         begin,
         params,
         {"table": table},
         runtime,
         seeds=params.seeds,
-        clusters=clusters,
-        epochs=epochs,
+        clusters=cell.clusters,
+        epochs=cell.table,
         how="mlp",
     )
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, "clusters", "table")

@@ -3,7 +3,7 @@
 from store.errors import StoreError
 from store.features import Features
 from store.files import File, read, save
-from store.kinds import KINDS
+from store.kinds import KINDS, place
 from store.shard import Plan
 from store.shard_writer import Lent, ShardWriter
 from store.writer import FeatureWriter
@@ -17,6 +17,7 @@ __all__ = [
     "Plan",
     "ShardWriter",
     "StoreError",
+    "place",
     "read",
     "save",
 ]

@@ -4,6 +4,7 @@ The file is the interface: a reader in another language needs this table and HDF
 Every file carries its kind and version; a reader refuses what it does not know.
 """
 
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -29,9 +30,10 @@ class Kind(NamedTuple):
 
 
 KINDS: dict[str, Kind] = {
-    "index": Kind(
+    "absent": Kind(1, "in place of any other, where a dataset cannot be had by a backbone", {},
+    ("reason",)), "index": Kind(
         1,
-        "data/images/<dataset>.h5",
+        "data/{dataset}/images.h5",
         {
             "name": Array("str", "image", "name of the image below the dataset's root"),
             "digest": Array("uint8", "image 16", "BLAKE2b-128 of the image's bytes"),
@@ -41,13 +43,13 @@ KINDS: dict[str, Kind] = {
     ),
     "labels": Kind(
         1,
-        "data/labels/<dataset>.h5",
+        "data/{dataset}/labels.h5",
         {"label": Array("int32", "image", "class of the image, -1 where none is known")},
         ("dataset", "classes"),
     ),
     "known": Kind(
         1,
-        "data/known/<dataset>.h5",
+        "data/{dataset}/known.h5",
         {
             "label": Array("int32", "image", "known class of a labelled image, else -1"),
             "class": Array("int32", "class", "each known class in the labels, -1: not there"),
@@ -56,7 +58,7 @@ KINDS: dict[str, Kind] = {
     ),
     "features": Kind(
         1,
-        "data/features/<dataset>/<backbone>/shard-*.h5",
+        "data/{dataset}/{backbone}/features/shard-*.h5",
         {
             "features": Array("float16", "image dim", "the vectors, contiguous, uncompressed"),
             "id": Array("uint8", "image 16", "digest of the image that the vector belongs to"),
@@ -70,7 +72,7 @@ KINDS: dict[str, Kind] = {
     ),
     "store": Kind(
         1,
-        "data/features/<dataset>/<backbone>/features.h5",
+        "data/{dataset}/{backbone}/features/features.h5",
         {
             "shard_rows": Array("int64", "shard", "number of rows in each shard"),
             "shard_crc32": Array("uint32", "shard", "checksum over a shard's checksums"),
@@ -79,7 +81,7 @@ KINDS: dict[str, Kind] = {
     ),
     "pca": Kind(
         1,
-        "data/pca/<dataset>/<backbone>.h5",
+        "data/{dataset}/{backbone}/pca.h5",
         {
             "mean": Array("float64", "dim", "mean of the images that were fitted on"),
             "components": Array("float64", "component dim", "unit rows, by falling variance"),
@@ -89,7 +91,7 @@ KINDS: dict[str, Kind] = {
     ),
     "neighbors": Kind(
         1,
-        "data/neighbors/<dataset>/<backbone>.h5",
+        "data/{dataset}/{backbone}/neighbors.h5",
         {
             "row": Array("int64", "image", "row of the image in the index"),
             "split": Array("uint8", "image", "which of `splits` the image is in"),
@@ -100,7 +102,7 @@ KINDS: dict[str, Kind] = {
     ),
     "duplicates": Kind(
         1,
-        "data/similar/<dataset>/<backbone>.duplicates.h5",
+        "data/{dataset}/{backbone}/duplicates.h5",
         {
             "row": Array("int64", "image", "row of the image in the index"),
             "leader": Array("int64", "image", "row of the image that stands for its group"),
@@ -109,7 +111,7 @@ KINDS: dict[str, Kind] = {
     ),
     "similar": Kind(
         1,
-        "data/similar/<target>/<among>/<backbone>/found.h5",
+        "data/{dataset}/{backbone}/similar/{among}/found.h5",
         {
             "target": Array("int64", "target", "row of each image that asked in the index"),
             "found": Array("int64", "target neighbor", "rows in the other index, nearest first"),
@@ -119,7 +121,7 @@ KINDS: dict[str, Kind] = {
     ),
     "learned": Kind(
         1,
-        "data/adapted/<run>/learned.h5",
+        "data/backbones/{backbone}/learned.h5",
         {
             "row": Array("int64", "image", "rows in the index of the images whose class was known"),
             "label": Array("int32", "image", "the known class of each"),
@@ -132,7 +134,7 @@ KINDS: dict[str, Kind] = {
     ),
     "clusters": Kind(
         2,
-        "data/clusters/<dataset>/<backbone>/<run>.h5",
+        "data/{dataset}/{backbone}/clusters/{run}.h5",
         {
             "row": Array("int64", "image", "row of the image in the index"),
             "split": Array("uint8", "image", "which of `splits` the image is in"),
@@ -170,8 +172,13 @@ KINDS: dict[str, Kind] = {
 }
 
 
+def place(kind: str, **names: str) -> Path:
+    """Where a file of `kind` lies in a project; names: dataset, backbone, run, among."""
+    return Path(KINDS[kind].place.format(**names))
+
+
 def markdown() -> str:
-    """The table of kinds for the README (a test holds the README to it)."""
+    """The table of kinds for the documentation (a test holds the documentation to it)."""
     lines = ["| kind | place | arrays |", "|---|---|---|"]
     for name, kind in KINDS.items():
         arrays = ", ".join(f"`{key}` {a.dtype} [{a.axes}]" for key, a in kind.arrays.items())

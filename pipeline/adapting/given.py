@@ -15,11 +15,15 @@ from cluster.heads.model import Linear
 from cluster.vectors.rms_scale import unit_scale
 from cluster.vectors.rows import Rows
 from cluster.vectors.standardize import Scale, unscaled
+from pipeline.adapting.settings import KNOWN, NEIGHBORS
 from pipeline.adapting.tokens import Collection
+from pipeline.io.absent import reason
+from pipeline.io.cell import Cell
 from pipeline.io.collection import open_collection
 from pipeline.io.known import Known, read_known
 from pipeline.io.learned import Learned, read_learned
 from pipeline.io.neighbors import neighbors_in_train
+from pipeline.io.origin import Imported, base_name, read_origin
 from pipeline.io.space import number_of_clusters, plain_space
 from pipeline.params import StageError
 
@@ -43,23 +47,24 @@ class Given(NamedTuple):
         return self.learned.heads if self.learned else {}
 
 
-def read_given(
-    run: Any, wanted: str, teacher: str, features: Path, index: Path, path: str, adapted: Path
-) -> Given:
-    """All of it, checked; PATH is that of the teacher."""
-    found = open_collection(features, index).features
-    base = _base(run, wanted, found, adapted)
+def read_given(run: Any, wanted: str) -> Given:
+    """All of it, checked; `wanted`: the place of the run in params.yaml."""
+    cell = Cell(run.dataset, run.backbone)
+    if why := reason(cell):
+        raise StageError(f"{wanted}: {run.dataset} by {run.backbone} is absent: {why}")
+    found = open_collection(cell.features, cell.images).features
+    base, path = _base(run, wanted, found), cell.file(run.learns_from)
     space = plain_space(found, normalize=False)
     n = len(space.train)
     known, neighbor = Known(np.full(n, -1), []), np.zeros((n, 0), np.int32)
-    if teacher != "none" and not Path(path).exists():
-        where = f"{path}, which is not there{_how(run, teacher)}"
+    if not path.exists():
+        where = f"{path}, which is not there{_how(run)}"
         raise StageError(f"{wanted}: {run.objective} learns from {where}")
-    if teacher == "known":
-        known = read_known(Path(path), space)
-    if teacher == "neighbors":
-        neighbor = neighbors_in_train(Path(path), space, run.neighbors)
-    with store.read(index, "index") as file:
+    if run.learns_from == KNOWN:
+        known = read_known(cell.known, space)
+    if run.learns_from == NEIGHBORS:
+        neighbor = neighbors_in_train(cell.neighbors, space, run.neighbors)
+    with store.read(cell.images, "index") as file:
         names, n_classes = file["name"], file.attrs["n_classes"]
     plan = store.Plan(
         found.dataset, found.backbone, found.encoder, found.dim, found.splits,
@@ -70,16 +75,17 @@ def read_given(
         Collection(names, plan),
         known,
         neighbor,
-        _learned(adapted / run.backbone / "learned.h5", found),
+        _learned(store.place("learned", backbone=run.backbone), found),
         number_of_clusters(run.k, n_classes, found.dataset) if hasattr(run, "k") else 0,
         _scale(space.fitted(0, 0)) if run.center else unscaled(found.dim),
     )
 
 
-def _base(run: Any, wanted: str, found: store.Features, adapted: Path) -> str:
+def _base(run: Any, wanted: str, found: store.Features) -> str:
     """The base as `backbones.row` wants it; refuses features of another one."""
-    folder = adapted / run.backbone
-    base = str(folder) if folder.exists() else run.backbone
+    if isinstance(read_origin(run.backbone), Imported):
+        raise StageError(f"{wanted}: {run.backbone} was imported, and has no network to train")
+    base = base_name(run.backbone)
     if (found.dataset, found.backbone) != (run.dataset, run.backbone):
         raise StageError(
             f"{wanted} is of {run.dataset} and {run.backbone}, {found.path} of {found.dataset} and "
@@ -108,7 +114,7 @@ def _scale(rows: Rows) -> Scale:
     return Scale(scale.mean, scale.deviation / np.float32(rows.dim**0.5))
 
 
-def _how(run: Any, teacher: str) -> str:
-    if teacher == "neighbors":
+def _how(run: Any) -> str:
+    if run.learns_from == NEIGHBORS:
         return ": run `dvc repro neighbors`"
     return f": say under known: of which images of {run.dataset} the class is known"

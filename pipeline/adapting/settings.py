@@ -1,14 +1,18 @@
 """The settings of a run of `adapt`: those that all have, and those of each objective."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import Field
 
 import backbones
 from images.augment import Augmentation
 from pipeline.io.space import Count, Multiple
-from pipeline.params import Section, StageError, did_you_mean, read_params, section
+from pipeline.params import Loader, Section, StageError, did_you_mean, read_params, validated
+
+TEMPLATES = Path(__file__).parents[2] / "recipes" / "objectives.yaml"
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -20,6 +24,7 @@ class Run(Section):
 
     dataset: str
     backbone: str  # that it begins with: a row of the zoo, or another run
+    learns_from: str  # the file of the cell that its objective needs (LEARNS_FROM)
     train_blocks: Annotated[int, Field(ge=0)] | Literal["all"]  # the last ones; 0: heads alone
     trunk: Literal["cached", "live"]  # what the frozen blocks give: stored once, or made anew
     augment: Augmentation
@@ -126,34 +131,37 @@ OBJECTIVES: dict[str, type[Run]] = {
     "tes": Tes,
     "get": Get,
 }
-TEACHERS = {  # section of params.yaml → what its objectives learn from besides the images
-    "adapt": ("none", ("simclr", "selflabel", "tes")),
-    "adapt_with_neighbors": ("neighbors", ("scan",)),
-    "adapt_with_known": ("known", ("gcd", "simgcd", "selex", "tes", "get")),
+# What an objective learns from besides the images: the file of its cell, as dvc.yaml watches it
+FEATURES, NEIGHBORS, KNOWN = "features", "neighbors.h5", "../known.h5"
+LEARNS_FROM = dict.fromkeys(OBJECTIVES, (KNOWN,)) | {
+    "simclr": (FEATURES,),
+    "selflabel": (FEATURES,),
+    "scan": (NEIGHBORS,),
+    "tes": (FEATURES, KNOWN),
 }
 
 AS_THEY_ARE = ("selflabel", "tes", "get")  # a head that is there already, or halves of length 1
 
 
-def read_run(wanted: str) -> tuple[Any, str]:
-    """The settings at `wanted`, such as adapt_with_known.cub_gcd, by their objective; and what its
-    teacher is: none, neighbors or known."""
-    where, _, name = wanted.partition(".")
-    if where not in TEACHERS or not name:
-        raise StageError(f"{wanted} is no run of adapt: expected {', '.join(TEACHERS)} and .NAME")
-    found = read_params(wanted)
-    _require_name(name, wanted)
+def read_run(name: str) -> Any:
+    """The settings of the run `adapted.NAME` in params.yaml, those of its objective in
+    recipes/objectives.yaml where it says nothing else."""
+    where = f"adapted.{name}"
+    found = read_params(where)
+    _require_name(name, where)
     objective = found.get("objective") if isinstance(found, dict) else None
     if objective not in OBJECTIVES:
         said = "no objective" if objective is None else f"objective {objective!r}"
-        raise StageError(f"{wanted} has {said}{did_you_mean(str(objective), OBJECTIVES)}")
-    teacher, allowed = TEACHERS[where]
-    if objective not in allowed:
-        place = next(key for key, (_, of) in TEACHERS.items() if objective in of)
-        raise StageError(f"{objective} cannot learn under {where}: move {name} to {place}")
-    run: Any = section(OBJECTIVES[objective], wanted)
-    _require_sense(objective, run, wanted)
-    return run, teacher
+        raise StageError(f"{where} has {said}{did_you_mean(str(objective), OBJECTIVES)}")
+    needs = LEARNS_FROM[objective]
+    if found.get("learns_from") not in needs:
+        raise StageError(
+            f"{where}: write learns_from: {' or '.join(needs)}, which {objective} needs"
+        )
+    defaults = yaml.load(TEMPLATES.read_text(encoding="utf-8"), Loader=Loader)[objective]
+    run: Any = validated(OBJECTIVES[objective], {**defaults, **found}, where)
+    _require_sense(objective, run, where)
+    return run
 
 
 def _require_name(name: str, wanted: str) -> None:

@@ -16,6 +16,7 @@ from PIL.Image import Image
 import backbones
 import store
 from backbones.stream import Reader
+from pipeline.io.cell import Cell
 from pipeline.params import read_params
 from store.writer import BLOCK
 
@@ -92,11 +93,13 @@ class Other:
 def others(
     own: backbones.Backbone, writer: store.FeatureWriter, number: int, device: str, say: Say
 ) -> list[Other]:
-    """Up to `number` backbones of params.yaml, in its order, whose stores lie beside that of
-    backbone `own`, which is `writer`'s, and lack what it lacks."""
+    """Up to `number` backbones of params.yaml, in its order, whose stores lack what that of
+    backbone `own`, which is `writer`'s, lacks."""
     found = list[Other]()
-    for name in read_params("backbones") if writer.folder.name == own.name else []:
-        if len(found) < number and name != own.name:
+    shared = writer.folder.name == "features"  # and not an augmented view
+    left_out = read_params("embed.skip").get(writer.plan.dataset, [])
+    for name in read_params("backbones") if shared else []:
+        if len(found) < number and name != own.name and name not in left_out:
             try:
                 row = backbones.row(name)
                 # TensorFlow and torch are never both loaded
@@ -112,7 +115,7 @@ def others(
 def _other(
     row: backbones.Backbone, writer: store.FeatureWriter, device: str, say: Say
 ) -> Other | None:
-    folder = writer.folder.with_name(row.name)
+    folder = Cell(writer.plan.dataset, row.name).features
     plan = writer.plan._replace(backbone=row.name, encoder=row.digest, dim=row.dim)
     given = np.zeros(len(plan.id), bool)
     given[writer.todo] = True

@@ -4,7 +4,19 @@ import json
 import zlib
 from pathlib import Path
 
+from pipeline.io.cell import Cell
 from pipeline.io.whole import as_written, whole_text
+from pipeline.params import PARAMS, StageError, did_you_mean, read_params
+
+
+def estimate_of(cell: Cell) -> Path:
+    """The file that a k of auto is read from in category discovery: the one that `discover.auto`
+    names, estimated without labels or with the known ones."""
+    named = read_params("discover.auto")
+    found = {"k": cell.k, "k_by_labels": cell.k_by_labels}
+    if named not in found:
+        raise StageError(f"{PARAMS}: discover.auto is {named!r}{did_you_mean(str(named), found)}")
+    return found[named]
 
 
 def write_estimate(path: Path, k: int) -> None:

@@ -1,0 +1,55 @@
+"""Cells that cannot be: a dataset that a backbone has no vectors of.
+
+Stage embed finds out, and raises `Absent`; `stages.run` then writes a mark with the reason in place
+of every file, and the later stages of the cell, which find embed's, do the same. So no stage but
+embed has to think of it, and the graph is the same for all cells.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import store
+from pipeline.io.cell import Cell
+from pipeline.io.whole import as_written, whole_text, write_json
+
+MARK = "absent.json"  # in a folder
+EPOCHS = "epoch,loss\n"  # a table that plots can read
+
+
+class Absent(Exception):
+    """There are no vectors of this dataset by this backbone; the message is the reason."""
+
+
+def reason(cell: Cell) -> str | None:
+    """Why there is no such cell; None where there is one, or stage embed has not looked yet."""
+    path = cell.features / MARK
+    if not path.exists():
+        return None
+    with as_written(path):
+        said = json.loads(path.read_text(encoding="utf-8"))["absent"]
+        if not isinstance(said, str):
+            raise ValueError(f"absent is {said!r}")
+        return said
+
+
+def mark(paths: Iterable[Path], why: str) -> None:
+    """Write that there is nothing, in place of these files and folders; what lies in a folder
+    stays."""
+    for path in paths:
+        if path.suffix == ".h5":
+            store.save(path, "absent", {}, {"reason": why})
+        elif path.suffix == ".json":
+            write_json(path, {"absent": why})
+        elif path.suffix:
+            with whole_text(path) as file:
+                file.write(EPOCHS if path.parts[0] == "metrics" else f"absent: {why}\n")
+        else:
+            path.mkdir(parents=True, exist_ok=True)
+            write_json(path / MARK, {"absent": why})
+
+
+def unmark(folders: Iterable[Path]) -> None:
+    """The cell can be after all."""
+    for folder in folders:
+        (folder / MARK).unlink(missing_ok=True)

@@ -1,0 +1,92 @@
+"""What a backbone is: a row of the zoo, vectors from elsewhere, or one that was adapted.
+
+Each has a folder data/backbones/NAME: an adapted one its weights and row.yaml, the others the file
+backbone.json, which stage embed depends on.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import backbones
+from pipeline.io.cell import BACKBONES
+from pipeline.io.whole import as_written, write_json
+from pipeline.params import StageError
+
+FACTS = "backbone.json"
+
+
+class Source(NamedTuple):
+    """The vectors of one dataset: FILE or FILE:KEY, that of their ids or "", and the digest of
+    both files' bytes."""
+
+    features: str
+    ids: str
+    digest: str
+
+
+class Imported(NamedTuple):
+    """Vectors that were computed elsewhere. digest: of all files; sources: by dataset."""
+
+    name: str
+    digest: str
+    sources: dict[str, Source]
+
+
+def folder_of(name: str) -> Path:
+    """The folder of a backbone."""
+    return BACKBONES / name
+
+
+def write_zoo_row(row: backbones.Backbone) -> None:
+    """Say that a backbone is a row of the zoo, and which one."""
+    write_json(folder_of(row.name) / FACTS, {"origin": "zoo", "digest": row.digest})
+
+
+def write_imported(found: Imported) -> None:
+    """Say which files the vectors of a backbone are read from."""
+    sources = {dataset: source._asdict() for dataset, source in found.sources.items()}
+    facts = {"origin": "imported", "digest": found.digest, "sources": sources}
+    write_json(folder_of(found.name) / FACTS, facts)
+
+
+def read_origin(name: str) -> backbones.Backbone | Imported:
+    """A row of the zoo or of an adapted backbone, or what was imported. StageError: neither is
+    there, or the zoo's row has changed since."""
+    folder = folder_of(name)
+    path = folder / FACTS
+    if not path.exists():
+        if folder.is_dir():
+            return backbones.row(str(folder))
+        raise StageError(f"{folder}: no such backbone yet: run `dvc repro embed`")
+    facts = _read(path)
+    if facts["origin"] == "imported":
+        with as_written(path):
+            sources = {d: Source(**source) for d, source in facts["sources"].items()}
+        return Imported(name, facts["digest"], sources)
+    row = backbones.row(name)
+    if row.digest != facts["digest"]:
+        raise StageError(f"the zoo's row of {name} has changed: run `dvc repro backbone`")
+    return row
+
+
+def read_imported(name: str) -> Imported | None:
+    """What stage import has written before, if it has."""
+    if not (folder_of(name) / FACTS).exists():
+        return None
+    found = read_origin(name)
+    return found if isinstance(found, Imported) else None
+
+
+def base_name(name: str) -> str:
+    """What `backbones.row` is asked for: the folder of an adapted backbone, the name of a row."""
+    adapted = not (folder_of(name) / FACTS).exists() and folder_of(name).is_dir()
+    return str(folder_of(name)) if adapted else name
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with as_written(path):
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if facts["origin"] not in ("zoo", "imported") or not isinstance(facts["digest"], str):
+            raise ValueError(f"origin is {facts['origin']!r}")
+    return facts

@@ -171,7 +171,7 @@ KINDS: dict[str, Kind] = {
 
 
 def markdown() -> str:
-    """The table of kinds of docs/store.md (a test holds the page to it)."""
+    """The table of kinds for the README (a test holds the README to it)."""
     lines = ["| kind | place | arrays |", "|---|---|---|"]
     for name, kind in KINDS.items():
         arrays = ", ".join(f"`{key}` {a.dtype} [{a.axes}]" for key, a in kind.arrays.items())

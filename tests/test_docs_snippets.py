@@ -23,7 +23,8 @@ from backbones.row import read_row
 from pipeline.adapting.settings import read_run
 from pipeline.params import Runtime, section
 
-PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+TEXT = (ROOT / "params.yaml").read_text()
+PARAMS: dict[str, Any] = yaml.safe_load(TEXT)
 GRAPH: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 NAMED = ("datasets", "known", "backbones", "imported", "adapted")  # mappings of the user's names
 OTHERS = {"cd", "dvc", "git", "make", "pip", "pre-commit", "ray", "source"}
@@ -37,23 +38,29 @@ def stage_of(name: str, params: Mapping[str, Any]) -> str:
     return next(stage for stage, runs in params["runs"].items() if name in runs)
 
 
+def read(block: Block) -> dict[str, Any]:
+    """A snippet, which may take over what params.yaml has a &name for."""
+    text = re.sub(r"&\w+", "", block.text)  # that are there already
+    every = yaml.safe_load(f"{TEXT}\n{text}")  # the last of equal keys counts
+    return {name: every[name] for name in re.findall(r"^(\w+):", text, re.MULTILINE)}
+
+
 def merged(snippet: Mapping[str, Any]) -> dict[str, Any]:
     """params.yaml with a snippet in it, as a user would write it."""
     params = copy.deepcopy(PARAMS)
-    params |= {key: value for key, value in snippet.items() if key in NAMED}
-    params["runs"] = {**params.get("runs", {}), **snippet.get("runs", {})}
     for name, value in snippet.items():
-        if name not in (*NAMED, "runs"):
-            base = params.get(name)
-            params[name] = {**(params[stage_of(name, params)] if base is None else base), **value}
+        params[name] = value if name in NAMED else {**params.get(name, {}), **value}
     return params
 
 
 def require_valid(name: str, params: dict[str, Any]) -> None:
     """Hold one section of `params`, which params.yaml of this folder has, to its model."""
     if name == "datasets":
-        for spec in params[name].values():
-            images._spec.parse(spec)
+        for dataset, spec in params[name].items():
+            if spec["from"] == "vectors":
+                section(importlib.import_module("pipeline.io.vectors").Vectors, f"{name}.{dataset}")
+            else:
+                images._spec.parse(spec)
     elif name == "known":
         for dataset in params[name]:
             assert dataset in params["datasets"]
@@ -68,7 +75,7 @@ def require_valid(name: str, params: dict[str, Any]) -> None:
             section(model, f"imported.{backbone}")
     elif name == "adapted":
         for run in params[name]:
-            read_run(f"adapted.{run}")
+            read_run(run)
     elif name == "runs":
         for stage, runs in params[name].items():
             assert stage in GRAPH
@@ -84,7 +91,7 @@ def require_valid(name: str, params: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("block", blocks("yaml"), ids=str)
 def test_settings_that_are_shown_are_valid(block: Block, tmp_path: Path, monkeypatch):
-    snippet = yaml.safe_load(block.text)
+    snippet = read(block)
     params = merged(snippet)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     monkeypatch.chdir(tmp_path)

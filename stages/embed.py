@@ -9,9 +9,10 @@ import numpy as np
 import pydantic
 
 import backbones
-import store
 from images.augment import Augmentation
 from pipeline.embedding.embedder import Embedder
+from pipeline.embedding.fill import fill_store, finish_without
+from pipeline.embedding.index import read_index
 from pipeline.embedding.views import save_views
 from pipeline.io.whole import whole_text, write_json
 from pipeline.params import Runtime, Section, StageError
@@ -45,22 +46,16 @@ def main(
     of the same images, a store each. Where the time went is written to TIMING (json).
     """
     row = backbones.row(backbone)
-    with store.read(index, "index") as file:
-        names, digests, split = (file[name] for name in ("name", "digest", "split"))
-        dataset, splits = file.attrs["dataset"], file.attrs["splits"]
-    order = np.arange(len(names))
-    plan = store.Plan(dataset, row.name, row.digest, row.dim, splits, digests, order, split)
+    found = read_index(index)
+    names, dataset, plan = found.name, found.dataset, found.plan(row)
     load = partial(backbones.load, backbone)
     embedder = (
         RayEmbedder(row, dataset, names, runtime, load)
         if runtime.engine == "ray"
         else Embedder(row, dataset, names, runtime, load, runtime.share_decoding - 1)
     )
-    with store.FeatureWriter(features, plan) as writer:
-        reasons = embedder.fill(writer, f"embed {row.name}")
-        _list_unreadable(unreadable, names, reasons)
-        if not reasons:
-            writer.finish()
+    reasons = fill_store(features, plan, embedder)
+    _list_unreadable(unreadable, names, reasons)
     centre = embedder.embedded
     if reasons and (params.unreadable == "error" or len(reasons) == len(names)):
         first = min(reasons)
@@ -69,10 +64,7 @@ def main(
             f"({reasons[first]}); {unreadable} lists them and all others are stored: "
             "mend or remove them, or set embed.unreadable: skip"
         )
-    if reasons:
-        plan = plan.keep(np.delete(order, list(reasons)))
-        with store.FeatureWriter(features, plan) as writer:
-            writer.finish()
+    plan = finish_without(features, plan, reasons)
     save_views(views, plan, params.views, params.augment, embedder)
     counts = {
         "images": len(names),

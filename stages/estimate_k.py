@@ -17,10 +17,9 @@ from cluster.estimate_k.criteria import (
     Search,
     Values,
     candidates,
-    criteria,
-    measure,
 )
-from cluster.estimate_k.null_reference import Sample, without_groups
+from cluster.estimate_k.estimate import Compared, Sampling, compare, draw
+from cluster.vectors.rows import Subset
 from pipeline.io.cell import Cell
 from pipeline.io.estimate import write_estimate
 from pipeline.io.space import Count, Seeds, Space, open_space
@@ -58,7 +57,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
     dims = min(params.dims, len(space.basis.components))
     images = min(params.images, len(space.train))
     k = _candidates(images if dims else 0, params)
-    found, plain, values = _measure(*_draw(space, dims, params), k, params, device)
+    found, plain, values = _compare(space, k, params, device)
     try:
         said = consensus(k, values)
     except ClusterError as error:  # methods with a k of their own can still go on
@@ -80,36 +79,12 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
     return _headlines(said, images, k)
 
 
-def _measure(
-    sample: Sample, reference: Sample, k: list[int], params: Params, device: str
-) -> tuple[Values, Values, Values]:
-    """Of the images, of those without groups, and what the criteria make of both."""
-    if not k:
-        return {}, {}, {}
+def _compare(space: Space, k: list[int], params: Params, device: str) -> Compared:
+    sampling = Sampling(**params.model_dump(include=set(Sampling._fields)))
     search = Search(**params.model_dump(include=set(Search._fields)))
+    drawn = draw(Subset(space.found, space.train), space.basis, sampling)
     with tqdm(total=2 * sum(k), desc="estimate_k", disable=None, unit="cluster") as bar:
-        found = measure(sample, k, params.seeds, search, device=device, progress=bar.update)
-        plain = measure(
-            reference, k, params.seeds, search, parts=False, device=device, progress=bar.update
-        )
-    return found, plain, criteria(k, found, plain)
-
-
-def _draw(space: Space, dims: int, params: Params) -> tuple[Sample, Sample]:
-    """Images of train, and as many without groups."""
-    generator, rows = np.random.default_rng(params.seed), space.train
-    if len(rows) > params.images:
-        rows = np.sort(generator.choice(rows, params.images, replace=False))
-    watched = np.arange(len(rows))
-    if len(rows) > params.silhouette_images:
-        watched = np.sort(generator.choice(len(rows), params.silhouette_images, replace=False))
-    x = space.found.take(rows)
-    reduced = space.basis.project(x, dims)
-    whole = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-    return (
-        Sample(reduced, watched, whole[watched]),
-        without_groups(reduced, whole, watched, params.seed),
-    )
+        return compare(*drawn, k, params.seeds, search, device=device, progress=bar.update)
 
 
 def _candidates(images: int, params: Params) -> list[int]:

@@ -14,13 +14,13 @@ from cluster.estimate_k.criteria import (
     COMPARED,
     CRITERIA,
     MEASURES,
-    Search,
+    CriteriaSettings,
     Values,
-    candidates,
+    candidate_ks,
     criteria,
     measure,
 )
-from cluster.estimate_k.null_reference import Sample, without_groups
+from cluster.estimate_k.null_reference import Sample, null_reference
 from pipeline.io.estimate import write_estimate
 from pipeline.io.space import Count, Seeds, Space, open_space
 from pipeline.io.whole import whole_text, write_json
@@ -94,7 +94,7 @@ def _measure(
     """Of the images, of those without groups, and what the criteria make of both."""
     if not k:
         return {}, {}, {}
-    search = Search(**params.model_dump(include=set(Search._fields)))
+    search = CriteriaSettings(**params.model_dump(include=set(CriteriaSettings._fields)))
     with tqdm(total=2 * sum(k), desc="estimate_k", disable=None, unit="cluster") as bar:
         found = measure(sample, k, params.seeds, search, device=device, progress=bar.update)
         plain = measure(
@@ -116,7 +116,7 @@ def _draw(space: Space, dims: int, params: Params) -> tuple[Sample, Sample]:
     whole = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
     return (
         Sample(reduced, watched, whole[watched]),
-        without_groups(reduced, whole, watched, params.seed),
+        null_reference(reduced, whole, watched, params.seed),
     )
 
 
@@ -131,7 +131,7 @@ def _candidates(images: int, params: Params) -> list[int]:
         return []
     if most < params.most:
         print(f"estimate_k: up to {most} clusters are tried, half of the {images} images of train")
-    return candidates(params.least, most, params.growth)
+    return candidate_ks(params.least, most, params.growth)
 
 
 def _headlines(said: Consensus, images: int, k: list[int]) -> dict[str, object]:

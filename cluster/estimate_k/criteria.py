@@ -33,7 +33,7 @@ MEASURES = ("inertia", *COMPARED, "coding_length")
 Values = Mapping[str, np.ndarray]  # by criterion or measure: float64 [seed, candidate]
 
 
-class Search(NamedTuple):
+class CriteriaSettings(NamedTuple):
     """How each k is clustered, and the coding length taken: in `coding_dims` leading dims, up to a
     `distortion`, a share of their variance. A cluster is told by about dims² numbers, so with many
     dims more clusters never pay."""
@@ -45,7 +45,7 @@ class Search(NamedTuple):
     distortion: float
 
 
-def candidates(least: int, most: int, growth: float) -> list[int]:
+def candidate_ks(least: int, most: int, growth: float) -> list[int]:
     """Numbers of clusters to try: each `growth` times the one before, rounded, or 1 more if that
     is more; the last is `most`. Raises ClusterError when most is below least, or least below 2."""
     if not 2 <= least <= most:
@@ -63,7 +63,7 @@ def measure(
     sample: Sample,
     k: Sequence[int],
     seeds: Sequence[int],
-    search: Search,
+    search: CriteriaSettings,
     *,
     parts: bool = True,
     device: str = "cpu",
@@ -112,7 +112,7 @@ def criteria(k: Sequence[int], found: Values, reference: Values) -> dict[str, np
     return out
 
 
-def _fit(rows: Rows, seeds: Sequence[int], *, k: int, search: Search, device: str) -> Fit:
+def _fit(rows: Rows, seeds: Sequence[int], *, k: int, search: CriteriaSettings, device: str) -> Fit:
     common: dict[str, Any] = {
         "n_init": search.n_init,
         "max_iter": search.max_iter,

@@ -15,7 +15,7 @@ from cluster.errors import ClusterError
 WIDTH = 0.6  # Brent's method stops where its interval holds about one integer
 
 
-class Search(NamedTuple):
+class SearchResult(NamedTuple):
     """best: the integer of the highest value, of equal ones the lowest; tried: all values."""
 
     best: int
@@ -24,7 +24,7 @@ class Search(NamedTuple):
 
 def maximize(
     value: Callable[[int], float], low: int, high: int, tried: Mapping[int, float]
-) -> Search:
+) -> SearchResult:
     """Search low..high for the integer with the highest `value`.
 
     tried: values that are known from before; none of them is asked for again. The search takes the
@@ -54,7 +54,7 @@ def maximize(
         best = _best(seen)
         beside = [k for k in (best - 1, best + 1) if low <= k <= high and k not in seen]
         if not beside:
-            return Search(best, dict(sorted(seen.items())))
+            return SearchResult(best, dict(sorted(seen.items())))
         for k in beside:
             at(k)
 

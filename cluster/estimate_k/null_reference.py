@@ -21,7 +21,7 @@ class Sample(NamedTuple):
     whole: np.ndarray
 
 
-def without_groups(
+def null_reference(
     reduced: np.ndarray, whole: np.ndarray, watched: np.ndarray, seed: int
 ) -> Sample:
     """As many images as there are in `reduced` and `whole` (float32 [image, dims of either]).

@@ -22,7 +22,7 @@ class Pairs(NamedTuple):
     both: int
 
 
-def pairs_of(shared: np.ndarray, one: np.ndarray, other: np.ndarray) -> Pairs:
+def count_pairs(shared: np.ndarray, one: np.ndarray, other: np.ndarray) -> Pairs:
     """From how many images each two parts share, and the sizes of the parts: int64 [any] each."""
     images = int(one.sum())
     together = (int(np.sum(n * (n - 1)) // 2) for n in (one, other, shared))
@@ -55,8 +55,8 @@ def normalized_mutual_information(counts: np.ndarray) -> float:
     return found / ((entropy(clusters) + entropy(classes)) / 2) if found else 0.0
 
 
-def rand_of(one: np.ndarray, other: np.ndarray) -> float:
+def adjusted_rand_index(one: np.ndarray, other: np.ndarray) -> float:
     """The adjusted Rand index of two assignments of the same images, int [image], none below 0."""
     cell = one.astype(np.int64) * (int(other.max()) + 1) + other
     sizes = (np.unique(each, return_counts=True)[1] for each in (cell, one, other))
-    return adjusted_rand(pairs_of(*sizes))
+    return adjusted_rand(count_pairs(*sizes))

@@ -8,13 +8,19 @@ import numpy as np
 
 from cluster.metrics.agreement import (
     adjusted_rand,
+    adjusted_rand_index,
+    count_pairs,
     fowlkes_mallows,
     normalized_mutual_information,
-    pairs_of,
-    rand_of,
 )
 from cluster.metrics.ami import adjusted_mutual_information, entropy
-from cluster.metrics.matching import Meaning, accuracy, count, learn, one_to_one
+from cluster.metrics.matching import (
+    ClusterMeaning,
+    accuracy,
+    contingency_table,
+    learn_meaning,
+    one_to_one,
+)
 
 NAN = float("nan")
 LABEL_SCORES = (
@@ -23,7 +29,7 @@ LABEL_SCORES = (
 )
 
 
-def label_scores(counts: np.ndarray, train: Meaning | None) -> dict[str, float]:
+def label_scores(counts: np.ndarray, train: ClusterMeaning | None) -> dict[str, float]:
     """LABEL_SCORES, all in 0..1 (ami and ari may be a little below 0), from the contingency table.
 
     `counts`: int [cluster, class] of the images that are scored; without images all scores are nan.
@@ -32,10 +38,10 @@ def label_scores(counts: np.ndarray, train: Meaning | None) -> dict[str, float]:
     """
     if not counts.sum():
         return dict.fromkeys(LABEL_SCORES, NAN)
-    here = learn(counts)
+    here = learn_meaning(counts)
     most = accuracy(counts, here.majority)
     nmi = normalized_mutual_information(counts)
-    pairs = pairs_of(counts[counts > 0], counts.sum(axis=1), counts.sum(axis=0))
+    pairs = count_pairs(counts[counts > 0], counts.sum(axis=1), counts.sum(axis=0))
     return {
         "acc": accuracy(counts, here.one_to_one),
         "acc_train_map": accuracy(counts, train.one_to_one) if train else NAN,
@@ -61,7 +67,7 @@ def accuracies(assignments: np.ndarray, label: np.ndarray) -> np.ndarray:
     out = np.empty(len(each))
     for number, assignment in enumerate(each):
         clusters, own = np.unique(assignment, return_inverse=True)
-        counts = count(own, label, len(clusters), len(classes))
+        counts = contingency_table(own, label, len(clusters), len(classes))
         out[number] = accuracy(counts, one_to_one(counts))
     return out.reshape(assignments.shape[:-1])
 
@@ -142,5 +148,7 @@ def stability(assignments: np.ndarray) -> np.ndarray:
     agree = np.zeros((seeds, seeds))
     for one in range(seeds):
         for other in range(one):
-            agree[one, other] = agree[other, one] = rand_of(assignments[one], assignments[other])
+            agree[one, other] = agree[other, one] = adjusted_rand_index(
+                assignments[one], assignments[other]
+            )
     return agree.sum(axis=1) / (seeds - 1)

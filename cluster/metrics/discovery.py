@@ -17,9 +17,9 @@ import numpy as np
 
 from cluster.metrics.matching import NO_CLASS, one_to_one
 
-WAYS = ("v2", "v2b", "v1")
-PARTS = ("all", "old", "new")
-DISCOVERY_SCORES = tuple(f"{part}_{way}" for way in WAYS for part in PARTS)
+PROTOCOLS = ("v2", "v2b", "v1")
+SUBSETS = ("all", "old", "new")
+DISCOVERY_SCORES = tuple(f"{part}_{way}" for way in PROTOCOLS for part in SUBSETS)
 
 
 def discovery_scores(counts: np.ndarray, old: np.ndarray) -> dict[str, float]:

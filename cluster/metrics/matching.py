@@ -15,14 +15,16 @@ from cluster.errors import ClusterError
 NO_CLASS = -1
 
 
-class Meaning(NamedTuple):
+class ClusterMeaning(NamedTuple):
     """What each cluster stands for, int64 [cluster] of classes or NO_CLASS, by either rule."""
 
     one_to_one: np.ndarray
     majority: np.ndarray
 
 
-def count(assignment: np.ndarray, label: np.ndarray, k: int, n_classes: int) -> np.ndarray:
+def contingency_table(
+    assignment: np.ndarray, label: np.ndarray, k: int, n_classes: int
+) -> np.ndarray:
     """The contingency table, int64 [cluster, class], of `assignment` and `label` (int [image]).
 
     Raises ClusterError when a cluster is not in 0..k-1 or a label not in 0..n_classes-1.
@@ -35,9 +37,9 @@ def count(assignment: np.ndarray, label: np.ndarray, k: int, n_classes: int) -> 
     return np.bincount(cells, minlength=k * n_classes).reshape(k, n_classes)
 
 
-def learn(counts: np.ndarray) -> Meaning:
+def learn_meaning(counts: np.ndarray) -> ClusterMeaning:
     """What each cluster stands for, from counts int [cluster, class]."""
-    return Meaning(one_to_one(counts), majority(counts))
+    return ClusterMeaning(one_to_one(counts), majority(counts))
 
 
 def one_to_one(counts: np.ndarray) -> np.ndarray:

@@ -12,11 +12,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from cluster.kernels.similarity import Metric, Space, survey
+from cluster.kernels.similarity import Metric, ProductSpace, survey
 from cluster.kmeans.api import kmeans
 from cluster.neighbors.candidates import Tile
-from cluster.neighbors.exact import Neighbors, Search, nearest_neighbors, prepare, require
-from cluster.neighbors.rerank import ranked
+from cluster.neighbors.exact import (
+    Neighbors,
+    PreparedSearch,
+    nearest_neighbors,
+    prepare_search,
+    require_neighbors,
+)
+from cluster.neighbors.rerank import rerank
 from cluster.vectors.rows import TILE, Rows, Subset
 
 LIST_IMAGES = 256  # in a list, about, of few images; of many, lists grow with their root
@@ -41,9 +47,9 @@ def approximate_neighbors(
     """Neighbours as `nearest_neighbors` gives them, and the share of the true ones that was found
     for `sample` of the queries, drawn by `seed`: `recall` or more. Errors: as there."""
     own = np.full(len(rows), -1, np.int64) if own is None else own.astype(np.int64)
-    require(rows, among, k, own)
+    require_neighbors(rows, among, k, own)
     queries = survey(rows)
-    search = prepare(among, queries if rows is among else survey(among), k, metric, own)
+    search = prepare_search(among, queries if rows is among else survey(among), k, metric, own)
     drawn = np.random.default_rng(seed).permutation(len(rows))[:sample]
     drawn.sort()
     true = nearest_neighbors(
@@ -67,7 +73,7 @@ def approximate_neighbors(
     return found, share
 
 
-def _index(search: Search, seed: int, device: str) -> Any:
+def _index(search: PreparedSearch, seed: int, device: str) -> Any:
     """The inverted lists, with all targets in them, by their position."""
     import faiss
 
@@ -107,7 +113,7 @@ def _search(
     rows: Rows,
     squares: np.ndarray,
     number: np.ndarray,
-    search: Search,
+    search: PreparedSearch,
     k: int,
     progress: Callable[[int], object] = lambda images: None,
 ) -> Neighbors:
@@ -123,7 +129,7 @@ def _search(
         position[position == search.own[number[here], None]] = -1
         there = position >= 0
         first = np.concatenate([[0], np.cumsum(there.sum(1))])
-        best, exact = ranked(
+        best, exact = rerank(
             *(x, squares[here], first, position[there], search.targets, search.facts),
             *(search.space.metric, k),
         )
@@ -141,7 +147,7 @@ def _recall(found: Neighbors, true: Neighbors) -> float:
 class _Placed:
     """Rows as the space has them."""
 
-    def __init__(self, rows: Rows, squares: np.ndarray, space: Space) -> None:
+    def __init__(self, rows: Rows, squares: np.ndarray, space: ProductSpace) -> None:
         self._rows, self._squares, self._space = rows, squares, space
         self.dim: int = rows.dim
 
@@ -158,12 +164,12 @@ class _Placed:
         return _without_last(self._space.targets(x, squares, np.float32), self._space)
 
 
-def _placed(rows: Rows, squares: np.ndarray, space: Space) -> Iterator[Tile]:
+def _placed(rows: Rows, squares: np.ndarray, space: ProductSpace) -> Iterator[Tile]:
     placed = _Placed(rows, squares, space)
     for start in range(0, len(rows), TILE):
         yield start, placed.block(start, min(start + TILE, len(rows)))
 
 
-def _without_last(x: np.ndarray, space: Space) -> np.ndarray:
+def _without_last(x: np.ndarray, space: ProductSpace) -> np.ndarray:
     """faiss has distances of its own, without the dim that makes them products."""
     return np.ascontiguousarray(x[:, :-1]) if space.metric == "euclidean" else x

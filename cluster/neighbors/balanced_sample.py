@@ -12,7 +12,7 @@ import numpy as np
 from cluster.errors import ClusterError
 
 
-def quotas(sizes: np.ndarray, total: int) -> np.ndarray:
+def apportion(sizes: np.ndarray, total: int) -> np.ndarray:
     """How many of `total` images each group gives: int64 [group], at most its size.
 
     sizes: int [group], images a group. Ties of remainders: the smaller group, then the lower
@@ -42,7 +42,7 @@ def quotas(sizes: np.ndarray, total: int) -> np.ndarray:
     return quota
 
 
-def balanced(group: np.ndarray, similarity: np.ndarray, total: int) -> np.ndarray:
+def balanced_sample(group: np.ndarray, similarity: np.ndarray, total: int) -> np.ndarray:
     """Which images make a sample of `total`: bool [image].
 
     group: int [image], any numbers; similarity: float [image]. Of each group its quota, the most
@@ -53,4 +53,4 @@ def balanced(group: np.ndarray, similarity: np.ndarray, total: int) -> np.ndarra
     order = np.lexsort((-similarity, group))  # stable
     rank = np.empty(len(group), np.int64)
     rank[order] = np.arange(len(group)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return rank < quotas(sizes, total)[group]
+    return rank < apportion(sizes, total)[group]

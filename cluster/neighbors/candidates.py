@@ -11,13 +11,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from cluster.kernels.bf16_rows import room_for_short
-from cluster.kernels.low_precision import ROUNDING, Coarse
-from cluster.kernels.norms import Measures, measured
+from cluster.kernels.bf16_rows import empty_bf16
+from cluster.kernels.low_precision import ROUNDING, MatmulPrecision
+from cluster.kernels.norms import RowStats, row_stats
 from cluster.kernels.threads import on_cores
-from cluster.kernels.topk_cpu import Pool
-from cluster.kernels.topk_gpu import PoolOnGpu
-from cluster.vectors.device import has_room
+from cluster.kernels.topk_cpu import TopKBuffer
+from cluster.kernels.topk_gpu import TopKBufferGpu
+from cluster.vectors.device import fits_on_gpu
 
 ROWS = 512  # queries in one product of a core
 DIMS = 32
@@ -38,7 +38,7 @@ class Candidates(NamedTuple):
     lost: np.ndarray
 
 
-def candidates(
+def find_candidates(
     query: np.ndarray,
     tiles: Iterable[Tile],
     k: int,
@@ -46,7 +46,7 @@ def candidates(
     own: np.ndarray,
     *,
     device: str,
-    arithmetic: Coarse,
+    arithmetic: MatmulPrecision,
     progress: Callable[[], None],
 ) -> Candidates:
     """All targets whose product with a query (float32 [query, dim]) is less than `margin` (float32
@@ -60,9 +60,9 @@ def candidates(
     return search(query, tiles, k, margin, own, device, arithmetic, progress)
 
 
-def resident(tiles: Iterator[Tile], numbers: int, device: str) -> list[Tile] | None:
+def tiles_on_gpu(tiles: Iterator[Tile], numbers: int, device: str) -> list[Tile] | None:
     """The tiles on a GPU, if it has room for so many numbers."""
-    if not has_room(numbers, device):
+    if not fits_on_gpu(numbers, device):
         return None
     return [(start, torch.as_tensor(tile, device=device)) for start, tile in tiles]
 
@@ -74,22 +74,24 @@ def _on_gpu(
     margin: np.ndarray,
     own: np.ndarray,
     device: str,
-    arithmetic: Coarse,
+    arithmetic: MatmulPrecision,
     progress: Callable[[], None],
 ) -> Candidates:
     q = torch.from_numpy(query).to(device)
     slack, mine = torch.from_numpy(margin).to(device), torch.from_numpy(own).to(device)
-    pools: list[PoolOnGpu] = []
+    pools: list[TopKBufferGpu] = []
     for start, tile in tiles:
         target = torch.as_tensor(tile, device=device)
         if not pools:
             step = max(16, CELLS // len(target))
             pools = [
-                PoolOnGpu(mine[low : low + step], slack[low : low + step], k, arithmetic.error > 0)
+                TopKBufferGpu(
+                    mine[low : low + step], slack[low : low + step], k, arithmetic.error > 0
+                )
                 for low in range(0, len(q), step)
             ]
         for pool, part in zip(pools, q.split(step), strict=True):
-            with arithmetic.products():
+            with arithmetic.applied():
                 scores = part @ target.T
             pool.add(scores, start)
         progress()
@@ -103,7 +105,7 @@ def _on_cpu(
     margin: np.ndarray,
     own: np.ndarray,
     device: str,
-    arithmetic: Coarse,
+    arithmetic: MatmulPrecision,
     progress: Callable[[], None],
 ) -> Candidates:
     """Each core makes products of its own: far less waiting when another program is busy too."""
@@ -111,31 +113,31 @@ def _on_cpu(
     if arithmetic.error:
         left, of_query = _short(left)
         margin = off
-    pool = Pool(own, margin, k, arithmetic.error > 0)
+    pool = TopKBuffer(own, margin, k, arithmetic.error > 0)
     for start, tile in tiles:
         right = torch.as_tensor(tile)
         if arithmetic.error:
             right, of_target = _short(right)
             off = _off(of_query, of_target, query.shape[1])
         pieces = range(0, len(query), ROWS)
-        with arithmetic.products():
+        with arithmetic.applied():
             on_cores(partial(_look, pool, left, right, start, off), pieces)
         progress()
     return _together([pool.found()])
 
 
 def _look(
-    pool: Pool, left: torch.Tensor, right: torch.Tensor, start: int, off: np.ndarray, low: int
+    pool: TopKBuffer, left: torch.Tensor, right: torch.Tensor, start: int, off: np.ndarray, low: int
 ) -> None:
     """At the products of some queries with a tile."""
     pool.add(_products(left[low : low + ROWS], right), low, start, off)
 
 
-def _short(x: torch.Tensor) -> tuple[torch.Tensor, Measures]:
+def _short(x: torch.Tensor) -> tuple[torch.Tensor, RowStats]:
     """x as bfloat16, with zeros up to a number of dims that products are fast with."""
     x = torch.nn.functional.pad(x, (0, -x.shape[1] % DIMS))
-    short = room_for_short(*x.shape)
-    return short, measured(x, short)
+    short = empty_bf16(*x.shape)
+    return short, row_stats(x, short)
 
 
 def _products(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
@@ -145,11 +147,11 @@ def _products(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     return left @ right.T
 
 
-def _off(query: Measures, target: Measures, dim: int) -> np.ndarray:
+def _off(query: RowStats, target: RowStats, dim: int) -> np.ndarray:
     """How far products of bfloat16 are off, but for the rounding of the results: float32 [query]"""
-    rest, longest = target.rest.max(), target.length.max()
-    off = query.rest * longest + (query.length + query.rest) * rest
-    return (off + ROUNDING * dim**0.5 * query.length * longest + TINY).numpy()
+    rest, longest = target.residual.max(), target.norm.max()
+    off = query.residual * longest + (query.norm + query.residual) * rest
+    return (off + ROUNDING * dim**0.5 * query.norm * longest + TINY).numpy()
 
 
 def _together(found: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> Candidates:

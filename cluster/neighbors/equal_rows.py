@@ -7,7 +7,7 @@ from cluster.vectors.rows import Rows
 READ = 2**22  # numbers compared at once
 
 
-def without_repeats(rows: Rows, code: np.ndarray, most: int) -> np.ndarray:
+def limit_equal_rows(rows: Rows, code: np.ndarray, most: int) -> np.ndarray:
     """int64 [kept], rising: all rows but those with `most` equal rows before them. code: uint64
     [image], equal for equal vectors.
 

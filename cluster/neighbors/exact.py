@@ -16,18 +16,18 @@ import numpy as np
 import torch
 
 from cluster.errors import ClusterError
-from cluster.kernels.low_precision import coarse, plain
-from cluster.kernels.similarity import Metric, Space, Survey, similarities, survey
-from cluster.kernels.topk_cpu import bytes_of
-from cluster.neighbors.candidates import Candidates, Tile, candidates, resident
-from cluster.neighbors.equal_rows import without_repeats
-from cluster.neighbors.exhaustive import settle
-from cluster.neighbors.rerank import ranked
+from cluster.kernels.low_precision import fast_precision, full_precision
+from cluster.kernels.similarity import Metric, ProductSpace, Survey, similarities, survey
+from cluster.kernels.topk_cpu import bytes_per_query
+from cluster.neighbors.candidates import Candidates, Tile, find_candidates, tiles_on_gpu
+from cluster.neighbors.equal_rows import limit_equal_rows
+from cluster.neighbors.exhaustive import search_float64
+from cluster.neighbors.rerank import rerank
 from cluster.vectors.rows import Rows, Subset
 
-MOST = 256  # neighbours
+MAX_NEIGHBORS = 256  # neighbours
 QUERIES, QUERY_NUMBERS = 32_768, 2**25  # that look for neighbours in one reading of the others
-POOL = 2**28  # bytes of what they have found
+BUFFER_BYTES = 2**28  # bytes of what they have found
 TARGETS = 4096  # of the others at once
 
 
@@ -39,13 +39,13 @@ class Neighbors(NamedTuple):
     similarity: np.ndarray
 
 
-class Search(NamedTuple):
+class PreparedSearch(NamedTuple):
     """Those searched, with what every query takes. keep: int64 [target], where each target lies
     among them all; own: int64 [image], which target the image itself is, -1 for none."""
 
     targets: Rows
     facts: Survey
-    space: Space
+    space: ProductSpace
     keep: np.ndarray
     own: np.ndarray
 
@@ -67,9 +67,9 @@ def nearest_neighbors(
     of zeros are 0. ClusterError: k not in 1..256 or beyond what there is, features not finite.
     """
     own = np.full(len(rows), -1, np.int64) if own is None else own.astype(np.int64)
-    require(rows, among, k, own)
+    require_neighbors(rows, among, k, own)
     queries = survey(rows)
-    search = prepare(among, queries if rows is among else survey(among), k, metric, own)
+    search = prepare_search(among, queries if rows is among else survey(among), k, metric, own)
     neighbor = np.empty((len(rows), k), np.int64)
     similarity = np.empty((len(rows), k))
     doubtful = np.zeros(len(rows), bool)
@@ -79,7 +79,7 @@ def nearest_neighbors(
         found = look.at(x, queries.squares[here], search.own[here], told)
         neighbor[here], similarity[here], doubtful[here] = found
     doubt = np.flatnonzero(doubtful)
-    neighbor[doubt], similarity[doubt] = settle(
+    neighbor[doubt], similarity[doubt] = search_float64(
         Subset(rows, doubt),
         queries.squares[doubt],
         similarity[doubt, -1],
@@ -92,10 +92,10 @@ def nearest_neighbors(
     return Neighbors(search.keep[neighbor].astype(np.int32), similarity.astype(np.float32))
 
 
-def require(rows: Rows, among: Rows, k: int, own: np.ndarray) -> None:
+def require_neighbors(rows: Rows, among: Rows, k: int, own: np.ndarray) -> None:
     """ClusterError unless every row can have k neighbours."""
-    if not 1 <= k <= MOST:
-        raise ClusterError(f"k is {k}, expected 1 to {MOST}: choose fewer neighbours")
+    if not 1 <= k <= MAX_NEIGHBORS:
+        raise ClusterError(f"k is {k}, expected 1 to {MAX_NEIGHBORS}: choose fewer neighbours")
     if rows.dim != among.dim:
         raise ClusterError(
             f"vectors of {rows.dim} dim look among vectors of {among.dim}: give features of "
@@ -108,21 +108,23 @@ def require(rows: Rows, among: Rows, k: int, own: np.ndarray) -> None:
         )
 
 
-def prepare(among: Rows, facts: Survey, k: int, metric: Metric, own: np.ndarray) -> Search:
+def prepare_search(
+    among: Rows, facts: Survey, k: int, metric: Metric, own: np.ndarray
+) -> PreparedSearch:
     """Make ready what is searched; vectors that repeat more than k times are left out."""
-    keep = without_repeats(among, facts.code, k + 1)
-    space = Space.of(facts, metric)
+    keep = limit_equal_rows(among, facts.code, k + 1)
+    space = ProductSpace.of(facts, metric)
     if len(keep) < len(among):
         among = Subset(among, keep)
         facts = facts._replace(squares=facts.squares[keep], code=facts.code[keep])
         at = np.minimum(np.searchsorted(keep, own), len(keep) - 1)
         own = np.where(keep[at] == own, at, -1)
-    return Search(among, facts, space, keep, own)
+    return PreparedSearch(among, facts, space, keep, own)
 
 
 def blocks(rows: Rows, k: int) -> Iterator[tuple[slice, np.ndarray]]:
     """Which rows, and those rows: float32 [image, dim], as many as look in one reading."""
-    step = max(1, min(QUERIES, QUERY_NUMBERS // rows.dim, POOL // bytes_of(k)))
+    step = max(1, min(QUERIES, QUERY_NUMBERS // rows.dim, BUFFER_BYTES // bytes_per_query(k)))
     for start in range(0, len(rows), step):
         here = slice(start, min(start + step, len(rows)))
         yield here, rows.block(here.start, here.stop)
@@ -132,11 +134,11 @@ def blocks(rows: Rows, k: int) -> Iterator[tuple[slice, np.ndarray]]:
 class _Look:
     """Blocks of queries, one after the other, look for neighbours among the same targets."""
 
-    def __init__(self, search: Search, k: int, device: str) -> None:
+    def __init__(self, search: PreparedSearch, k: int, device: str) -> None:
         self._search, self._k, self._device = search, k, device
-        self._arithmetic = coarse(device)
+        self._arithmetic = fast_precision(device)
         count, dim = len(search.keep), search.targets.dim
-        self._tiles = resident(_tiles(search), count * (2 * dim + 1), device)
+        self._tiles = tiles_on_gpu(_tiles(search), count * (2 * dim + 1), device)
         self._raw: torch.Tensor | None = None
         if self._tiles is not None:
             parts = (search.targets.block(low, low + TARGETS) for low in range(0, count, TARGETS))
@@ -153,7 +155,7 @@ class _Look:
         and whether they are in doubt, bool [image]."""
         space, arithmetic = self._search.space, self._arithmetic
         query = space.queries(x, squares, np.float32)
-        found = candidates(
+        found = find_candidates(
             query,
             self._tiles if self._tiles is not None else _tiles(self._search),
             self._k,
@@ -163,7 +165,7 @@ class _Look:
             arithmetic=arithmetic,
             progress=told,
         )
-        neighbor, similarity = ranked(
+        neighbor, similarity = rerank(
             *(x, squares, found.start, found.position, self._search.targets, self._search.facts),
             *(space.metric, self._k, self._raw),
         )
@@ -175,7 +177,7 @@ class _Look:
             )
         again = np.flatnonzero(found.lost)
         doubtful = np.zeros(len(x), bool)
-        self._arithmetic = plain(self._device)
+        self._arithmetic = full_precision(self._device)
         if len(again):
             there = self.at(x[again], squares[again], own[again])
             neighbor[again], similarity[again], doubtful[again] = there
@@ -195,7 +197,7 @@ class _Look:
         """Whether the floor of the candidates is so near the k-th similarity that rounding may have
         kept a neighbour from them, bool [image]; the last similarity of these is made exact."""
         space, last = self._search.space, similarity[:, -1]
-        lowest = space.product(last, query, squares) - space.slack(last, query)
+        lowest = space.product(last, query, squares) - space.error_bound(last, query)
         doubtful = found.lost & (lowest <= found.floor)
         rows = np.flatnonzero(doubtful)
         similarity[rows, -1] = similarities(
@@ -205,7 +207,7 @@ class _Look:
         return doubtful
 
 
-def _tiles(search: Search) -> Iterator[Tile]:
+def _tiles(search: PreparedSearch) -> Iterator[Tile]:
     for start in range(0, len(search.keep), TARGETS):
         here = slice(start, min(start + TARGETS, len(search.keep)))
         x = search.targets.block(here.start, here.stop)

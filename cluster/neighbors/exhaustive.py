@@ -7,7 +7,7 @@ k nearest of a tile, and as near as the k-th found so far, is compared pair by p
 import numpy as np
 import torch
 
-from cluster.kernels.similarity import ROUNDING_64, Space, Survey, similarities
+from cluster.kernels.similarity import ROUNDING_64, ProductSpace, Survey, similarities
 from cluster.kernels.threads import on_cores
 from cluster.vectors.rows import Rows
 
@@ -16,14 +16,14 @@ TARGETS = 4096  # of a tile
 PAIRS = 2_000_000  # compared at once
 
 
-def settle(
+def search_float64(
     rows: Rows,
     squares: np.ndarray,
     least: np.ndarray,
     own: np.ndarray,
     among: Rows,
     facts: Survey,
-    space: Space,
+    space: ProductSpace,
     k: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k of `among` most similar to each of `rows`: positions, int64 [image, k], and
@@ -52,7 +52,7 @@ class _Best:
         self.position = np.full((len(x), k), -1, np.int64)
         self.similarity = np.full((len(x), k), -np.inf)
 
-    def find(self, among: Rows, facts: Survey, space: Space) -> None:
+    def find(self, among: Rows, facts: Survey, space: ProductSpace) -> None:
         query = space.queries(self._x, self._squares, np.float64)
         for start in range(0, len(among), TARGETS):
             stop = min(start + TARGETS, len(among))
@@ -66,11 +66,11 @@ class _Best:
                 self._merge(row[part], position[part], exact)
 
     def _near(
-        self, query: np.ndarray, target: np.ndarray, start: int, space: Space, positive: bool
+        self, query: np.ndarray, target: np.ndarray, start: int, space: ProductSpace, positive: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """Pairs of a query and a target that may be neighbours: both int64 [pair], by query."""
         least = np.maximum(self._least, self.similarity[:, -1])
-        slack = space.slack(least, query, ROUNDING_64)
+        slack = space.error_bound(least, query, ROUNDING_64)
         floor = space.product(least, query, self._squares) - slack
         # Where nothing is below 0, a product of 0 is exact, and so it is of a vector of zeros. Such
         # ties can be very many, and all but the first ones lose.

@@ -14,7 +14,7 @@ from cluster.errors import ClusterError
 CELLS = 4_000_000  # votes that are counted at once
 
 
-class Voted(NamedTuple):
+class KnnVote(NamedTuple):
     """assignment: int32 [seed, image]; probability: float32 [seed, image], the share of the
     voters' weight that the own cluster got."""
 
@@ -22,7 +22,9 @@ class Voted(NamedTuple):
     probability: np.ndarray
 
 
-def vote(neighbor: np.ndarray, similarity: np.ndarray, cluster_of: np.ndarray, k: int) -> Voted:
+def knn_vote(
+    neighbor: np.ndarray, similarity: np.ndarray, cluster_of: np.ndarray, k: int
+) -> KnnVote:
     """The cluster of each image by its neighbours, for each seed.
 
     neighbor: int [image, neighbor], positions in the fitted images; similarity: float32 [image,
@@ -39,13 +41,13 @@ def vote(neighbor: np.ndarray, similarity: np.ndarray, cluster_of: np.ndarray, k
             f"they have to be 0 to {k - 1}"
         )
     shape = (len(cluster_of), len(neighbor))
-    out = Voted(np.empty(shape, np.int32), np.empty(shape, np.float32))
+    out = KnnVote(np.empty(shape, np.int32), np.empty(shape, np.float32))
     step = max(1, CELLS // neighbor.shape[1])
     for start in range(0, len(neighbor), step):
         here = slice(start, start + step)
         weight = voter_weights(similarity[here])
         for seed, clusters in enumerate(cluster_of):
-            own, share = most_voted(clusters[neighbor[here]], weight)
+            own, share = weighted_mode(clusters[neighbor[here]], weight)
             out.assignment[seed, here], out.probability[seed, here] = own, share
     return out
 
@@ -76,7 +78,7 @@ def voter_weights(similarity: np.ndarray) -> np.ndarray:
     return weight
 
 
-def most_voted(cluster: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def weighted_mode(cluster: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of each row the cluster of the largest weight and its share: int [image] and float64.
 
     cluster: int [image, voter]; weight: float64 [image, voter]. Ties: the lower cluster.

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from cluster.errors import ClusterError
-from cluster.kernels.low_precision import ROUNDING, plain
-from cluster.kernels.similarity import Space, similarities, survey
+from cluster.kernels.low_precision import ROUNDING, full_precision
+from cluster.kernels.similarity import ProductSpace, similarities, survey
 from cluster.vectors.rows import Rows
 
 TILE = 4096  # rows
@@ -63,7 +63,7 @@ class _Walk:
 
     def __init__(self, rows: Rows, threshold: float, device: str) -> None:
         self._rows, self._facts, self._device = rows, survey(rows), device
-        self._space = Space.of(self._facts, "cosine")
+        self._space = ProductSpace.of(self._facts, "cosine")
         self._least = threshold - TIE
         self._slack = ROUNDING * rows.dim**0.5
         self._stays = np.zeros(len(rows), bool)
@@ -130,7 +130,7 @@ class _Walk:
 
 def _products(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     if x.is_cuda:
-        with plain(x.device).products():
+        with full_precision(x.device).applied():
             return x @ y.T
     return torch.from_numpy(x.numpy() @ y.numpy().T)  # faster than torch's on some processors
 

@@ -20,7 +20,7 @@ BLOCK = 4096  # queries, with all their candidates, in memory at once
 GPU_READ = 2**25
 
 
-def ranked(
+def rerank(
     x: np.ndarray,
     squares: np.ndarray,
     start: np.ndarray,

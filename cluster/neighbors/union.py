@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Union(NamedTuple):
+class NeighborUnion(NamedTuple):
     """found: int64 [found], positions in what was searched, rising, each once; similarity: float32
     [found], the highest to a target; target: int64 [found], which target that is (ties: the
     lower); asked: int64 [found], how many targets asked."""
@@ -16,7 +16,7 @@ class Union(NamedTuple):
     asked: np.ndarray
 
 
-def union(neighbor: np.ndarray, similarity: np.ndarray, minimum: float) -> Union:
+def neighbor_union(neighbor: np.ndarray, similarity: np.ndarray, minimum: float) -> NeighborUnion:
     """What the targets of a table found.
 
     neighbor: int [target, neighbor], each at most once a row; similarity: float32 [target,
@@ -36,4 +36,4 @@ def union(neighbor: np.ndarray, similarity: np.ndarray, minimum: float) -> Union
         best = kept[like[kept] == most[near[kept]]]
         np.minimum.at(target, near[best], best)
     found = np.flatnonzero(asked)
-    return Union(found, most[found], target[found], asked[found])
+    return NeighborUnion(found, most[found], target[found], asked[found])

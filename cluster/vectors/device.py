@@ -3,7 +3,7 @@
 import torch
 
 
-def has_room(numbers: int, device: str) -> bool:
+def fits_on_gpu(numbers: int, device: str) -> bool:
     """Whether so many float32 take less than half of what is free on the GPU; never on a CPU."""
     if not device.startswith("cuda"):
         return False

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from cluster.vectors.device import has_room
+from cluster.vectors.device import fits_on_gpu
 from cluster.vectors.rows import Rows
 from cluster.vectors.standardize import Scale
 from cluster.vectors.tiles import tiles
@@ -14,7 +14,7 @@ from cluster.vectors.tiles import tiles
 Gather = Callable[[np.ndarray], torch.Tensor]
 
 
-def resident(
+def standardized_gather(
     rows: Rows, device: str, memory_gb: float, scale: Scale, dtype: torch.dtype = torch.float32
 ) -> Gather:
     """A function from rows (int64 [...]) to their vectors on the device, standardised by `scale`,
@@ -48,10 +48,12 @@ def resident(
 
 def _fits(size: int, device: str, memory_gb: float) -> bool:
     """Whether so many bytes can stay on the device."""
-    return has_room(size // 4, device) if device.startswith("cuda") else size <= memory_gb * 1e9
+    return fits_on_gpu(size // 4, device) if device.startswith("cuda") else size <= memory_gb * 1e9
 
 
-def of_any_view(views: Sequence[Gather], seed: int) -> Callable[[int, np.ndarray], torch.Tensor]:
+def random_view_gather(
+    views: Sequence[Gather], seed: int
+) -> Callable[[int, np.ndarray], torch.Tensor]:
     """A function from a step and rows (int64 [...]) to their vectors, each in a view drawn by the
     seed and the step."""
 
@@ -62,7 +64,9 @@ def of_any_view(views: Sequence[Gather], seed: int) -> Callable[[int, np.ndarray
     return gather
 
 
-def of_two_views(views: Sequence[Gather], seed: int) -> Callable[[int, np.ndarray], torch.Tensor]:
+def two_view_gather(
+    views: Sequence[Gather], seed: int
+) -> Callable[[int, np.ndarray], torch.Tensor]:
     """A function from a step and rows (int64 [...]) to their vectors in two views, float32 [2, ...,
     dim], drawn by the seed and the step; no image has the same view twice. Of 2 views or more."""
 

@@ -13,7 +13,7 @@ from cluster.vectors.standardize import Scale
 from cluster.vectors.tiles import tiles
 
 
-def unit_scale(rows: Rows, *, center: bool) -> Scale:
+def rms_scale(rows: Rows, *, center: bool) -> Scale:
     """The mean of the rows if `center`, else 0, and their RMS distance from it as the deviation of
     every dim. Raises ClusterError when that is 0: all rows are alike."""
     mean = torch.zeros(rows.dim, dtype=torch.float64)

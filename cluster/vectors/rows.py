@@ -4,11 +4,12 @@ A feature store is one; an array, a split, a projection and a cache are the view
 kernel reads its vectors through this, tile by tile, so one function serves RAM, disk and GPU.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 
+@runtime_checkable
 class Rows(Protocol):
     """float32 vectors [image, dim] that are read in parts."""
 

@@ -18,7 +18,7 @@ class Scale(NamedTuple):
     deviation: np.ndarray
 
 
-def scale_of(rows: Rows) -> Scale:
+def fit_scale(rows: Rows) -> Scale:
     """By sums in float64 about the first row, in one read."""
     shift = torch.from_numpy(rows.block(0, 1).copy())[0].double()
     total, square = torch.zeros_like(shift), torch.zeros_like(shift)
@@ -32,12 +32,12 @@ def scale_of(rows: Rows) -> Scale:
     return Scale((shift + mean).float().numpy(), torch.where(flat, 1.0, deviation).float().numpy())
 
 
-def unscaled(dim: int) -> Scale:
+def identity_scale(dim: int) -> Scale:
     """The scale that changes nothing."""
     return Scale(np.zeros(dim, np.float32), np.ones(dim, np.float32))
 
 
-def absorbed(
+def fold_scale(
     weight: torch.Tensor, bias: torch.Tensor, scale: Scale
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """A layer of scaled vectors (weight [head, out, dim], bias [head, out]) as one of vectors."""

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 import cluster.neighbors.candidates
-from cluster.kernels.low_precision import plain
+from cluster.kernels.low_precision import full_precision
 from cluster.kernels.similarity import survey
-from cluster.kernels.topk_cpu import most_of
-from cluster.neighbors.candidates import Candidates, candidates
+from cluster.kernels.topk_cpu import capacity
+from cluster.neighbors.candidates import Candidates, find_candidates
 from cluster.neighbors.exact import Neighbors, nearest_neighbors
-from cluster.neighbors.rerank import ranked
+from cluster.neighbors.rerank import rerank
 from cluster.vectors.rows import ArrayRows
 
 METRICS = ["cosine", "inner_product", "euclidean"]
-PLAIN = plain("cpu")
+PLAIN = full_precision("cpu")
 
 
 class Rounded:
@@ -28,7 +28,7 @@ class Rounded:
     used = 0
 
     @contextmanager
-    def products(self) -> Iterator[None]:
+    def applied(self) -> Iterator[None]:
         self.used += 1
         yield
 
@@ -63,7 +63,7 @@ def found_in(
     x: np.ndarray, among: np.ndarray, k: int, margin: float, tile: int, **more: Any
 ) -> Candidates:
     tiles = ((low, among[low : low + tile]) for low in range(0, len(among), tile))
-    return candidates(
+    return find_candidates(
         x,
         tiles,
         k,
@@ -98,7 +98,7 @@ def test_too_many_that_come_near_are_given_up_and_said_to_be():
     x, among, k = vectors(40), vectors(2000, seed=1), 5
     found = found_in(x, among, k, 1e6, 256)
     assert found.lost.all()
-    assert (np.diff(found.start) == most_of(k)).all()
+    assert (np.diff(found.start) == capacity(k)).all()
     for i, mine in enumerate(sets(found)):
         scores = among @ x[i]
         assert mine >= set(np.argsort(-scores)[:k].tolist())
@@ -133,12 +133,12 @@ def test_coarse_products_change_no_bit(make: Any, metric: str, monkeypatch: pyte
     x = make(700)
     for k in (1, 20):
         with monkeypatch.context() as patch:
-            patch.setattr("cluster.neighbors.exact.coarse", lambda device: PLAIN)
-            plain = search(x, k, metric)
+            patch.setattr("cluster.neighbors.exact.fast_precision", lambda device: PLAIN)
+            full_precision = search(x, k, metric)
         rounded = Rounded()
         with monkeypatch.context() as patch:
-            patch.setattr("cluster.neighbors.exact.coarse", lambda device, own=rounded: own)
-            assert_equal(search(x, k, metric), plain)
+            patch.setattr("cluster.neighbors.exact.fast_precision", lambda device, own=rounded: own)
+            assert_equal(search(x, k, metric), full_precision)
         assert rounded.used
 
 
@@ -146,13 +146,13 @@ def test_coarse_products_change_no_bit(make: Any, metric: str, monkeypatch: pyte
 def test_rows_that_a_gpu_has_change_no_bit(metric: str, monkeypatch: pytest.MonkeyPatch):
     """Its steps in torch, here on the CPU."""
     x = awkward(400)
-    plain = search(x, 20, metric)
-    monkeypatch.setattr(cluster.neighbors.candidates, "has_room", lambda numbers, device: True)
+    full_precision = search(x, 20, metric)
+    monkeypatch.setattr(cluster.neighbors.candidates, "fits_on_gpu", lambda numbers, device: True)
     monkeypatch.setattr(
         cluster.neighbors.candidates, "_on_cpu", cluster.neighbors.candidates._on_gpu
     )
-    monkeypatch.setattr("cluster.neighbors.exact.coarse", lambda device: PLAIN)
-    assert_equal(search(x, 20, metric), plain)
+    monkeypatch.setattr("cluster.neighbors.exact.fast_precision", lambda device: PLAIN)
+    assert_equal(search(x, 20, metric), full_precision)
 
 
 def test_where_coarse_products_tell_nothing_they_are_not_made_again(
@@ -160,11 +160,11 @@ def test_where_coarse_products_tell_nothing_they_are_not_made_again(
 ):
     x = (1 + 1e-3 * vectors(900)).astype(np.float32)  # all much alike
     rounded = Rounded()
-    monkeypatch.setattr("cluster.neighbors.exact.coarse", lambda device: rounded)
+    monkeypatch.setattr("cluster.neighbors.exact.fast_precision", lambda device: rounded)
     monkeypatch.setattr("cluster.neighbors.exact.QUERIES", 100)
     found = search(x, 3, "cosine")
     assert rounded.used == 1
-    monkeypatch.setattr("cluster.neighbors.exact.coarse", lambda device: PLAIN)
+    monkeypatch.setattr("cluster.neighbors.exact.fast_precision", lambda device: PLAIN)
     assert_equal(found, search(x, 3, "cosine"))
 
 
@@ -180,7 +180,7 @@ def test_ranks_and_digits_are_those_of_the_promised_sum(metric: Any):
     start = np.concatenate([[0], np.cumsum(size)])
     rng = np.random.default_rng(1)
     position = np.concatenate([rng.permutation(len(among))[:n] for n in size])
-    best, similarity = ranked(x, of_x.squares, start, position, rows, facts, metric, 5)
+    best, similarity = rerank(x, of_x.squares, start, position, rows, facts, metric, 5)
     for i, query in enumerate(x.astype(np.float64)):
         there = position[start[i] : start[i + 1]]
         y = among[there].astype(np.float64)

@@ -11,7 +11,7 @@ import cluster.neighbors.exact
 import cluster.neighbors.exhaustive
 from cluster import ClusterError
 from cluster.neighbors.approximate import approximate_neighbors
-from cluster.neighbors.equal_rows import without_repeats
+from cluster.neighbors.equal_rows import limit_equal_rows
 from cluster.neighbors.exact import Neighbors, nearest_neighbors
 from cluster.neighbors.hubness import hubness
 from cluster.vectors.rows import ArrayRows, Subset
@@ -241,13 +241,13 @@ def test_very_many_that_have_nothing_in_common_are_taken_in_order(
 def test_a_repeat_is_left_out_after_as_many_as_anyone_can_need():
     x = np.array([1, 2, 1, 1, -0.0, 1, 0, 2], np.float32)[:, None]
     same = (x == x.T).argmax(1).astype(np.uint64)
-    assert without_repeats(ArrayRows(x), same, 2).tolist() == [0, 1, 2, 4, 6, 7]
-    assert without_repeats(ArrayRows(x), same, 4).tolist() == list(range(8))
+    assert limit_equal_rows(ArrayRows(x), same, 2).tolist() == [0, 1, 2, 4, 6, 7]
+    assert limit_equal_rows(ArrayRows(x), same, 4).tolist() == list(range(8))
 
 
 def test_equal_codes_of_other_vectors_leave_nothing_out():
     x = np.array([1, 2, 1, 1], np.float32)[:, None]
-    assert without_repeats(ArrayRows(x), np.zeros(4, np.uint64), 1).tolist() == [0, 1, 2, 3]
+    assert limit_equal_rows(ArrayRows(x), np.zeros(4, np.uint64), 1).tolist() == [0, 1, 2, 3]
 
 
 def test_k_at_its_limits():

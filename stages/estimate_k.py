@@ -98,7 +98,7 @@ def _measure(
     with tqdm(total=2 * sum(k), desc="estimate_k", disable=None, unit="cluster") as bar:
         found = measure(sample, k, params.seeds, search, device=device, progress=bar.update)
         plain = measure(
-            reference, k, params.seeds, search, parts=False, device=device, progress=bar.update
+            reference, k, params.seeds, search, coding=False, device=device, progress=bar.update
         )
     return found, plain, criteria(k, found, plain)
 

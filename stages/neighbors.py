@@ -70,7 +70,7 @@ def main(features: Path, neighbors: Path, metrics: Path, params: Params, runtime
         "first_similarity": float(table.similarity[train, 0].mean(dtype=np.float64)),
         "hubness": hubs.skewness,
         "largest_hub": hubs.largest,
-        "nobodys_neighbor": hubs.nobodys,
+        "nobodys_neighbor": hubs.antihubs,
     }
     write_json(metrics, facts)
 

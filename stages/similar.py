@@ -156,7 +156,7 @@ def _write_k(
         "name": name,
         "similarity": every.similarity,
         "target": names[0][every.target],
-        "targets": every.asked,
+        "targets": every.n_targets,
     }
     if params.balance != "none":
         columns[params.balance.removesuffix("s")] = group[every.found]

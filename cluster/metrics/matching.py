@@ -1,9 +1,9 @@
-"""Which class each cluster stands for, found from counts alone, and how often that is right.
+"""Mapping of clusters to classes, by Hungarian matching or majority vote, and its accuracy.
 
-After the Hungarian matching of Kuhn 1955, as deep clustering uses it, and after majority voting.
-But: one-to-one is strict. Where there are more clusters than classes, the leftover clusters stand
-for no class and count as wrong; kmeans_selfsuper (arXiv 2008.10312) gives them their majority
-class, which turns one-to-one into majority voting, and that rises with k by itself.
+After the Hungarian matching of Kuhn 1955, as used in deep clustering, and majority voting.
+But: one-to-one is strict. Where there are more clusters than classes, unmatched clusters have no
+class and count as wrong; kmeans_selfsuper (arXiv 2008.10312) gives them their majority class, which
+turns one-to-one into majority voting, whose accuracy increases with k by itself.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ NO_CLASS = -1
 
 
 class ClusterMeaning(NamedTuple):
-    """What each cluster stands for, int64 [cluster] of classes or NO_CLASS, by either rule."""
+    """The class of each cluster, or NO_CLASS, by either rule: int64 [cluster]."""
 
     one_to_one: np.ndarray
     majority: np.ndarray
@@ -38,21 +38,22 @@ def contingency_table(
 
 
 def learn_meaning(counts: np.ndarray) -> ClusterMeaning:
-    """What each cluster stands for, from counts int [cluster, class]."""
+    """The class of each cluster by both rules, from counts: int [cluster, class]."""
     return ClusterMeaning(one_to_one(counts), majority(counts))
 
 
 def one_to_one(counts: np.ndarray) -> np.ndarray:
-    """The class of each cluster, int64 [cluster], each class used once at most, most images right.
+    """The matching of clusters to classes with the highest accuracy: int64 [cluster], each class at
+    most once.
 
-    `counts`: int [cluster, class]. A cluster that is left over, or that shares no image with what
-    it was given, has NO_CLASS.
+    `counts`: int [cluster, class]. A cluster that is unmatched, or shares no image with its class,
+    has NO_CLASS.
     """
     from scipy.optimize import linear_sum_assignment
 
     to = np.full(len(counts), NO_CLASS, np.int64)
     cluster, label = linear_sum_assignment(counts, maximize=True)
-    shared = counts[cluster, label] > 0  # a pair that shares nothing is an accident of the solver
+    shared = counts[cluster, label] > 0  # pairs without common images are arbitrary
     to[cluster[shared]] = label[shared]
     return to
 
@@ -63,8 +64,8 @@ def majority(counts: np.ndarray) -> np.ndarray:
 
 
 def accuracy(counts: np.ndarray, to: np.ndarray) -> float:
-    """The share of the images of `counts` (int [cluster, class]) whose cluster stands for their
-    class, by `to` (int [cluster]). NO_CLASS is always wrong; without images the answer is nan."""
+    """The share of the images of `counts` (int [cluster, class]) whose cluster is mapped to their
+    class by `to` (int [cluster]). NO_CLASS is always wrong; nan without images."""
     total = counts.sum()
     known = np.flatnonzero(to != NO_CLASS)
     return float(counts[known, to[known]].sum() / total) if total else float("nan")

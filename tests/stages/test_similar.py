@@ -491,4 +491,4 @@ def test_the_union_is_that_of_a_plain_loop(seed: int) -> None:
     assert found.found.tolist() == sorted(known)
     assert found.similarity.tolist() == [-min(known[i])[0] for i in sorted(known)]
     assert found.target.tolist() == [min(known[i])[1] for i in sorted(known)]
-    assert found.asked.tolist() == [len(known[i]) for i in sorted(known)]
+    assert found.n_targets.tolist() == [len(known[i]) for i in sorted(known)]

@@ -115,7 +115,7 @@ def test_a_sample_without_groups_has_the_covariance_of_the_images():
     assert found.reduced.mean(axis=0) == pytest.approx(0, abs=4 * x.std() / np.sqrt(len(x)))
     # The spread is equal up to chance; neither of the two groups is left.
     assert np.cov(found.reduced.T) == pytest.approx(np.cov(x.T), rel=0.15, abs=4)
-    assert found.whole[:, 3] == pytest.approx(2 * found.reduced[watched, 0], rel=1e-4, abs=1e-4)
+    assert found.full[:, 3] == pytest.approx(2 * found.reduced[watched, 0], rel=1e-4, abs=1e-4)
     far = (x - x.mean(axis=0)) @ np.linalg.svd(x - x.mean(axis=0), full_matrices=False)[2][0]
     near = found.reduced @ np.linalg.svd(x - x.mean(axis=0), full_matrices=False)[2][0]
     assert (
@@ -149,7 +149,7 @@ def test_halves_that_cut_across_each_other_agree_as_by_chance():
 def test_clear_groups_are_found_and_all_criteria_but_one_at_most_agree(number: int):
     x, k = groups(number), candidate_ks(2, 12, 1.2)
     found = measure(sample_of(x), k, [0, 1], SEARCH)
-    plain = measure(null_reference(x, x, np.arange(len(x)), 0), k, [0, 1], SEARCH, parts=False)
+    plain = measure(null_reference(x, x, np.arange(len(x)), 0), k, [0, 1], SEARCH, coding=False)
     said = consensus(k, criteria(k, found, plain))
     assert said.k == number
     # Agreement between two seeds of so few images without groups leaps up and down.

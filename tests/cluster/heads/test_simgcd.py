@@ -256,5 +256,5 @@ def test_rows_of_length_one_stay_as_they_are_unless_centred():
 
 
 def test_rows_that_are_all_alike_are_refused():
-    with pytest.raises(ClusterError, match="all 9 vectors are alike"):
+    with pytest.raises(ClusterError, match="all 9 vectors are equal"):
         rms_scale(ArrayRows(np.ones((9, 3), np.float32)), center=True)

@@ -87,7 +87,7 @@ def test_no_group_gives_nothing():
 
 
 def test_more_than_there_is_is_refused():
-    with pytest.raises(ClusterError, match="a sample of 8 is asked for, the groups have 7 images"):
+    with pytest.raises(ClusterError, match="a sample of 8 images was requested, the groups have 7"):
         apportion(np.array([4, 3]), 8)
 
 

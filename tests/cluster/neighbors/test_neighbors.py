@@ -279,7 +279,7 @@ def test_the_first_image_whose_features_are_not_finite_is_named(value: float):
 
 
 def test_features_of_two_widths_are_refused():
-    with pytest.raises(ClusterError, match="vectors of 4 dim look among vectors of 5"):
+    with pytest.raises(ClusterError, match="vectors of 4 dims are searched among vectors of 5"):
         nearest_neighbors(ArrayRows(vectors(9, 4)), ArrayRows(vectors(9, 5)), 2, metric="cosine")
 
 
@@ -293,10 +293,10 @@ def test_progress_counts_every_image_once(monkeypatch: pytest.MonkeyPatch):
 
 def test_doubt_is_rare_where_neighbours_differ(monkeypatch: pytest.MonkeyPatch):
     asked: list[int] = []
-    settle = cluster.neighbors.exact.settle
+    again = cluster.neighbors.exact.search_float64
     monkeypatch.setattr(
-        "cluster.neighbors.exact.settle",
-        lambda rows, *rest: asked.append(len(rows)) or settle(rows, *rest),
+        "cluster.neighbors.exact.search_float64",
+        lambda queries, *rest: asked.append(len(queries.rows)) or again(queries, *rest),
     )
     for metric in METRICS:
         search(vectors(1000, dim=64), 10, metric)
@@ -335,7 +335,7 @@ def test_hubness_of_a_worked_example():
     found = hubness(np.array([[1], [0], [0], [0]]), 4)
     assert found.skewness == pytest.approx(1.5**-0.5)
     assert found.largest == 3
-    assert found.nobodys == 0.5
+    assert found.antihubs == 0.5
 
 
 def test_equal_occurrences_have_no_hubs():

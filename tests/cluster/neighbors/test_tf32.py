@@ -98,7 +98,7 @@ def test_neighbours_are_those_of_float64(metric: str, gpu: LikeGpu):
         x[::2] *= -1
     found = test_neighbors.search(x, 5, metric, device="cuda")
     expected = test_neighbors.plain(x, x, 5, metric, np.arange(len(x)))
-    assert gpu.products >= 2  # coarse ones, and those of the second search
+    assert gpu.products >= 2  # those of low precision, and those of the second search
     test_neighbors.assert_equal(found, expected)
 
 

@@ -31,7 +31,7 @@ import images
 import store
 from backbones import blocks
 from cluster.objectives.gcd import Gcd
-from cluster.vectors.standardize import unscaled
+from cluster.vectors.standardize import identity_scale
 from pipeline.adapting import settings
 from pipeline.adapting.loop import train
 from pipeline.adapting.model import Model
@@ -150,7 +150,7 @@ def epoch(
         label, row.dim, **HEADS, temperature=run.temperature, batch=BATCH, seed=run.seed,
         label_temperature=run.label_temperature, supervised=run.supervised, device="cpu",
     )  # fmt: skip
-    model = Model(cut.tail, gcd, unscaled(row.dim))
+    model = Model(cut.tail, gcd, identity_scale(row.dim))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Fabric, about this machine
         fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")

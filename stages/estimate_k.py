@@ -14,9 +14,9 @@ from cluster.estimate_k.criteria import (
     COMPARED,
     CRITERIA,
     MEASURES,
-    Search,
+    CriteriaSettings,
     Values,
-    candidates,
+    candidate_ks,
 )
 from cluster.estimate_k.estimate import Compared, Sampling, compare, draw
 from cluster.vectors.rows import Subset
@@ -81,7 +81,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
 
 def _compare(space: Space, k: list[int], params: Params, device: str) -> Compared:
     sampling = Sampling(**params.model_dump(include=set(Sampling._fields)))
-    search = Search(**params.model_dump(include=set(Search._fields)))
+    search = CriteriaSettings(**params.model_dump(include=set(CriteriaSettings._fields)))
     drawn = draw(Subset(space.found, space.train), space.basis, sampling)
     with tqdm(total=2 * sum(k), desc="estimate_k", disable=None, unit="cluster") as bar:
         return compare(*drawn, k, params.seeds, search, device=device, progress=bar.update)
@@ -98,7 +98,7 @@ def _candidates(images: int, params: Params) -> list[int]:
         return []
     if most < params.most:
         print(f"estimate_k: up to {most} clusters are tried, half of the {images} images of train")
-    return candidates(params.least, most, params.growth)
+    return candidate_ks(params.least, most, params.growth)
 
 
 def _headlines(said: Consensus, images: int, k: list[int]) -> dict[str, object]:

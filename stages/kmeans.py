@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from cluster.kmeans.api import Fit, kmeans
 from cluster.kmeans.assign import assign
-from cluster.kmeans.engine import Engine
+from cluster.kmeans.engine import EngineFactory
 from cluster.kmeans.minibatch import minibatch_kmeans
 from cluster.vectors.rows import Rows
 from pipeline.fitting.kmeans import Search, arrays, passes
@@ -61,7 +61,9 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     )  # fmt: skip
 
 
-def _fit(rows: Rows, k: int, dims: int, params: Params, device: str, engine: Engine | None) -> Fit:
+def _fit(
+    rows: Rows, k: int, dims: int, params: Params, device: str, make_engine: EngineFactory | None
+) -> Fit:
     common: dict[str, Any] = {
         "seeds": params.seeds,
         "n_init": params.n_init,
@@ -77,8 +79,8 @@ def _fit(rows: Rows, k: int, dims: int, params: Params, device: str, engine: Eng
             )
     with passes("k-means", k, dims, params.max_iter) as progress:
         return kmeans(
-            rows, k, max_iter=params.max_iter, tol=params.tol, progress=progress, engine=engine,
-            **common,
+            rows, k, max_iter=params.max_iter, tol=params.tol, progress=progress,
+            make_engine=make_engine, **common,
         )  # fmt: skip
 
 

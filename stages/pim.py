@@ -12,7 +12,7 @@ from cluster.heads.pim import Pim, Settings
 from cluster.heads.training import Schedule
 from cluster.kernels.mixed_precision import training_dtype
 from cluster.kmeans.semi_supervised import sskmeans
-from cluster.vectors.rms_scale import unit_scale
+from cluster.vectors.rms_scale import rms_scale
 from cluster.vectors.rows import ArrayRows, Rows
 from pipeline.fitting.heads import train_on
 from pipeline.fitting.kmeans import Search
@@ -97,7 +97,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
 
     def heads(rows: Rows, seen: np.ndarray, starts: np.ndarray, weight: np.ndarray) -> Pim:
         of_pim = Settings(params.sharpness, params.weight_decay)
-        scale = unit_scale(rows, center=False)
+        scale = rms_scale(rows, center=False)
         return Pim(
             rows, seen, starts, weight, of_pim,
             scale=scale, device=device, dtype=training_dtype(device),

@@ -14,8 +14,8 @@ from cluster.heads.simgcd import Batch, Settings, SimGcd
 from cluster.heads.training import Schedule
 from cluster.kernels.mixed_precision import training_dtype
 from cluster.kmeans.semi_supervised import require_label
-from cluster.vectors.gather import of_two_views, resident
-from cluster.vectors.rms_scale import unit_scale
+from cluster.vectors.gather import standardized_gather, two_view_gather
+from cluster.vectors.rms_scale import rms_scale
 from cluster.vectors.rows import Rows, Subset
 from pipeline.embedding.views import open_views
 from pipeline.fitting.checkpoint import Checkpoint
@@ -104,16 +104,16 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     ) -> tuple[SimGcd, Draw]:
         """Heads for the rows, and what they learn from: views of the rows (or these alone) and, for
         each seed, labels (int64 [image])."""
-        scale = unit_scale(rows, center=params.center)
+        scale = rms_scale(rows, center=params.center)
         learner = SimGcd(
             rows.dim, k, Settings(**params.model_dump(include=set(Settings._fields))),
             known=max(int(label.max()) for label in labels) + 1, scale=scale,
             entropy_weights=weights, seeds=seeds, device=device,
         )  # fmt: skip
         room, dtype = runtime.memory_gb / len(seen), training_dtype(device)
-        gathers = [resident(view, device, room, scale, dtype) for view in seen]
+        gathers = [standardized_gather(view, device, room, scale, dtype) for view in seen]
         stream = HalfLabelled(labels, params.batch, seeds)
-        of_seed = [of_two_views(gathers, seed) for seed in seeds]
+        of_seed = [two_view_gather(gathers, seed) for seed in seeds]
 
         def draw(step: int) -> Batch:
             found = stream.at(step)

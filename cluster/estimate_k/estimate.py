@@ -1,4 +1,4 @@
-"""The number of clusters of some vectors without labels: candidates, their criteria, the votes.
+"""The number of clusters of some vectors without labels: candidate_ks, their criteria, the votes.
 
 Images are drawn and compared with images without groups (cluster.estimate_k.null_reference), both
 are clustered for every candidate k (cluster.estimate_k.criteria), and the criteria vote
@@ -12,8 +12,8 @@ import numpy as np
 
 from cluster.errors import ClusterError
 from cluster.estimate_k.consensus import Consensus, consensus
-from cluster.estimate_k.criteria import Search, Values, candidates, criteria, measure
-from cluster.estimate_k.null_reference import Sample, without_groups
+from cluster.estimate_k.criteria import CriteriaSettings, Values, candidate_ks, criteria, measure
+from cluster.estimate_k.null_reference import Sample, null_reference
 from cluster.vectors.pca import fit_pca
 from cluster.vectors.rows import Basis, Rows
 
@@ -30,7 +30,7 @@ class Sampling(NamedTuple):
 
 # As params.yaml has it, for those who call from Python
 SAMPLING = Sampling(images=10_000, dims=32, silhouette_images=2_000, seed=0)
-SEARCH = Search(n_init=2, max_iter=50, tol=1e-3, coding_dims=8, distortion=0.1)
+SEARCH = CriteriaSettings(n_init=2, max_iter=50, tol=1e-3, coding_dims=8, distortion=0.1)
 
 
 class Compared(NamedTuple):
@@ -50,7 +50,7 @@ def estimate_k(
     growth: float = 1.2,
     seeds: Sequence[int] = (0, 1, 2),
     sampling: Sampling = SAMPLING,
-    search: Search = SEARCH,
+    search: CriteriaSettings = SEARCH,
     device: str = "cpu",
 ) -> Consensus:
     """How many groups `rows` ([image, dim]) fall into, and how sure that is; no label is read.
@@ -64,7 +64,7 @@ def estimate_k(
     if not len(basis.components):
         raise ClusterError(f"all {len(rows)} images are alike: they have no number of clusters")
     sample, reference = draw(rows, basis, sampling)
-    k = candidates(k_min, min(k_max, len(sample.reduced) // 2), growth)
+    k = candidate_ks(k_min, min(k_max, len(sample.reduced) // 2), growth)
     return consensus(k, compare(sample, reference, k, seeds, search, device=device).criteria)
 
 
@@ -83,7 +83,7 @@ def draw(rows: Rows, basis: Basis, sampling: Sampling) -> tuple[Sample, Sample]:
     whole = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
     return (
         Sample(reduced, watched, whole[watched]),
-        without_groups(reduced, whole, watched, sampling.seed),
+        null_reference(reduced, whole, watched, sampling.seed),
     )
 
 
@@ -92,15 +92,15 @@ def compare(
     reference: Sample,
     k: Sequence[int],
     seeds: Sequence[int],
-    search: Search,
+    search: CriteriaSettings,
     *,
     device: str = "cpu",
     progress: Callable[[int], object] = lambda k: None,
 ) -> Compared:
     """Cluster a sample and its reference without groups into every k ([candidate]), once a seed.
-    progress: is told each k that is done, twice. Without candidates there is nothing."""
+    progress: is told each k that is done, twice. Without candidate_ks there is nothing."""
     if not k:
         return Compared({}, {}, {})
     found = measure(sample, k, seeds, search, device=device, progress=progress)
-    plain = measure(reference, k, seeds, search, parts=False, device=device, progress=progress)
+    plain = measure(reference, k, seeds, search, coding=False, device=device, progress=progress)
     return Compared(found, plain, criteria(k, found, plain))

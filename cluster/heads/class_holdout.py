@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cluster.errors import ClusterError
-from cluster.metrics.matching import accuracy, count, one_to_one
+from cluster.metrics.matching import accuracy, contingency_table, one_to_one
 
 PRETENCES = 10  # by which a setting is chosen
 NEW = 0.4  # share of the known classes that is held to be new
@@ -42,7 +42,7 @@ def hidden_accuracy(assignment: np.ndarray, pretence: Pretence, k: int) -> float
     one-to-one matching of these images: All by v2."""
     hidden = pretence.label < 0
     classes = int(pretence.truth.max()) + 1
-    counts = count(assignment[hidden], pretence.truth[hidden], k, classes)
+    counts = contingency_table(assignment[hidden], pretence.truth[hidden], k, classes)
     return accuracy(counts, one_to_one(counts))
 
 

@@ -30,10 +30,10 @@ import torch
 from cluster.heads.model import Linear
 from cluster.heads.optimizer_state import named_state, restore
 from cluster.heads.training import Step
-from cluster.kernels.blocked_matmul import outputs, slopes
-from cluster.kmeans.data import KEPT as KEPT_SHORT
+from cluster.kernels.blocked_matmul import linear_outputs, weight_gradient
+from cluster.kmeans.data import MAX_BF16_BYTES
 from cluster.kmeans.semi_supervised import require_label
-from cluster.vectors.device import has_room
+from cluster.vectors.device import fits_on_gpu
 from cluster.vectors.rows import Rows
 from cluster.vectors.standardize import Scale
 from cluster.vectors.tiles import tiles
@@ -81,8 +81,8 @@ class Pim:
         self.n_heads, self.k = starts.shape[:2]
         require_label(label, len(rows), self.k)
         self.device, self._rows, self._dtype = device, rows, dtype
-        small = dtype == torch.bfloat16 and 2 * len(rows) * rows.dim <= KEPT_SHORT
-        fits = has_room(len(rows) * rows.dim, device) if device.startswith("cuda") else small
+        small = dtype == torch.bfloat16 and 2 * len(rows) * rows.dim <= MAX_BF16_BYTES
+        fits = fits_on_gpu(len(rows) * rows.dim, device) if device.startswith("cuda") else small
         self._kept = [(here, x.to(dtype)) for here, x in tiles(rows, device)] if fits else None
         self._label = torch.from_numpy(label).to(device)
         self._unlabelled = int((label < 0).sum())
@@ -151,7 +151,7 @@ class Pim:
         for number, (here, x) in enumerate(self._tiles()):
             log_p = kept[number] if keep else self._log_p(x)
             each = self._of_logits(log_p, self._label[here], even.float()).flatten(0, 1)
-            total += slopes(each, x) - each.sum(1, keepdim=True) * self._mean
+            total += weight_gradient(each, x) - each.sum(1, keepdim=True) * self._mean
         gradient = (total * self._gain).view(self._weight.shape).float()
         return Gradient(loss, gradient, sizes)
 
@@ -174,7 +174,7 @@ class Pim:
     def _log_p(self, x: torch.Tensor) -> torch.Tensor:
         """[image, dim] → log p, float32 [head, cluster, image]."""
         w = self._weight.detach()
-        flat = outputs((w * self._gain).flatten(0, 1), x).view(*w.shape[:2], len(x))
+        flat = linear_outputs((w * self._gain).flatten(0, 1), x).view(*w.shape[:2], len(x))
         return flat.add_(self._bias(w)[..., None]).log_softmax(1)
 
     def _bias(self, weight: torch.Tensor) -> torch.Tensor:

@@ -15,8 +15,8 @@ import torch
 from cluster.heads.model import Linear
 from cluster.heads.optimizer_state import named_state, restore
 from cluster.heads.training import Step
-from cluster.kernels.blocked_matmul import outputs, slopes
-from cluster.vectors.standardize import Scale, absorbed
+from cluster.kernels.blocked_matmul import linear_outputs, weight_gradient
+from cluster.vectors.standardize import Scale, fold_scale
 
 # Of a logit, below the largest: e to this is nothing beside 1. Sure heads have lower ones, whose
 # exponentials are denormal numbers, by which processors multiply ten times more slowly.
@@ -70,7 +70,7 @@ class Scan:
         loss, slope, own = scan_gradient(
             self._logits(x, slice(None)), self._settings.entropy_weight
         )
-        self._weight.grad = slopes(slope.flatten(0, 1), x).view_as(self._weight)
+        self._weight.grad = weight_gradient(slope.flatten(0, 1), x).view_as(self._weight)
         self._bias.grad = slope.sum(2)
         for group in self._adam.param_groups:
             group["lr"] = rate
@@ -100,7 +100,7 @@ class Scan:
     def head(self, number: int) -> Linear:
         """One head, for cluster.heads.model.predict."""
         one = slice(number, number + 1)
-        layer = absorbed(self._weight.detach()[one], self._bias.detach()[one], self._scale)
+        layer = fold_scale(self._weight.detach()[one], self._bias.detach()[one], self._scale)
         return Linear(*(each.cpu().numpy() for each in layer))
 
     def state(self) -> Mapping[str, torch.Tensor]:
@@ -121,7 +121,9 @@ class Scan:
     def _logits(self, x: torch.Tensor, heads: slice) -> torch.Tensor:
         """[image, dim] → float32 [head, cluster, image]."""
         weight, bias = self._weight.detach()[heads], self._bias.detach()[heads]
-        return outputs(weight.flatten(0, 1), x).view(*bias.shape, len(x)).add_(bias[..., None])
+        return (
+            linear_outputs(weight.flatten(0, 1), x).view(*bias.shape, len(x)).add_(bias[..., None])
+        )
 
 
 def scan_loss(log_p: torch.Tensor, log_q: torch.Tensor, entropy_weight: float) -> torch.Tensor:

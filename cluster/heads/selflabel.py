@@ -16,8 +16,8 @@ from cluster.heads.model import Linear
 from cluster.heads.optimizer_state import named_state, restore
 from cluster.heads.scan import LEAST
 from cluster.heads.training import Step
-from cluster.kernels.blocked_matmul import outputs, slopes
-from cluster.vectors.standardize import Scale, absorbed
+from cluster.kernels.blocked_matmul import linear_outputs, weight_gradient
+from cluster.vectors.standardize import Scale, fold_scale
 
 
 class Settings(NamedTuple):
@@ -76,7 +76,7 @@ class SelfLabel:
         )
         sizes = torch.bincount(label, minlength=self.k)
         slope = torch.autograd.grad(loss, other)[0].T
-        self._weight.grad = slopes(slope.contiguous(), x[1])[None]
+        self._weight.grad = weight_gradient(slope.contiguous(), x[1])[None]
         self._bias.grad = slope.sum(1)[None]
         self._sure += sure.sum()
         self._seen += len(sure)
@@ -101,7 +101,7 @@ class SelfLabel:
 
     def head(self, number: int) -> Linear:
         """The head, for cluster.heads.model.predict."""
-        layer = absorbed(self._weight.detach(), self._bias.detach(), self._scale)
+        layer = fold_scale(self._weight.detach(), self._bias.detach(), self._scale)
         return Linear(*(each.cpu().numpy() for each in layer))
 
     def state(self) -> Mapping[str, torch.Tensor]:
@@ -125,7 +125,7 @@ class SelfLabel:
 
     def _outputs(self, x: torch.Tensor) -> torch.Tensor:
         """[image, dim] → float32 [image, cluster]."""
-        return outputs(self._weight.detach()[0], x).add_(self._bias.detach()[0][:, None]).T
+        return linear_outputs(self._weight.detach()[0], x).add_(self._bias.detach()[0][:, None]).T
 
 
 class Taught(NamedTuple):

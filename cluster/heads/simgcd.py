@@ -26,7 +26,7 @@ from cluster.heads.model import Linear
 from cluster.heads.optimizer_state import named_state, restore
 from cluster.heads.simgcd_loss import Weights, simgcd_loss, teacher_temperature
 from cluster.heads.training import Step
-from cluster.vectors.standardize import Scale, absorbed
+from cluster.vectors.standardize import Scale, fold_scale
 
 MOMENTUM = 0.9  # as in the original
 
@@ -115,7 +115,7 @@ class SimGcd:
     def head(self, number: int) -> Linear:
         """One head, for cluster.heads.model.predict."""
         one = self._prototypes()[number : number + 1].detach() / self._settings.temperature
-        layer = absorbed(one, torch.zeros(1, self.k, device=one.device), self._scale)
+        layer = fold_scale(one, torch.zeros(1, self.k, device=one.device), self._scale)
         return Linear(*(each.cpu().numpy() for each in layer))
 
     def state(self) -> Mapping[str, torch.Tensor]:

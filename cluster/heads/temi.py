@@ -17,7 +17,7 @@ from cluster.heads.model import Mlp, mlp
 from cluster.heads.optimizer_state import named_state, restore
 from cluster.heads.temi_loss import Loss, head_losses, pair_weights
 from cluster.heads.training import Step
-from cluster.vectors.standardize import Scale, absorbed
+from cluster.vectors.standardize import Scale, fold_scale
 
 # Numbers in one array of outputs of the heads that go together. On a CPU arrays of 32 MB are used
 # again by the allocator; larger ones are new pages each time, which cost 40 % more.
@@ -121,7 +121,7 @@ class Temi:
     def head(self, number: int) -> Mlp:
         """One teacher, for cluster.heads.model.predict."""
         w = self._teacher.at(slice(number, number + 1))
-        hidden = absorbed(w.hidden_weight, w.hidden_bias, self._scale)
+        hidden = fold_scale(w.hidden_weight, w.hidden_bias, self._scale)
         last = _prototypes(w, self._settings.temperature)
         layers = (*hidden, w.bottleneck_weight, w.bottleneck_bias, last)
         return Mlp(*(layer.cpu().numpy() for layer in layers))

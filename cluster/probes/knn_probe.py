@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cluster.errors import ClusterError
-from cluster.neighbors.knn_vote import most_voted
+from cluster.neighbors.knn_vote import weighted_mode
 
 CELLS = 4_000_000  # votes that are counted at once
 
@@ -48,7 +48,7 @@ def knn_probe(
             none = np.isneginf(top)
             weight = np.exp((similar[:, :first] - np.where(none, 0, top)) / temperature)
             weight = np.where(none, 1, weight)
-            out[setting, here] = most_voted(label[:, :first], weight)[0]
+            out[setting, here] = weighted_mode(label[:, :first], weight)[0]
     return out
 
 

@@ -18,9 +18,9 @@ import cluster.heads.optimizer_state  # noqa: F401  (optimisers without torch's 
 from cluster.errors import ClusterError
 from cluster.heads.model import Linear, predict
 from cluster.probes.logistic_loss import Layer, cross_entropy
-from cluster.vectors.device import has_room
+from cluster.vectors.device import fits_on_gpu
 from cluster.vectors.rows import Rows, Subset
-from cluster.vectors.standardize import absorbed, scale_of
+from cluster.vectors.standardize import fit_scale, fold_scale
 from cluster.vectors.tiles import tiles
 
 GRADIENT, CHANGE = 1e-5, 1e-10  # a fit ends when no slope, or no step, is larger
@@ -99,7 +99,7 @@ def _path(
     if label.min(initial=0) < 0:
         raise ClusterError("a label is below 0: leave out the images without a label")
     classes, output = np.unique(label, return_inverse=True)
-    scale = scale_of(rows)
+    scale = fit_scale(rows)
     target = torch.from_numpy(output.reshape(-1)).to(device)
     data = _passes(rows, device)
     zeros = torch.zeros(len(classes), rows.dim), torch.zeros(len(classes))
@@ -107,7 +107,7 @@ def _path(
     out = []
     for penalty in penalties:
         layer = _minimum(data, target, layer, penalty, max_iter)
-        plain = absorbed(layer.weight[None].double(), layer.bias[None].double(), scale)
+        plain = fold_scale(layer.weight[None].double(), layer.bias[None].double(), scale)
         head = Linear(*(each.float().cpu().numpy() for each in plain))
         out.append(LinearProbe(head, classes.astype(np.int32), penalty))
     return out
@@ -115,7 +115,7 @@ def _path(
 
 def _passes(rows: Rows, device: str) -> Tiles:
     """A function for one pass over the tiles; a GPU keeps them when half of it is enough."""
-    if has_room(len(rows) * rows.dim, device):
+    if fits_on_gpu(len(rows) * rows.dim, device):
         kept = list(tiles(rows, device))
         return lambda: kept
     return lambda: tiles(rows, device)

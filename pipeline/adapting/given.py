@@ -12,9 +12,9 @@ import numpy as np
 import backbones
 import store
 from cluster.heads.model import Linear
-from cluster.vectors.rms_scale import unit_scale
+from cluster.vectors.rms_scale import rms_scale
 from cluster.vectors.rows import Rows
-from cluster.vectors.standardize import Scale, unscaled
+from cluster.vectors.standardize import Scale, identity_scale
 from pipeline.adapting.settings import KNOWN, NEIGHBORS
 from pipeline.adapting.tokens import Collection
 from pipeline.io.absent import reason
@@ -77,7 +77,7 @@ def read_given(run: Any, wanted: str) -> Given:
         neighbor,
         _learned(store.place("learned", backbone=run.backbone), found),
         number_of_clusters(run.k, n_classes, found.dataset) if hasattr(run, "k") else 0,
-        _scale(space.fitted(0, 0)) if run.center else unscaled(found.dim),
+        _scale(space.fitted(0, 0)) if run.center else identity_scale(found.dim),
     )
 
 
@@ -110,7 +110,7 @@ def _learned(path: Path, found: store.Features) -> Learned | None:
 def _scale(rows: Rows) -> Scale:
     """About the mean, dims with a mean square of 1, as a layer norm gives them: a projector that
     begins with small weights makes all images alike of less, and stays there."""
-    scale = unit_scale(rows, center=True)
+    scale = rms_scale(rows, center=True)
     return Scale(scale.mean, scale.deviation / np.float32(rows.dim**0.5))
 
 

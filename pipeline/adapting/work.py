@@ -17,7 +17,7 @@ from backbones import adapted, blocks
 from backbones.engine import Whole
 from cluster.heads.model import Linear
 from cluster.objectives import Objective
-from cluster.vectors.standardize import Scale, absorbed, unscaled
+from cluster.vectors.standardize import Scale, fold_scale, identity_scale
 from pipeline.adapting import begin
 from pipeline.adapting.given import Given
 from pipeline.adapting.loop import require_parts, train
@@ -60,7 +60,7 @@ def work(
     if tail.training and fabric.world_size > 1 and fabric.device.type == "cuda":
         tail = blocks.synchronized(tail)  # norms see the whole batch too
     # What tes and get give is wider than what they begin with
-    scale = given.scale if len(given.scale.mean) == dim else unscaled(dim)
+    scale = given.scale if len(given.scale.mean) == dim else identity_scale(dim)
     model = Model(tail, objective, scale)
 
     def tell(told: Told) -> None:
@@ -144,7 +144,7 @@ def _source(
 
 def _unscaled(head: Linear, scale: Scale) -> Linear:
     """The head for features as the network gives them."""
-    weight, bias = absorbed(torch.from_numpy(head.weight), torch.from_numpy(head.bias), scale)
+    weight, bias = fold_scale(torch.from_numpy(head.weight), torch.from_numpy(head.bias), scale)
     return Linear(weight.numpy(), bias.numpy())
 
 

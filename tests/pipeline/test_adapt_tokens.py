@@ -19,7 +19,7 @@ import backbones
 import store
 from backbones import blocks
 from cluster.objectives import Drawn
-from cluster.vectors.standardize import unscaled
+from cluster.vectors.standardize import identity_scale
 from pipeline.adapting import begin, loop, tokens
 from pipeline.adapting.given import Given, read_given
 from pipeline.adapting.model import Model
@@ -80,7 +80,7 @@ def test_gradients_by_stored_tokens_are_those_by_live_ones_on_the_same_views():
     gradients = []
     for source in both:
         objective = begin.objective(run, "simgcd", found, 32, "cpu")
-        model, drawn = Model(cut.tail, objective, unscaled(32)), objective.draw(3)
+        model, drawn = Model(cut.tail, objective, identity_scale(32)), objective.draw(3)
         views = tokens.numbers(objective.slots, drawn.image.shape[1], run.views, run.seed, 3)
         slots = zip(objective.slots, drawn.image, views, strict=True)
         outputs = model(torch.stack([source(*slot) for slot in slots]))
@@ -99,7 +99,7 @@ def test_a_batch_in_parts_has_the_mean_of_their_gradients():
     run, found = given("gcd", accumulate=2, optimizer="sgd")
     cached, _, cut = sources(run, found.collection)
     objective = begin.objective(run, "gcd", found, 32, "cpu")
-    model, drawn = Model(cut.tail, objective, unscaled(32)), objective.draw(0)
+    model, drawn = Model(cut.tail, objective, identity_scale(32)), objective.draw(0)
     slots = zip(objective.slots, drawn.image, np.zeros((2, 16), int), strict=True)
     seen, learns = torch.stack([cached(*slot) for slot in slots]), optimizer_of(model, run)
     expected = dict[str, torch.Tensor]()

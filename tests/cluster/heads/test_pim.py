@@ -11,9 +11,9 @@ from cluster.heads.model import predict
 from cluster.heads.pim import Pim, Settings
 from cluster.heads.training import Schedule, train
 from cluster.vectors import tiles
-from cluster.vectors.rms_scale import unit_scale
+from cluster.vectors.rms_scale import rms_scale
 from cluster.vectors.rows import ArrayRows, Subset
-from cluster.vectors.standardize import Scale, unscaled
+from cluster.vectors.standardize import Scale, identity_scale
 
 N, DIM, K, HEADS = 50, 6, 4, 3
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -37,7 +37,9 @@ def learner(
     of: ArrayRows | Subset, label: np.ndarray, scale: Scale | None = None, device: str = "cpu"
 ) -> Pim:
     settings = Settings(25.0, 1e-2)
-    return Pim(of, label, starts(), WEIGHT, settings, scale=scale or unscaled(DIM), device=device)
+    return Pim(
+        of, label, starts(), WEIGHT, settings, scale=scale or identity_scale(DIM), device=device
+    )
 
 
 def plain_loss(
@@ -107,7 +109,7 @@ def classes() -> tuple[ArrayRows, np.ndarray, np.ndarray]:
 
 def trained(weight: np.ndarray, begin: np.ndarray, device: str = "cpu") -> Pim:
     of, _, label = classes()
-    scale = unit_scale(of, center=False)
+    scale = rms_scale(of, center=False)
     one = Pim(of, label, begin, weight, Settings(25.0, 1e-2), scale=scale, device=device)
     train(one, lambda step: None, Schedule(200, 1e-2, 1e-2, 0), 4)
     return one

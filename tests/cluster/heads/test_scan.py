@@ -12,9 +12,9 @@ from sklearn.metrics import adjusted_rand_score
 from cluster.heads.model import predict
 from cluster.heads.neighbor_pairs import Pairs
 from cluster.heads.scan import Scan, Settings, scan_gradient, scan_loss
-from cluster.vectors.gather import resident
+from cluster.vectors.gather import standardized_gather
 from cluster.vectors.rows import ArrayRows
-from cluster.vectors.standardize import Scale, scale_of, unscaled
+from cluster.vectors.standardize import Scale, fit_scale, identity_scale
 
 DIM, K, HEADS = 6, 4, 3
 PLAIN = Settings(heads=HEADS, entropy_weight=5.0, weight_decay=0.1)
@@ -26,7 +26,7 @@ def learner(
     scale: Scale | None = None, held_out: torch.Tensor = NONE, device: str = "cpu", **changes
 ) -> Scan:
     return Scan(
-        DIM, K, PLAIN._replace(**changes), scale=scale or unscaled(DIM),
+        DIM, K, PLAIN._replace(**changes), scale=scale or identity_scale(DIM),
         watched=torch.zeros(1, DIM, device=device), held_out=held_out.to(device), seed=2,
         device=device,
     )  # fmt: skip
@@ -176,10 +176,10 @@ def blobs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def trained(x: np.ndarray, near: np.ndarray, device: str = "cpu") -> np.ndarray:
     """The clusters of all images by every head, int32 [head, image]."""
     rows, pairs = ArrayRows(x), Pairs(near, 128, 0)
-    scale = scale_of(rows)
+    scale = fit_scale(rows)
     scan, gather = (
         learner(scale, device=device, weight_decay=1e-4),
-        resident(rows, device, 1, scale),
+        standardized_gather(rows, device, 1, scale),
     )
     for step in range(150):
         scan.step(gather(pairs.at(step)), 1e-2)

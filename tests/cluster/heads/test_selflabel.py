@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score
 from cluster.heads.model import Linear, predict
 from cluster.heads.selflabel import SelfLabel, Settings, selflabel_loss
 from cluster.vectors.rows import ArrayRows
-from cluster.vectors.standardize import Scale, scale_of, unscaled
+from cluster.vectors.standardize import Scale, fit_scale, identity_scale
 
 # Two clusters: the sign of the first number; its logits are (x, -x), so p = 1 / (1 + exp(-2 |x|))
 HEAD = Linear(np.array([[[1, 0], [-1, 0]]], np.float32), np.zeros((1, 2), np.float32))
@@ -23,7 +23,7 @@ SURE, UNSURE = 2.0, 1.0  # p = .982 and .881
 
 def learner(scale: Scale | None = None, device: str = "cpu", **changes) -> SelfLabel:
     return SelfLabel(
-        HEAD, PLAIN._replace(**changes), scale=scale or unscaled(2),
+        HEAD, PLAIN._replace(**changes), scale=scale or identity_scale(2),
         watched=torch.tensor([[1.0, 0], [-1, 0]], device=device), device=device,
     )  # fmt: skip
 
@@ -103,7 +103,7 @@ def test_the_share_is_counted_anew_in_each_epoch():
 def test_it_begins_as_the_head_it_goes_on_from():
     rng = np.random.default_rng(0)
     x = (rng.normal(size=(300, 2)) * [5, 0.1] + [100, 3]).astype(np.float32)
-    scale = scale_of(ArrayRows(x))
+    scale = fit_scale(ArrayRows(x))
     start = Linear(rng.normal(size=(1, 4, 2)).astype("f4"), rng.normal(size=(1, 4)).astype("f4"))
     watched = torch.from_numpy((x - scale.mean) / scale.deviation)
     head = SelfLabel(start, PLAIN, scale=scale, watched=watched)

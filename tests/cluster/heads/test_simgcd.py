@@ -13,10 +13,10 @@ from cluster.heads.model import predict
 from cluster.heads.simgcd import Batch, Settings, SimGcd
 from cluster.heads.simgcd_loss import Weights, simgcd_loss, teacher_temperature
 from cluster.heads.training import Schedule, train
-from cluster.vectors.gather import resident
-from cluster.vectors.rms_scale import unit_scale
+from cluster.vectors.gather import standardized_gather
+from cluster.vectors.rms_scale import rms_scale
 from cluster.vectors.rows import ArrayRows, Rows
-from cluster.vectors.standardize import Scale, unscaled
+from cluster.vectors.standardize import Scale, identity_scale
 
 DIM, K, BATCH = 6, 4, 5
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -37,7 +37,7 @@ def heads(
     dim: int = DIM,
 ) -> SimGcd:
     return SimGcd(
-        dim, K, SETTINGS, known=2, scale=scale or unscaled(dim), entropy_weights=weights,
+        dim, K, SETTINGS, known=2, scale=scale or identity_scale(dim), entropy_weights=weights,
         seeds=seeds, device=device,
     )  # fmt: skip
 
@@ -172,9 +172,12 @@ def classes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def trained(
     rows: Rows, label: np.ndarray, seeds: tuple[int, ...], weights: tuple[float, ...], device: str
 ) -> SimGcd:
-    scale = unit_scale(rows, center=True)
+    scale = rms_scale(rows, center=True)
     of = heads(seeds, weights, scale=scale, device=device)
-    stream, gather = HalfLabelled([label] * len(seeds), 64, seeds), resident(rows, device, 1, scale)
+    stream, gather = (
+        HalfLabelled([label] * len(seeds), 64, seeds),
+        standardized_gather(rows, device, 1, scale),
+    )
 
     def draw(step: int) -> Batch:
         found = stream.at(step)
@@ -224,7 +227,7 @@ def test_a_head_gives_the_probabilities_that_were_trained():
     x, _, label = classes()
     rows = ArrayRows(x)
     of = trained(rows, label, (0,), (2.0,), "cpu")
-    scale, w = unit_scale(rows, center=True), of.state()["head/direction"][0].detach().double()
+    scale, w = rms_scale(rows, center=True), of.state()["head/direction"][0].detach().double()
     scaled = (x.astype(np.float64) - scale.mean) / scale.deviation
     logits = scaled @ (w / w.norm(dim=1, keepdim=True)).numpy().T / 0.1
     p = np.exp(logits - logits.max(1, keepdims=True))
@@ -236,20 +239,22 @@ def test_fewer_clusters_than_known_classes_are_refused():
     with pytest.raises(
         ClusterError, match=r"^k is 2, but 3 classes are known: choose k from 3 on$"
     ):
-        SimGcd(DIM, 2, SETTINGS, known=3, scale=unscaled(DIM), entropy_weights=[1.0], seeds=[0])
+        SimGcd(
+            DIM, 2, SETTINGS, known=3, scale=identity_scale(DIM), entropy_weights=[1.0], seeds=[0]
+        )
 
 
 def test_rows_of_length_one_stay_as_they_are_unless_centred():
     x, _, _ = classes()
-    scale = unit_scale(ArrayRows(x), center=False)
+    scale = rms_scale(ArrayRows(x), center=False)
     assert (scale.mean == 0).all()
     assert (scale.deviation == 1).all()
-    centred = unit_scale(ArrayRows(x * np.float32(7)), center=True)
+    centred = rms_scale(ArrayRows(x * np.float32(7)), center=True)
     np.testing.assert_allclose(centred.mean, 7 * x.mean(0), rtol=1e-5)
     around = (7 * x - centred.mean) / centred.deviation
     assert np.square(around).sum(1).mean() == pytest.approx(1, rel=1e-5)
 
 
 def test_rows_that_are_all_alike_are_refused():
-    with pytest.raises(ClusterError, match="all 9 vectors are alike"):
-        unit_scale(ArrayRows(np.ones((9, 3), np.float32)), center=True)
+    with pytest.raises(ClusterError, match="all 9 vectors are equal"):
+        rms_scale(ArrayRows(np.ones((9, 3), np.float32)), center=True)

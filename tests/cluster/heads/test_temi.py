@@ -14,9 +14,9 @@ import cluster.heads.temi
 from cluster.heads.model import predict
 from cluster.heads.neighbor_pairs import Pairs
 from cluster.heads.temi import Settings, Temi
-from cluster.vectors.gather import resident
+from cluster.vectors.gather import standardized_gather
 from cluster.vectors.rows import ArrayRows
-from cluster.vectors.standardize import Scale, scale_of, unscaled
+from cluster.vectors.standardize import Scale, fit_scale, identity_scale
 
 DIM, K, HEADS, BATCH = 6, 5, 3, 16
 PLAIN = Settings(
@@ -30,7 +30,7 @@ _quick = pytest.fixture(autouse=True)(one_thread)
 
 def learner(k: int = K, scale: Scale | None = None, device: str = "cpu", **changes: Any) -> Temi:
     return Temi(
-        DIM, k, PLAIN._replace(**changes), scale=scale or unscaled(DIM),
+        DIM, k, PLAIN._replace(**changes), scale=scale or identity_scale(DIM),
         watched=torch.zeros(1, DIM, device=device), seed=1, device=device,
     )  # fmt: skip
 
@@ -168,7 +168,7 @@ def test_the_last_layer_does_not_move_while_it_is_frozen():
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_head_predicts_what_the_teacher_does_and_takes_the_scale_in(device: str):
     x = np.random.default_rng(0).normal(size=(200, DIM)).astype(np.float32) * 40 + 300
-    scale = scale_of(ArrayRows(x))
+    scale = fit_scale(ArrayRows(x))
     temi = learner(scale=scale, device=device, momentum=0.99)
     scaled = torch.from_numpy((x - scale.mean) / scale.deviation)
     temi._watched = scaled.to(device)
@@ -219,8 +219,8 @@ def test_on_easy_blobs_it_finds_the_classes(dtype: torch.dtype, loss: str, devic
     x = (np.eye(4, DIM)[label] * 6 + rng.normal(size=(400, DIM)) * 0.7).astype(np.float32)
     near = ((x[:, None] - x) ** 2).sum(2).argsort(axis=1)[:, 1:11].astype(np.int32)
     rows, pairs = ArrayRows(x), Pairs(near, 128, 0)
-    scale = scale_of(rows)
-    gather = resident(rows, device, 1, scale, dtype)
+    scale = fit_scale(rows)
+    gather = standardized_gather(rows, device, 1, scale, dtype)
     temi = learner(
         4, scale, device, loss=loss, heads=8, hidden=64, bottleneck=32, momentum=0.98,
         weight_decay=1e-4,

@@ -18,16 +18,16 @@ from cluster.heads.selflabel import SelfLabel
 from cluster.heads.selflabel import Settings as SelfLabelSettings
 from cluster.heads.temi import Temi
 from cluster.heads.training import History, Learner, Schedule, State, train
-from cluster.vectors.gather import resident
+from cluster.vectors.gather import standardized_gather
 from cluster.vectors.rows import ArrayRows
-from cluster.vectors.standardize import scale_of
+from cluster.vectors.standardize import fit_scale
 
 N, DIM, K, BATCH, STEPS, EPOCHS = 40, 6, 4, 12, 11, 3
 RNG = np.random.default_rng(0)
 ROWS = ArrayRows(np.eye(K, DIM)[np.arange(N) % K] * 3 + RNG.normal(size=(N, DIM)))
 NEAR = ((np.arange(N)[:, None] + np.arange(1, 4) * K) % N).astype(np.int32)
-SCALE = scale_of(ROWS)
-GATHER = resident(ROWS, "cpu", 1, SCALE)
+SCALE = fit_scale(ROWS)
+GATHER = standardized_gather(ROWS, "cpu", 1, SCALE)
 WATCHED = GATHER(np.arange(7))
 
 

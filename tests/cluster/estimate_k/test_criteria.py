@@ -9,15 +9,15 @@ import pytest
 from cluster import ClusterError
 from cluster.estimate_k.coding_length import coding_length
 from cluster.estimate_k.consensus import consensus, votes
-from cluster.estimate_k.criteria import CRITERIA, Search, candidates, criteria, measure
+from cluster.estimate_k.criteria import CRITERIA, CriteriaSettings, candidate_ks, criteria, measure
 from cluster.estimate_k.elbow import below_chord
 from cluster.estimate_k.integer_search import maximize
-from cluster.estimate_k.null_reference import Sample, without_groups
+from cluster.estimate_k.null_reference import Sample, null_reference
 from cluster.estimate_k.stability import between_halves
 from cluster.kmeans.api import Fit
 from cluster.vectors.rows import ArrayRows
 
-SEARCH = Search(n_init=2, max_iter=50, tol=1e-4, coding_dims=4, distortion=0.1)
+SEARCH = CriteriaSettings(n_init=2, max_iter=50, tol=1e-4, coding_dims=4, distortion=0.1)
 
 
 def groups(number: int, each: int = 40, dims: int = 6, seed: int = 0) -> np.ndarray:
@@ -101,21 +101,21 @@ def test_a_straight_or_rising_curve_has_no_elbow():
 
 
 def test_candidates_grow_by_one_and_then_by_a_factor():
-    assert candidates(2, 20, 1.25) == [2, 3, 4, 5, 6, 8, 10, 12, 15, 19, 20]
-    assert candidates(3, 3, 1.1) == [3]
+    assert candidate_ks(2, 20, 1.25) == [2, 3, 4, 5, 6, 8, 10, 12, 15, 19, 20]
+    assert candidate_ks(3, 3, 1.1) == [3]
     with pytest.raises(ClusterError, match="from 5 to 4"):
-        candidates(5, 4, 1.1)
+        candidate_ks(5, 4, 1.1)
 
 
 def test_a_sample_without_groups_has_the_covariance_of_the_images():
     x = groups(2, each=1000, dims=3)
     both = np.concatenate([x, x[:, :1] * 2], axis=1)
     watched = np.array([0, 5, 600, 1999])
-    found = without_groups(x, both, watched, 0)
+    found = null_reference(x, both, watched, 0)
     assert found.reduced.mean(axis=0) == pytest.approx(0, abs=4 * x.std() / np.sqrt(len(x)))
     # The spread is equal up to chance; neither of the two groups is left.
     assert np.cov(found.reduced.T) == pytest.approx(np.cov(x.T), rel=0.15, abs=4)
-    assert found.whole[:, 3] == pytest.approx(2 * found.reduced[watched, 0], rel=1e-4, abs=1e-4)
+    assert found.full[:, 3] == pytest.approx(2 * found.reduced[watched, 0], rel=1e-4, abs=1e-4)
     far = (x - x.mean(axis=0)) @ np.linalg.svd(x - x.mean(axis=0), full_matrices=False)[2][0]
     near = found.reduced @ np.linalg.svd(x - x.mean(axis=0), full_matrices=False)[2][0]
     assert (
@@ -147,9 +147,9 @@ def test_halves_that_cut_across_each_other_agree_as_by_chance():
 
 @pytest.mark.parametrize("number", [3, 5])
 def test_clear_groups_are_found_and_all_criteria_but_one_at_most_agree(number: int):
-    x, k = groups(number), candidates(2, 12, 1.2)
+    x, k = groups(number), candidate_ks(2, 12, 1.2)
     found = measure(sample_of(x), k, [0, 1], SEARCH)
-    plain = measure(without_groups(x, x, np.arange(len(x)), 0), k, [0, 1], SEARCH, parts=False)
+    plain = measure(null_reference(x, x, np.arange(len(x)), 0), k, [0, 1], SEARCH, coding=False)
     said = consensus(k, criteria(k, found, plain))
     assert said.k == number
     # Agreement between two seeds of so few images without groups leaps up and down.

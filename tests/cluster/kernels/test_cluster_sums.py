@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cluster.kernels import cluster_sums as module
-from cluster.kernels.cluster_sums import Sums, add_groups, no_sums
+from cluster.kernels.cluster_sums import Sums, add_to_sums, empty_sums
 
 
 def pairs(
@@ -33,14 +33,14 @@ def in_one_loop(x: torch.Tensor, *pairs: torch.Tensor) -> Sums:
 @pytest.mark.parametrize("groups", [1, 5, 400])
 @pytest.mark.parametrize("bagged", [64, 4096])
 def test_they_are_a_loops_to_the_bit(groups: int, bagged: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "BAGGED", bagged)
+    monkeypatch.setattr(module, "CORE_VECTORS", bagged)
     x, *told = pairs(900, 200, groups)
-    whole = add_groups(no_sums(x.shape[1], "cpu"), x, *told)
+    whole = add_to_sums(empty_sums(x.shape[1], "cpu"), x, *told)
     for found, exact in zip(whole, in_one_loop(x, *told), strict=True):
         np.testing.assert_array_equal(found, exact)
-    parts = no_sums(x.shape[1], "cpu")
+    parts = empty_sums(x.shape[1], "cpu")
     for here in (slice(0, 7), slice(7, 500), slice(500, 900)):
-        parts = add_groups(parts, x, *(each[here] for each in told))
+        parts = add_to_sums(parts, x, *(each[here] for each in told))
     for found, exact in zip(parts, whole, strict=True):
         np.testing.assert_array_equal(found, exact)
 

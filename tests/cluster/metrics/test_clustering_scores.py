@@ -7,7 +7,14 @@ from sklearn import metrics
 from cluster import ClusterError
 from cluster.metrics.ami import adjusted_mutual_information
 from cluster.metrics.clustering import label_scores, silhouettes, size_scores, stability
-from cluster.metrics.matching import NO_CLASS, accuracy, count, learn, majority, one_to_one
+from cluster.metrics.matching import (
+    NO_CLASS,
+    accuracy,
+    contingency_table,
+    learn_meaning,
+    majority,
+    one_to_one,
+)
 from cluster.metrics.mean_sd import mean_sd
 
 
@@ -22,7 +29,7 @@ def clustering(seed: int, n: int, k: int, classes: int) -> tuple[np.ndarray, np.
 def scores(
     assignment: np.ndarray, label: np.ndarray, k: int = 40, classes: int = 40
 ) -> dict[str, float]:
-    return label_scores(count(assignment, label, k, classes), None)
+    return label_scores(contingency_table(assignment, label, k, classes), None)
 
 
 def test_an_example_worked_on_paper() -> None:
@@ -30,7 +37,7 @@ def test_an_example_worked_on_paper() -> None:
     # Cluster 2: 1 of class 0, 2 of class 1.
     assignment = np.array([0, 0, 0, 0, 1, 1, 2, 2, 2])
     label = np.array([0, 0, 0, 1, 0, 0, 0, 1, 1])
-    counts = count(assignment, label, 3, 2)
+    counts = contingency_table(assignment, label, 3, 2)
     assert counts.tolist() == [[3, 1], [2, 0], [1, 2]]
     assert one_to_one(counts).tolist() == [0, NO_CLASS, 1]
     assert majority(counts).tolist() == [0, 0, 1]
@@ -59,7 +66,7 @@ def test_scores_equal_those_of_scikit_learn(k: int, classes: int) -> None:
 def test_ami_equals_that_of_scikit_learn(n: int, k: int, classes: int) -> None:
     assignment, label = clustering(n, n, k, classes)
     expected = metrics.adjusted_mutual_info_score(label, assignment)
-    found = adjusted_mutual_information(count(assignment, label, k, classes))
+    found = adjusted_mutual_information(contingency_table(assignment, label, k, classes))
     assert found == pytest.approx(expected, abs=1e-9)
 
 
@@ -67,7 +74,9 @@ def test_ami_of_clusters_of_one_image_each_is_that_of_scikit_learn() -> None:
     own, other = np.arange(6), np.array([0, 0, 1, 1, 2, 2])
     for a, b in ((own, own), (own, other), (other, own)):
         expected = metrics.adjusted_mutual_info_score(b, a)
-        assert adjusted_mutual_information(count(a, b, 6, 6)) == pytest.approx(expected, abs=1e-9)
+        assert adjusted_mutual_information(contingency_table(a, b, 6, 6)) == pytest.approx(
+            expected, abs=1e-9
+        )
 
 
 @pytest.mark.parametrize(("k", "classes"), [(7, 7), (23, 5), (3, 11)])
@@ -86,7 +95,7 @@ def test_one_to_one_is_never_above_many_to_one(k: int) -> None:
 
 
 def test_with_fewer_clusters_than_classes_each_cluster_has_a_class_of_its_own() -> None:
-    counts = count(*clustering(3, 300, 3, 11), 3, 11)
+    counts = contingency_table(*clustering(3, 300, 3, 11), 3, 11)
     classes = one_to_one(counts)
     assert len(set(classes.tolist())) == 3
     assert NO_CLASS not in classes
@@ -102,7 +111,7 @@ def test_overclustering_does_not_make_one_to_one_rise() -> None:
     # class make it look solved, one-to-one sees a third of it.
     label = np.repeat(np.arange(10), 30)
     assignment = label * 3 + np.arange(300) % 3
-    counts = count(assignment, label, 30, 10)
+    counts = contingency_table(assignment, label, 30, 10)
     matched = one_to_one(counts)
     lenient = np.where(matched == NO_CLASS, majority(counts), matched)
     assert accuracy(counts, lenient) == accuracy(counts, majority(counts)) == 1.0
@@ -112,7 +121,7 @@ def test_overclustering_does_not_make_one_to_one_rise() -> None:
 def test_a_mapping_learned_on_train_is_applied_to_test() -> None:
     train = np.array([[5, 0], [0, 5], [0, 0]])
     test = np.array([[1, 3], [0, 4], [2, 0]])
-    found = label_scores(test, learn(train))
+    found = label_scores(test, learn_meaning(train))
     assert found["acc_train_map"] == found["majority_acc_train_map"] == 0.5  # 1 + 4 of 10
     assert found["acc"] == 0.6  # cluster 1 is class 1, cluster 2 class 0
     assert found["majority_acc"] == 0.9
@@ -132,9 +141,9 @@ def test_without_labels_every_label_score_is_unknown() -> None:
 
 def test_a_cluster_beyond_k_is_refused() -> None:
     with pytest.raises(ClusterError, match="an image is of cluster 5, expected 0 to 4"):
-        count(np.array([0, 5]), np.array([0, 0]), 5, 1)
+        contingency_table(np.array([0, 5]), np.array([0, 0]), 5, 1)
     with pytest.raises(ClusterError, match="an image is of class -1, expected 0 to 0"):
-        count(np.array([0, 1]), np.array([0, -1]), 5, 1)
+        contingency_table(np.array([0, 1]), np.array([0, -1]), 5, 1)
 
 
 def test_paper_sized_counts_are_scored_in_seconds() -> None:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 from blobs import DEVICES, blobs
-from test_sskmeans import OLD, PLAIN, K, labels_of, starts_of
+from test_semi_supervised import OLD, PLAIN, K, labels_of, starts_of
 
 from cluster import ClusterError
 from cluster.kmeans.assign import assign
-from cluster.kmeans.balanced import PASSES, balanced, even_out, even_size, surplus
-from cluster.kmeans.centering import frame_of
-from cluster.kmeans.data import View
+from cluster.kmeans.balanced import PASSES, balanced_passes, even_size, reassign_surplus, surplus
+from cluster.kmeans.centering import fit_centering
+from cluster.kmeans.data import Data
 from cluster.kmeans.semi_supervised import sskmeans
 from cluster.vectors.rows import ArrayRows, Rows
 
@@ -20,8 +20,8 @@ LINE = np.array([[1], [2], [3], [4], [11], [21]], np.float32)
 TENS = np.array([[0], [10], [20]], np.float32)
 
 
-def seen(rows: Rows, device: str) -> View:
-    return View(rows, frame_of(rows, False), device)
+def seen(rows: Rows, device: str) -> Data:
+    return Data(rows, fit_centering(rows, False), device)
 
 
 def evened(
@@ -31,11 +31,11 @@ def evened(
     c = torch.tensor(centroids, dtype=torch.float32)
     found = assign(ArrayRows(x), c[None].numpy(), label=label)
     cluster, distance = found.assignment[0], found.distance[0]
-    view = seen(ArrayRows(x), device)
-    inside = view.frame.inside(centroids[None], device)
-    assert view.frame.outside(inside) == pytest.approx(centroids[None])
+    data = seen(ArrayRows(x), device)
+    inside = data.centering.transform(centroids[None], device)
+    assert data.centering.inverse_transform(inside) == pytest.approx(centroids[None])
     inside = inside[0]
-    even_out(view, inside, cluster, distance, label, size, rounds=rounds)
+    reassign_surplus(data, inside, cluster, distance, label, size, rounds=rounds)
     expected = np.linalg.norm(x - centroids[cluster], axis=1)
     np.testing.assert_allclose(distance, expected, rtol=1e-4, atol=1e-5)
     return cluster
@@ -131,9 +131,9 @@ def test_the_passes_are_those_of_a_plain_loop_and_known_centroids_stay(device: s
     x = blobs(300, spread=2.0)
     label = labels_of(x)
     start, size = starts_of(x, label).astype(np.float32), even_size(300, K)
-    view = seen(ArrayRows(x), device)
+    data = seen(ArrayRows(x), device)
     told = list[int]()
-    ours, lowest = balanced(view, start[None], label, OLD, size, told.append)
+    ours, lowest = balanced_passes(data, start[None], label, OLD, size, told.append)
     np.testing.assert_allclose(ours[0], plain_passes(x, label, start, OLD, size), atol=1e-4)
     np.testing.assert_array_equal(ours[0, :OLD], start[:OLD])
     assert told[0] == 0 < told[1]
@@ -148,7 +148,7 @@ def test_then_plain_passes_follow_and_the_lower_inertia_is_kept():
     start = starts_of(x, label).astype(np.float32)[None]
     more: dict[str, Any] = {"seeds": [0], "n_init": 1, "tol": 0}
     fit = sskmeans(rows, label, K, starts=start, max_iter=99, cluster_size=size, **more)
-    ends, lowest = balanced(seen(rows, "cpu"), start, label, OLD, size, lambda moved: None)
+    ends, lowest = balanced_passes(seen(rows, "cpu"), start, label, OLD, size, lambda moved: None)
     plain = sskmeans(rows, label, K, starts=ends, max_iter=99, **more)
     assert fit.inertia[0] == min(lowest.inertia[0], plain.inertia[0]) == plain.inertia[0]
     np.testing.assert_array_equal(fit.centroids, plain.centroids)
@@ -166,7 +166,7 @@ def test_a_balanced_pass_that_is_lower_than_the_end_is_kept():
     more: dict[str, Any] = {"seeds": [0], "n_init": 1, "tol": 0, "max_iter": 1, "starts": start}
     best = sskmeans(ArrayRows(x), label, 3, **more)
     fit = sskmeans(ArrayRows(x), label, 3, cluster_size=4, **more)
-    ends, _ = balanced(seen(ArrayRows(x), "cpu"), start, label, 1, 4, lambda moved: None)
+    ends, _ = balanced_passes(seen(ArrayRows(x), "cpu"), start, label, 1, 4, lambda moved: None)
     away = sskmeans(ArrayRows(x), label, 3, **{**more, "starts": ends})
     assert best.inertia[0] == pytest.approx(fit.inertia[0])
     assert away.inertia[0] > fit.inertia[0]

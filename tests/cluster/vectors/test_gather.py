@@ -5,9 +5,9 @@ import pytest
 import torch
 from blobs import DEVICES
 
-from cluster.vectors.gather import of_any_view, of_two_views, resident
+from cluster.vectors.gather import random_view_gather, standardized_gather, two_view_gather
 from cluster.vectors.rows import TILE, ArrayRows
-from cluster.vectors.standardize import scale_of
+from cluster.vectors.standardize import fit_scale
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -17,8 +17,8 @@ def test_memory_does_not_change_the_vectors_and_they_leave_the_rows_as_they_are(
 ):
     x = np.random.default_rng(0).normal(size=(TILE + 50, 5)).astype(np.float32) * [1, 9, 1, 1, 1]
     rows = ArrayRows(x + 30)
-    before, scale = rows.array.copy(), scale_of(rows)
-    kept, read = (resident(rows, device, room, scale, dtype) for room in (1, 0))
+    before, scale = rows.array.copy(), fit_scale(rows)
+    kept, read = (standardized_gather(rows, device, room, scale, dtype) for room in (1, 0))
     index = np.random.default_rng(1).integers(len(x), size=(2, 40))
     assert kept(index).dtype == dtype
     assert torch.equal(kept(index), read(index))
@@ -40,7 +40,7 @@ def views(number: int) -> list:
 def test_each_image_is_seen_in_two_views_that_differ():
     index = np.arange(600).reshape(2, 300)
     for number in (2, 5):
-        seen = of_two_views(views(number), seed=3)(7, index)
+        seen = two_view_gather(views(number), seed=3)(7, index)
         assert seen.shape == (2, 2, 300, 2)
         assert (seen[..., 0] == torch.from_numpy(index)).all()
         first, second = seen[..., 1]
@@ -51,7 +51,7 @@ def test_each_image_is_seen_in_two_views_that_differ():
 
 def test_views_are_drawn_by_seed_and_step():
     index = np.arange(50)
-    for draw in (of_any_view, of_two_views):
+    for draw in (random_view_gather, two_view_gather):
         one = draw(views(3), seed=0)
         assert torch.equal(one(4, index), draw(views(3), seed=0)(4, index))
         assert not torch.equal(one(4, index), one(5, index))

@@ -10,9 +10,9 @@ from blobs import DEVICES, blobs, some_of
 from cluster import ClusterError
 from cluster.kmeans.api import Fit, kmeans
 from cluster.kmeans.assign import assign
-from cluster.kmeans.centering import frame_of
-from cluster.kmeans.data import View
-from cluster.kmeans.init import kmeans_plus_plus, trials
+from cluster.kmeans.centering import fit_centering
+from cluster.kmeans.data import Data
+from cluster.kmeans.init import kmeans_plus_plus, local_trials
 from cluster.kmeans.semi_supervised import known_means, sskmeans
 from cluster.vectors.rows import ArrayRows, Subset
 
@@ -108,7 +108,7 @@ def test_known_classes_start_at_the_means_of_their_labelled_images():
     x = blobs() + 1000
     label = labels_of(x)
     rows = ArrayRows(x)
-    means = known_means(View(rows, frame_of(rows, False), "cpu"), label, OLD, x.shape[1])
+    means = known_means(Data(rows, fit_centering(rows, False), "cpu"), label, OLD, x.shape[1])
     expected = [x[label == c].mean(axis=0, dtype=np.float64) for c in range(OLD)]
     np.testing.assert_allclose(means, expected, atol=1e-4)
 
@@ -118,7 +118,7 @@ def test_new_starts_are_drawn_as_by_full_recomputation(device: str):
     """Every step: the distance to all given and chosen centroids, by a plain loop."""
     generator = np.random.default_rng(0)
     x, given, new, run = generator.normal(size=(80, 4)), generator.normal(size=(3, 4)), 6, (4, 2)
-    draws, chosen = np.random.default_rng(run).random((new, trials(new))), list[int]()
+    draws, chosen = np.random.default_rng(run).random((new, local_trials(new))), list[int]()
 
     def left(*rows: int) -> np.ndarray:
         centres = np.concatenate([given, x[list(rows)]])
@@ -240,8 +240,12 @@ def test_there_may_be_no_new_cluster():
         ([0, 2, 2, -1, -1, -1], 4, "known class 1 of 3 has no labelled image"),
         ([0, 1, 0, 1, 0, 1], 3, "all 6 images are labelled: nothing is left to cluster"),
         ([0, 1, 0, 1, 0, -1], 4, "2 classes are known and 1 images unlabelled: choose k from 2 to"),
-        ([0, -2, 0, 1, 0, -1], 3, "labels are of 6 images, from -2 on: one for each of 6 images"),
-        ([0, -1, 1], 3, "labels are of 3 images, from -1 on: one for each of 6 images is needed"),
+        (
+            [0, -2, 0, 1, 0, -1],
+            3,
+            "6 labels from -2 on were given: expected one for each of 6 images",
+        ),
+        ([0, -1, 1], 3, "3 labels from -1 on were given: expected one for each of 6 images"),
         ([0, -1, 1, -1, -1, -1], 7, "k is 7, but there are 6 images to fit on"),
     ],
 )
@@ -253,7 +257,9 @@ def test_labels_that_cannot_be_are_refused(label: list[int], k: int, said: str):
 
 def test_starts_that_do_not_fit_are_refused():
     x = blobs(40)
-    with pytest.raises(ClusterError, match=r"starts are \[1, 2, 12\], .* of 3 clusters, 12 dims"):
+    with pytest.raises(
+        ClusterError, match=r"starts have the shape \[1, 2, 12\]: .* of 3 clusters, 12 dims"
+    ):
         sskmeans(ArrayRows(x), np.full(40, -1), 3, starts=x[None, :2], **PLAIN)
 
 

@@ -6,9 +6,9 @@ import torch
 from blobs import DEVICES, blobs
 
 from cluster.kernels import low_precision as module
-from cluster.kernels.low_precision import BFLOAT16, Coarse, coarse
+from cluster.kernels.low_precision import BFLOAT16, MatmulPrecision, fast_precision
 from cluster.kmeans.api import kmeans
-from cluster.kmeans.nearest import nearest, targets
+from cluster.kmeans.nearest import nearest, prepare_centroids
 from cluster.vectors.rows import ArrayRows
 
 
@@ -19,19 +19,21 @@ def rounded(x: torch.Tensor) -> torch.Tensor:
 @pytest.fixture
 def crude(monkeypatch: pytest.MonkeyPatch) -> None:
     """Products of bfloat16, as a processor that is good at them makes them; others can, too."""
-    way = Coarse(2 * BFLOAT16 + BFLOAT16**2, "bf16", torch.backends.mkldnn.matmul)
+    way = MatmulPrecision(2 * BFLOAT16 + BFLOAT16**2, "bf16", torch.backends.mkldnn.matmul)
     for user in ("kmeans.nearest", "kernels.norms"):
-        monkeypatch.setattr(f"cluster.{user}.coarse", lambda device: way)
-    monkeypatch.setattr("cluster.kmeans.nearest.THIN", 1)
-    monkeypatch.setattr("cluster.kmeans.nearest.SHORT", 1)
+        monkeypatch.setattr(f"cluster.{user}.fast_precision", lambda device: way)
+    monkeypatch.setattr("cluster.kmeans.nearest.FEWEST_COLUMNS", 1)
+    monkeypatch.setattr("cluster.kmeans.nearest.FEWEST_DIMS", 1)
 
 
-def products(way: Coarse, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def products(
+    way: MatmulPrecision, x: torch.Tensor, y: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """x·y in the coarse arithmetic, and how much of it is the rounding of the results."""
     if way.precision == "bf16":
         found = (x.bfloat16() @ y.bfloat16().T).float()
         return found, BFLOAT16 * found.abs()
-    with way.products():
+    with way.applied():
         found = x @ y.T
     return found, torch.zeros_like(found)
 
@@ -46,11 +48,11 @@ def test_products_are_off_by_no_more_than_they_say(device: str, scale: float):
     generator = torch.Generator().manual_seed(0)
     x = scale * torch.randn(512, 768, generator=generator).to(device)
     y = torch.rand(256, 768, generator=generator).to(device) ** 8  # most of it in few dims
-    way = coarse(device)
+    way = fast_precision(device)
     found, rounding = products(way, x, y)
     off = (found.double() - x.double() @ y.double().T).abs() - rounding
     left, right = x.norm(dim=1)[:, None], y.norm(dim=1)
-    rests = way.rest(x)[:, None], way.rest(y)
+    rests = way.residual(x)[:, None], way.residual(y)
     bound = rests[0] * right + (left + rests[0]) * rests[1] + 1e-5 * left * right
     assert (off <= bound).all()
     assert (bound <= (way.error + 1e-5) * left * right * 1.0001).all()
@@ -59,7 +61,7 @@ def test_products_are_off_by_no_more_than_they_say(device: str, scale: float):
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_bound_holds_for_numbers_that_round_worst(device: str):
     x = torch.full((64, 768), 1 + 2.0**-8 - 2.0**-20, device=device)
-    way = coarse(device)
+    way = fast_precision(device)
     found, rounding = products(way, x, x)
     off = (found.double() - x.double() @ x.double().T).abs() - rounding
     off = off.max() / x[0].square().sum()
@@ -71,10 +73,10 @@ def test_the_bound_holds_for_numbers_that_round_worst(device: str):
 def test_the_arithmetic_is_put_back():
     switch = torch.backends.mkldnn.matmul
     before = switch.fp32_precision
-    way = Coarse(0.1, "bf16", switch)
+    way = MatmulPrecision(0.1, "bf16", switch)
 
     def fail() -> None:
-        with way.products():
+        with way.applied():
             raise KeyError(switch.fp32_precision)
 
     with pytest.raises(KeyError, match="bf16"):
@@ -84,7 +86,7 @@ def test_the_arithmetic_is_put_back():
 
 def test_a_processor_without_it_multiplies_plainly(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "has_amx", lambda: False)
-    assert coarse("cpu").error == 0
+    assert fast_precision("cpu").error == 0
 
 
 @pytest.mark.usefixtures("crude")
@@ -96,7 +98,7 @@ def test_what_crude_products_cannot_tell_apart_is_settled():
     rough = np.square(c).sum(1) - 2 * (rounded(torch.tensor(x)) @ torch.tensor(c).T).numpy()
     assert (rough.argmin(1) != exact(x, c)).mean() > 0.1  # or the test shows nothing
     rows = torch.from_numpy(x)
-    found = nearest(rows, rows.norm(dim=1), targets(torch.from_numpy(c[None])))
+    found = nearest(rows, rows.norm(dim=1), prepare_centroids(torch.from_numpy(c[None])))
     np.testing.assert_array_equal(found.cluster[:, 0], exact(x, c))
 
 
@@ -105,7 +107,7 @@ def test_bounds_hold_after_crude_products():
     rng = np.random.default_rng(1)
     x, c = (rng.normal(size=(n, 40)).astype(np.float32) for n in (500, 60))
     rows = torch.from_numpy(x)
-    found = nearest(rows, rows.norm(dim=1), targets(torch.from_numpy(c[None])))
+    found = nearest(rows, rows.norm(dim=1), prepare_centroids(torch.from_numpy(c[None])))
     distance = np.sort(np.linalg.norm(x[:, None].astype(np.float64) - c, axis=2), axis=1)
     assert (found.upper[:, 0].numpy() >= distance[:, 0]).all()
     assert (found.lower[:, 0].numpy() <= distance[:, 1]).all()

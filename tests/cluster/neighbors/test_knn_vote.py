@@ -5,7 +5,7 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from cluster import ClusterError
-from cluster.neighbors.knn_vote import Voted, support, vote
+from cluster.neighbors.knn_vote import KnnVote, knn_vote, support
 
 
 def table(
@@ -36,7 +36,7 @@ def test_a_worked_example():
     """Voters 0 and 1 are of cluster 2, voter 2 of cluster 0: .3 + .3 against .4, and .1 + .1."""
     neighbor = np.array([[2, 0, 1], [2, 1, 0]])
     similarity = np.array([[0.4, 0.3, 0.3], [0.8, 0.1, 0.1]], np.float32)
-    found = vote(neighbor, similarity, np.array([[2, 2, 0]], np.int32), 3)
+    found = knn_vote(neighbor, similarity, np.array([[2, 2, 0]], np.int32), 3)
     assert found.assignment.tolist() == [[2, 0]]
     np.testing.assert_allclose(found.probability, [[0.6, 0.8]], rtol=1e-6)
     assert (found.assignment.dtype, found.probability.dtype) == (np.int32, np.float32)
@@ -45,7 +45,7 @@ def test_a_worked_example():
 def test_it_is_the_definition_image_by_image():
     given = table()
     cluster, share = plainly(*given, 7)
-    found = vote(*given, 7)
+    found = knn_vote(*given, 7)
     np.testing.assert_array_equal(found.assignment, cluster)
     np.testing.assert_allclose(found.probability, share, rtol=1e-6)
 
@@ -55,7 +55,9 @@ def test_with_equal_similarities_it_is_scikit_learns_classifier():
     x, y = rng.normal(size=(80, 4)), rng.integers(0, 5, 80)
     theirs = KNeighborsClassifier(n_neighbors=7).fit(x[:60], y[:60])
     neighbor = theirs.kneighbors(x[60:], return_distance=False)
-    found = vote(neighbor, np.ones(neighbor.shape, np.float32), y[None, :60].astype(np.int32), 5)
+    found = knn_vote(
+        neighbor, np.ones(neighbor.shape, np.float32), y[None, :60].astype(np.int32), 5
+    )
     np.testing.assert_array_equal(found.assignment[0], theirs.predict(x[60:]))
     most = theirs.predict_proba(x[60:]).max(axis=1)
     np.testing.assert_allclose(found.probability[0], most, rtol=1e-6)
@@ -67,7 +69,7 @@ def test_a_tie_goes_to_the_lower_cluster_in_any_order_of_the_voters():
     similarity = np.concatenate([weight, weight[::-1]])[None]
     cluster_of = np.array([[5, 5, 5, 3, 3, 3]], np.int32)
     for order in ([0, 1, 2, 3, 4, 5], [5, 3, 1, 0, 2, 4], [3, 4, 5, 2, 1, 0]):
-        found = vote(np.array([order]), similarity[:, order], cluster_of, 6)
+        found = knn_vote(np.array([order]), similarity[:, order], cluster_of, 6)
         assert found.assignment.tolist() == [[3]]
         assert found.probability.tolist() == [[0.5]]
 
@@ -75,23 +77,23 @@ def test_a_tie_goes_to_the_lower_cluster_in_any_order_of_the_voters():
 @pytest.mark.parametrize("similarity", [[0, 0, 0], [-0.1, -0.9, -0.2]])
 def test_voters_without_weight_count_alike(similarity: list[float]):
     given = np.array([[0, 1, 2]]), np.array([similarity], np.float32)
-    found = vote(*given, np.array([[1, 4, 4]], np.int32), 5)
+    found = knn_vote(*given, np.array([[1, 4, 4]], np.int32), 5)
     assert found.assignment.tolist() == [[4]]
     np.testing.assert_allclose(found.probability, [[2 / 3]], rtol=1e-6)
 
 
 def test_a_voter_below_zero_has_no_say_beside_one_above():
     given = np.array([[0, 1, 2]]), np.array([[0.1, -0.9, -0.9]], np.float32)
-    assert vote(*given, np.array([[1, 4, 4]], np.int32), 5) == Voted([[1]], [[1]])
+    assert knn_vote(*given, np.array([[1, 4, 4]], np.int32), 5) == KnnVote([[1]], [[1]])
 
 
 @pytest.mark.parametrize("cells", [1, 7, 100])
 def test_the_size_of_the_blocks_changes_nothing(cells: int, monkeypatch: pytest.MonkeyPatch):
     given = table()
-    own = vote(*given, 7).assignment
-    whole = *vote(*given, 7), support(*given, own)
+    own = knn_vote(*given, 7).assignment
+    whole = *knn_vote(*given, 7), support(*given, own)
     monkeypatch.setattr("cluster.neighbors.knn_vote.CELLS", cells)
-    parts = *vote(*given, 7), support(*given, own)
+    parts = *knn_vote(*given, 7), support(*given, own)
     for left, right in zip(whole, parts, strict=True):
         np.testing.assert_array_equal(left, right)
 
@@ -99,15 +101,15 @@ def test_the_size_of_the_blocks_changes_nothing(cells: int, monkeypatch: pytest.
 def test_a_great_many_clusters_cost_no_memory():
     """[image, k] of float32 would be 80 GB."""
     neighbor, similarity, cluster_of = table()
-    found = vote(neighbor, similarity, cluster_of * 50_000_000, 350_000_000)
-    few = vote(neighbor, similarity, cluster_of, 7)
+    found = knn_vote(neighbor, similarity, cluster_of * 50_000_000, 350_000_000)
+    few = knn_vote(neighbor, similarity, cluster_of, 7)
     np.testing.assert_array_equal(found.assignment, few.assignment * 50_000_000)
     np.testing.assert_array_equal(found.probability, few.probability)
 
 
 def test_support_is_the_share_of_the_cluster_an_image_has():
     given = table()
-    found = vote(*given, 7)
+    found = knn_vote(*given, 7)
     np.testing.assert_allclose(support(*given, found.assignment), found.probability, rtol=1e-6)
     neighbor, similarity = np.array([[0, 1, 2]]), np.array([[0.5, 0.25, 0.25]], np.float32)
     cluster_of, own = np.array([[0, 1, 1], [2, 2, 2]]), np.array([[1], [1]])
@@ -116,21 +118,23 @@ def test_support_is_the_share_of_the_cluster_an_image_has():
 
 def test_no_images_and_no_seeds_are_no_trouble():
     neighbor, similarity, cluster_of = table()
-    assert vote(neighbor[:0], similarity[:0], cluster_of, 7).assignment.shape == (3, 0)
-    assert vote(neighbor, similarity, cluster_of[:0], 7).probability.shape == (0, 60)
+    assert knn_vote(neighbor[:0], similarity[:0], cluster_of, 7).assignment.shape == (3, 0)
+    assert knn_vote(neighbor, similarity, cluster_of[:0], 7).probability.shape == (0, 60)
 
 
 def test_arrays_that_do_not_fit_are_refused():
     neighbor, similarity, cluster_of = table()
     with pytest.raises(ClusterError, match=r"neighbours are \[60, 9\] and similarities \[60, 8\]"):
-        vote(neighbor, similarity[:, 1:], cluster_of, 7)
-    with pytest.raises(ClusterError, match="with a neighbour at least"):
-        vote(neighbor[:, :0], similarity[:, :0], cluster_of, 7)
+        knn_vote(neighbor, similarity[:, 1:], cluster_of, 7)
+    with pytest.raises(ClusterError, match="with at least one neighbour"):
+        knn_vote(neighbor[:, :0], similarity[:, :0], cluster_of, 7)
     with pytest.raises(ClusterError, match=r"there are 20 fitted images: expected 0 to 19"):
-        vote(neighbor, similarity, cluster_of[:, :20], 7)
+        knn_vote(neighbor, similarity, cluster_of[:, :20], 7)
     with pytest.raises(ClusterError, match="neighbours are -1 to"):
-        vote(np.where(neighbor == 0, -1, neighbor), similarity, cluster_of, 7)
-    with pytest.raises(ClusterError, match=r"clusters are 0 to 6, of 3 clusters .* 0 to 2"):
-        vote(neighbor, similarity, cluster_of, 3)
+        knn_vote(np.where(neighbor == 0, -1, neighbor), similarity, cluster_of, 7)
+    with pytest.raises(
+        ClusterError, match=r"fitted images are 0 to 6, expected 0 to 2"
+    ):
+        knn_vote(neighbor, similarity, cluster_of, 3)
     with pytest.raises(ClusterError, match="not finite"):
-        vote(neighbor, np.full_like(similarity, np.nan), cluster_of, 7)
+        knn_vote(neighbor, np.full_like(similarity, np.nan), cluster_of, 7)

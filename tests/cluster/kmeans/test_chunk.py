@@ -9,10 +9,10 @@ import torch
 from blobs import DEVICES, blobs
 
 from cluster.kmeans.api import kmeans
-from cluster.kmeans.centering import frame_of
-from cluster.kmeans.chunk import Part
-from cluster.kmeans.data import View
-from cluster.kmeans.engine import Parts, here, local_parts
+from cluster.kmeans.centering import fit_centering
+from cluster.kmeans.chunk import ChunkState
+from cluster.kmeans.data import Data
+from cluster.kmeans.engine import Engine, local_engine, local_engines
 from cluster.vectors.rows import ArrayRows
 
 SETTINGS: dict[str, Any] = {"seeds": [0], "n_init": 3, "max_iter": 40, "tol": 0}
@@ -21,14 +21,14 @@ SETTINGS: dict[str, Any] = {"seeds": [0], "n_init": 3, "max_iter": 40, "tol": 0}
 class Forgetful:
     """Parts that are made anew before each piece of work."""
 
-    def __init__(self, view: View, runs: int) -> None:
-        self._made = lambda: local_parts(view, runs, None)
+    def __init__(self, data: Data, runs: int) -> None:
+        self._made = lambda: local_engine(data, runs, None)
         self._parts = self._made()
-        self.n, self.frame, self.device = len(view), view.frame, view.device
+        self.n, self.centering, self.device = len(data), data.centering, data.device
         self.steps = 0
 
     def map(self, work: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
-        self.steps += work is Part.step
+        self.steps += work is ChunkState.step
         self._parts = self._made()
         return self._parts.map(work, *arguments)
 
@@ -76,11 +76,11 @@ def test_a_part_that_lost_everything_finds_it_again():
     rows = ArrayRows(blobs(800, spread=3.0))
     made: list[Forgetful] = []
 
-    def engine(runs: int, label: np.ndarray | None) -> Parts:
-        made.append(Forgetful(View(rows, frame_of(rows, False), "cpu"), runs))
+    def make_engine(runs: int, label: np.ndarray | None) -> Engine:
+        made.append(Forgetful(Data(rows, fit_centering(rows, False), "cpu"), runs))
         return made[-1]
 
-    kept, lost = kmeans(rows, 9, **SETTINGS), kmeans(rows, 9, **SETTINGS, engine=engine)
+    kept, lost = kmeans(rows, 9, **SETTINGS), kmeans(rows, 9, **SETTINGS, make_engine=make_engine)
     assert made[0].steps > 3
     for left, right in zip(kept, lost, strict=True):
         np.testing.assert_array_equal(left, right)
@@ -93,7 +93,7 @@ def test_the_size_of_parts_changes_only_rounding(cosine: bool, monkeypatch: pyte
     for module in ("kmeans.chunk", "kmeans.data", "vectors.tiles"):
         monkeypatch.setattr(f"cluster.{module}.TILE", 64)
     for module in ("kmeans.chunk", "kmeans.engine"):
-        monkeypatch.setattr(f"cluster.{module}.PART", 256)
+        monkeypatch.setattr(f"cluster.{module}.CHUNK_ROWS", 256)
     many = kmeans(rows, 8, **SETTINGS, cosine=cosine)
     np.testing.assert_allclose(one.centroids, many.centroids, atol=1e-4)
     np.testing.assert_allclose(one.inertia, many.inertia, rtol=1e-6)
@@ -138,19 +138,19 @@ def test_images_equally_far_go_by_their_rows_whatever_the_parts(monkeypatch: pyt
     for module in ("kmeans.chunk", "kmeans.data", "vectors.tiles"):
         monkeypatch.setattr(f"cluster.{module}.TILE", 8)
     for module in ("kmeans.chunk", "kmeans.engine"):
-        monkeypatch.setattr(f"cluster.{module}.PART", 16)
+        monkeypatch.setattr(f"cluster.{module}.CHUNK_ROWS", 16)
     many = kmeans(ArrayRows(x), 3, seeds=[0], n_init=1, max_iter=1, tol=0, starts=starts)
     np.testing.assert_array_equal(one.centroids, many.centroids)
 
 
 def test_parts_come_in_the_order_of_the_rows(monkeypatch: pytest.MonkeyPatch):
     for module in ("kmeans.chunk", "kmeans.engine"):
-        monkeypatch.setattr(f"cluster.{module}.PART", 64)
+        monkeypatch.setattr(f"cluster.{module}.CHUNK_ROWS", 64)
     for module in ("kmeans.chunk", "kmeans.data"):
         monkeypatch.setattr(f"cluster.{module}.TILE", 64)
     x = blobs(200)
-    parts = here(ArrayRows(x), False, "cpu")(1, None)
-    found = torch.stack([total for _, total in parts.map(Part.moments)]).numpy()
+    parts = local_engines(ArrayRows(x), False, "cpu")(1, None)
+    found = torch.stack([total for _, total in parts.map(ChunkState.moments)]).numpy()
     np.testing.assert_allclose(found, [x[i : i + 64].sum(0) for i in range(0, 200, 64)], rtol=1e-4)
 
 

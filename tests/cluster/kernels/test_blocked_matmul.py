@@ -14,10 +14,10 @@ from cluster.heads.pim import Settings as PimSettings
 from cluster.heads.scan import Scan, Settings
 from cluster.heads.selflabel import SelfLabel
 from cluster.heads.selflabel import Settings as SelfLabelSettings
-from cluster.kernels.blocked_matmul import outputs, slopes
-from cluster.vectors.gather import resident
+from cluster.kernels.blocked_matmul import linear_outputs, weight_gradient
+from cluster.vectors.gather import standardized_gather
 from cluster.vectors.rows import ArrayRows
-from cluster.vectors.standardize import scale_of, unscaled
+from cluster.vectors.standardize import fit_scale, identity_scale
 
 DIM, K = 700, 5
 ROWS = ArrayRows(np.random.default_rng(0).normal(size=(1500, DIM)))
@@ -40,19 +40,19 @@ def _threads() -> Iterator[None]:
 def test_they_are_the_products_in_float64(n: int, dim: int, device: str):
     weight, x, slope = normal(6, dim), normal(n, dim) * 3, normal(6, n)
     for found, expected in (
-        (outputs(weight.to(device), x.to(device)), weight.double() @ x.double().T),
-        (slopes(slope.to(device), x.to(device)), slope.double() @ x.double()),
+        (linear_outputs(weight.to(device), x.to(device)), weight.double() @ x.double().T),
+        (weight_gradient(slope.to(device), x.to(device)), slope.double() @ x.double()),
     ):
         assert found.dtype == torch.float32
         torch.testing.assert_close(found.cpu().double(), expected, rtol=1e-5, atol=1e-4)
-    rounded = outputs(weight.to(device), x.to(device).bfloat16())
+    rounded = linear_outputs(weight.to(device), x.to(device).bfloat16())
     expected = weight.double() @ x.double().T
     torch.testing.assert_close(rounded.cpu().double(), expected, rtol=0.03, atol=0.3)
 
 
 def scan() -> Callable[[], dict[str, torch.Tensor]]:
-    scale = scale_of(ROWS)
-    gather, pairs = resident(ROWS, "cpu", 1, scale), Pairs(TABLE, 500, 0)
+    scale = fit_scale(ROWS)
+    gather, pairs = standardized_gather(ROWS, "cpu", 1, scale), Pairs(TABLE, 500, 0)
     held = torch.empty(2, 0, DIM)
     of = Scan(DIM, K, Settings(3, 5.0, 1e-4), scale=scale, watched=held[0], held_out=held, seed=0)
 
@@ -65,8 +65,8 @@ def scan() -> Callable[[], dict[str, torch.Tensor]]:
 
 
 def selflabel() -> Callable[[], dict[str, torch.Tensor]]:
-    scale = scale_of(ROWS)
-    gather, pairs = resident(ROWS, "cpu", 1, scale), Pairs(TABLE, 500, 0)
+    scale = fit_scale(ROWS)
+    gather, pairs = standardized_gather(ROWS, "cpu", 1, scale), Pairs(TABLE, 500, 0)
     head = Linear(normal(1, K, DIM).numpy(), np.zeros((1, K), np.float32))
     of = SelfLabel(
         head, SelfLabelSettings(0.5, True, 1e-4), scale=scale, watched=torch.empty(0, DIM)
@@ -83,7 +83,7 @@ def selflabel() -> Callable[[], dict[str, torch.Tensor]]:
 def pim() -> Callable[[], dict[str, torch.Tensor]]:
     label = np.where(np.arange(1500) % 3, -1, np.arange(1500) % 2).astype(np.int64)
     starts, weight = ROWS.array[:10].reshape(2, K, DIM), np.full(2, 0.5)
-    of = Pim(ROWS, label, starts, weight, PimSettings(0.1, 1e-2), scale=unscaled(DIM))
+    of = Pim(ROWS, label, starts, weight, PimSettings(0.1, 1e-2), scale=identity_scale(DIM))
 
     def state() -> dict[str, torch.Tensor]:
         for _ in range(3):

@@ -31,10 +31,10 @@ def main(
 
     FEATURES are those of the run's dataset by the backbone that it begins with, INDEX the names of
     the images. TEACHER is what it learns from besides: a file of known classes, a table of
-    neighbours, or the word none. A backbone that is a run itself lies below ADAPTED. What frozen
-    blocks give is stored below FROZEN (trunk: cached), for other runs too. OUT gets the weights,
-    their row, and the heads that were learned with them; `embed` reads it like a row of the zoo.
-    EPOCHS (csv) is what was told of each epoch. A killed run goes on.
+    neighbours, or the word none. A backbone that is a run itself lies below ADAPTED. The outputs of
+    the frozen blocks are stored below FROZEN (frozen_features: cached), for other runs too. OUT
+    gets the weights, their row, and the heads that were learned with them; `embed` reads it like a
+    row of the zoo. EPOCHS (csv) is the log of the epochs. A killed run resumes.
     """
     from pipeline.adapting.work import work  # torch and Lightning take seconds
 

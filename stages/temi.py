@@ -55,7 +55,7 @@ def main(
 
     Fitted on the split `train`, applied to every split; the head is chosen by its training loss,
     and no label is read (INDEX says how many classes are expected). Writes CLUSTERS, and EPOCHS
-    (csv) with what was told of each epoch. Checkpoints lie beside CLUSTERS; a killed run goes on.
+    (csv) with the history of each epoch. Checkpoints lie beside CLUSTERS; a killed run goes on.
     """
     space, device = open_space(features, pca), torch_device(runtime.device)
     table = neighbors_in_train(neighbors, space, params.neighbors)

@@ -62,14 +62,14 @@ def objective(run: Any, wanted: str, given: Given, dim: int, device: str) -> Obj
     if run.objective == "selex":
         from cluster.objectives.selex import Selex
 
-        own = "supervised smoothing temperature label_temperature balanced faithful hidden "
+        own = "supervised smoothing temperature label_temperature balanced paper_formula hidden "
         return Selex(label, dim, given.k, **_of(run, own + "bottleneck width"), **common)
     if run.objective == "tes":
         from cluster.objectives.tes import Tes
 
         text, scale = _class_texts(run, given)
         return Tes(label, text=text, scale=scale, **common)
-    own = "supervised entropy_weight temperature teacher_first teacher_last ramp "
+    own = "supervised entropy_weight temperature teacher_first teacher_last teacher_warmup "
     own += "contrast_temperature label_temperature hidden bottleneck"
     if run.objective == "simgcd":
         from cluster.objectives.simgcd import Simgcd

@@ -50,7 +50,7 @@ def train(
     stopped.
     """
     steps = max(1, round(images / len(objective.draw(0).label)))  # an epoch
-    schedule = Schedule(run.epochs * steps, run.rate, run.least_rate, round(run.warmup * steps))
+    schedule = Schedule(run.epochs * steps, run.lr, run.min_lr, round(run.warmup * steps))
     optimizer = optimizer_of(model, run)
     wrapped, stepper = fabric.setup(model, optimizer)
     wrapped.mark_forward_method("features")
@@ -68,7 +68,7 @@ def train(
             with _seeded(fabric, run, step):
                 found = _step(fabric, wrapped, objective, drawn, tokens, run, step / steps)
             # Where nothing was sure nothing was taught, yet momentum would still move the weights.
-            if float(found.get("sure", 1.0)) > 0:
+            if float(found.get("confident", 1.0)) > 0:
                 stepper.step()
             stepper.zero_grad()
             sums = {key: sums.get(key, 0.0) + value.double() for key, value in found.items()}
@@ -203,7 +203,7 @@ def _ahead(
 def _tell(told: Told, sums: Mapping[str, torch.Tensor], step: int, steps: int, name: str) -> Told:
     means = {key: float(value) / steps for key, value in sums.items()}
     if not np.isfinite(means["loss"]):
-        raise StageError(f"{name}: after {step} steps the loss is no number: lower the rate")
+        raise StageError(f"{name}: after {step} steps the loss is not finite: lower lr")
     row = np.array([[step, *means.values()]])
     before = told.rows if told.columns else row[:0]
     return Told(list(means), np.concatenate([before, row]))

@@ -38,7 +38,7 @@ class Told(NamedTuple):
 def optimizer_of(model: Model, run: Run) -> torch.optim.Optimizer:
     """Of all parameters that require a gradient."""
     groups = []
-    for part, share in ((model.tail, run.blocks_rate), (model.heads, 1.0)):
+    for part, share in ((model.tail, run.blocks_lr), (model.heads, 1.0)):
         learns = [parameter for parameter in part.parameters() if parameter.requires_grad]
         groups += [  # biases and norms have one axis: they do not decay
             {"params": [p for p in learns if p.ndim > 1], "weight_decay": run.weight_decay},
@@ -48,8 +48,8 @@ def optimizer_of(model: Model, run: Run) -> torch.optim.Optimizer:
             group["share"] = share
     groups = [group for group in groups if group["params"]]
     if run.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=run.rate, momentum=MOMENTUM)
-    return torch.optim.AdamW(groups, lr=run.rate)
+        return torch.optim.SGD(groups, lr=run.lr, momentum=MOMENTUM)
+    return torch.optim.AdamW(groups, lr=run.lr)
 
 
 def trained(model: Model) -> State:

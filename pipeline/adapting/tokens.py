@@ -2,7 +2,7 @@
 
 Frozen blocks are a fixed function, so that their answer to some seeded views can be stored once
 (`cached`), in a feature store whose vectors are the tokens laid flat; or it is made anew in every
-step (`live`). Both are float16 and come from the same encoder, so that they train alike. With every
+step (`recompute`). Both are float16 and come from the same encoder, so that they train alike. With every
 block trained there is nothing frozen: then the pictures themselves are handed on, uint8.
 """
 
@@ -58,7 +58,9 @@ def pixels(row: backbones.Backbone, of: Collection, run: Run, runtime: Runtime) 
     return read
 
 
-def live(trunk: torch.nn.Module, read: Source, row: backbones.Backbone, device: str) -> Source:
+def recomputed(
+    trunk: torch.nn.Module, read: Source, row: backbones.Backbone, device: str
+) -> Source:
     """The tokens of pictures from `read`."""
     shape = token_shape(trunk, row)
     encode = encoder(_Flat(trunk), _wide(row, shape), device)
@@ -213,5 +215,5 @@ def _require_room(missing: Sequence[Path], each: int, folder: Path) -> None:
     if wanted - there > free:
         raise StageError(
             f"{folder} has {free / 1e9:.2f} GB free, {wanted / 1e9:.2f} GB are needed for "
-            f"{len(missing)} views: make room, set fewer views, or trunk: live"
+            f"{len(missing)} views: make room, set fewer views, or frozen_features: recompute"
         )

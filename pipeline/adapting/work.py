@@ -23,7 +23,7 @@ from pipeline.adapting.given import Given
 from pipeline.adapting.loop import require_parts, train
 from pipeline.adapting.model import Model
 from pipeline.adapting.state import Told
-from pipeline.adapting.tokens import Source, cached, live, pixels
+from pipeline.adapting.tokens import Source, cached, pixels, recomputed
 from pipeline.fitting.checkpoint import Checkpoint
 from pipeline.io.learned import Learned, save_learned
 from pipeline.params import Runtime, StageError
@@ -134,12 +134,12 @@ def _source(
 ) -> Source:
     """What the trained blocks read."""
     device, of = str(fabric.device), given.collection
-    if run.trunk == "cached":
+    if run.frozen_features == "cached":
         kinds = [*objective.slots, *(["centre"] if objective.looks else [])]
         with fabric.rank_zero_first():  # the others find it stored
             return cached(cut.trunk, row, of, run, kinds, frozen, runtime, device)
     read = pixels(row, of, run, runtime)
-    return read if run.train_blocks == "all" else live(cut.trunk, read, row, device)
+    return read if run.train_blocks == "all" else recomputed(cut.trunk, read, row, device)
 
 
 def _unscaled(head: Linear, scale: Scale) -> Linear:

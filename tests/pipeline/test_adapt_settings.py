@@ -72,23 +72,23 @@ def pretend_features(name: str) -> None:
          "1"),
         ("gcd", {"train_blocks": "all"},
          "adapt_with_known.gcd: with train_blocks: all nothing is frozen that could be cached: set "
-         "trunk: live"),
+         "frozen_features: recompute"),
         ("gcd", {"views": 1},
-         "adapt_with_known.gcd: trunk: cached stores as many views as are set, 1: set views to 2 "
-         "or more"),
+         "adapt_with_known.gcd: frozen_features: cached stores as many views as are set, 1: "
+         "set views to 2 or more"),
         ("gcd", {"views": 0},
-         "adapt_with_known.gcd: trunk: cached stores as many views as are set, 0: set views to 2 "
-         "or more"),
-        ("gcd", {"views": 1, "trunk": "live"},
+         "adapt_with_known.gcd: frozen_features: cached stores as many views as are set, 0: "
+         "set views to 2 or more"),
+        ("gcd", {"views": 1, "frozen_features": "recompute"},
          "adapt_with_known.gcd: one view is no pair: set views to 0 (new ones) or 2 or more"),
         ("gcd", {"accumulate": 3},
          "adapt_with_known.gcd: a batch of 16 has no 3 equal parts: change batch or accumulate"),
         ("gcd", {"batch": 16, "accumulate": 16},
          "a batch of 16 images is too small for 16 parts on 1 GPUs: each compares two or more, and "
          "a GPU has one at least"),
-        ("scan", {"rate": 1e-5},
-         "adapt_with_neighbors.scan: the rate of 1e-05 would rise to least_rate, 0.0001: set that "
-         "to no more than rate"),
+        ("scan", {"lr": 1e-5},
+         "adapt_with_neighbors.scan: lr is 1e-05 and would rise to min_lr, 0.0001: set min_lr "
+         "to no more than lr"),
         ("selflabel", {"center": True},
          "adapt.selflabel: selflabel takes features as they are: set center: false"),
         ("gcd", {"train_blocks": 0},

@@ -50,28 +50,32 @@ def given(objective: str, **changes: Any) -> tuple[Any, Given]:
 
 
 def sources(run: Run, of: tokens.Collection) -> tuple[tokens.Source, tokens.Source, blocks.Cut]:
-    """Cached and live, of the same cut."""
+    """Sources of cached and of recomputed tokens, of the same cut."""
     row = backbones.row(BASE)
     cut = blocks.cut(row, blocks.build(row), run.train_blocks)
     kinds = tokens.SHOWN
     stored = tokens.cached(
         cut.trunk, row, of, run, kinds, Path("data/frozen"), RUNTIME, "cpu"
     )  # fmt: skip
-    return stored, tokens.live(cut.trunk, tokens.pixels(row, of, run, RUNTIME), row, "cpu"), cut
+    return (
+        stored,
+        tokens.recomputed(cut.trunk, tokens.pixels(row, of, run, RUNTIME), row, "cpu"),
+        cut,
+    )
 
 
 @pytest.mark.parametrize("train_blocks", [0, 1])
 def test_stored_tokens_are_those_made_anew_bit_by_bit(train_blocks: int):
     run, found = given("simgcd", train_blocks=train_blocks)
-    cached, live, _ = sources(run, found.collection)
+    cached, recomputed, _ = sources(run, found.collection)
     some = np.random.default_rng(0).permutation(IMAGES)[:24]
     for kind in tokens.SHOWN:
         for view in range(1 if kind == "centre" else run.views):
             seen = kind, some, np.full(len(some), view)
-            assert torch.equal(cached(*seen), live(*seen))
+            assert torch.equal(cached(*seen), recomputed(*seen))
     mixed = "view", some, np.arange(len(some)) % run.views
     assert cached(*mixed).dtype == torch.float16
-    assert torch.equal(cached(*mixed), live(*mixed))
+    assert torch.equal(cached(*mixed), recomputed(*mixed))
 
 
 def test_gradients_by_stored_tokens_are_those_by_live_ones_on_the_same_views():
@@ -88,11 +92,11 @@ def test_gradients_by_stored_tokens_are_those_by_live_ones_on_the_same_views():
         objective.loss(outputs, drawn, 0.0).total.backward()
         named = dict(model.named_parameters())
         gradients.append({name: p.grad.clone() for name, p in named.items() if p.requires_grad})
-    stored, live = gradients
+    stored, recomputed = gradients
     assert sum(name.startswith("tail.") for name in stored) == 12  # 4 layers and 2 norms
     for name, gradient in stored.items():
         assert gradient.abs().sum() > 0
-        assert torch.equal(gradient, live[name])
+        assert torch.equal(gradient, recomputed[name])
 
 
 def test_a_batch_in_parts_has_the_mean_of_their_gradients():
@@ -118,9 +122,9 @@ def test_a_batch_in_parts_has_the_mean_of_their_gradients():
 
 
 def test_a_run_ends_the_same_by_stored_tokens_and_by_live_ones():
-    stored = written(train("simgcd", trunk="cached"))
-    live = written(train("simgcd", trunk="live"))
-    assert stored == live
+    stored = written(train("simgcd", frozen_features="cached"))
+    recomputed = written(train("simgcd", frozen_features="recompute"))
+    assert stored == recomputed
 
 
 def test_their_size_is_told_before_anything_is_stored(
@@ -141,7 +145,9 @@ def test_their_size_is_told_before_anything_is_stored(
 
 def test_too_little_room_is_one_line_and_nothing_is_stored(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(3 * IMAGES * TOKENS * 2 - 1))
-    line = r"^data/frozen has 0\.00 GB free, 0\.00 GB are needed for 3 views: make room, .*live$"
+    line = (
+        r"^data/frozen has 0\.00 GB free, 0\.00 GB are needed for 3 views: make room, .*recompute$"
+    )
     with pytest.raises(StageError, match=line):
         train("simgcd")
     assert not list(Path("data/frozen").rglob("*.h5"))
@@ -190,7 +196,7 @@ def test_without_a_number_of_views_every_step_has_new_ones(monkeypatch: pytest.M
         return altered(augment, view, row)
 
     monkeypatch.setattr(tokens, "altered", noted)
-    train("simclr", trunk="live", views=0)
+    train("simclr", frozen_features="recompute", views=0)
     assert sorted(set(seen)) == list(range(8 * 2))  # of each step two
     assert len(seen) == 8 * 2 * 16
 
@@ -202,7 +208,7 @@ def test_another_run_with_the_same_cut_stores_nothing(
     train("simgcd")
     assert sum(stored) == 3 * IMAGES
     capsys.readouterr()
-    train("gcd", "other", rate=0.01, seed=3)
+    train("gcd", "other", lr=0.01, seed=3)
     assert sum(stored) == 3 * IMAGES
     assert "frozen" not in capsys.readouterr().out
     train("selex")  # which looks at the pictures themselves, too
@@ -215,7 +221,7 @@ def test_another_run_with_the_same_cut_stores_nothing(
 
 def test_tokens_that_are_there_are_read_while_another_process_claims_them():
     run, found = given("gcd")
-    _, live, _ = sources(run, found.collection)
+    _, recomputed, _ = sources(run, found.collection)
     paths = [path.parent for path in Path("data/frozen").rglob("features.h5")]
     assert len(paths) == len(tokens.SHOWN) * run.views - run.views + 1
     claims = [store.disk.claim(path / "features.h5.part") for path in paths]
@@ -225,7 +231,7 @@ def test_tokens_that_are_there_are_read_while_another_process_claims_them():
         for claim in claims:
             os.close(claim)
     seen = "strong", np.arange(9), np.full(9, 1)
-    assert torch.equal(again(*seen), live(*seen))
+    assert torch.equal(again(*seen), recomputed(*seen))
 
 
 def test_tokens_beyond_float16_are_one_line_when_made_anew_as_well():
@@ -233,12 +239,12 @@ def test_tokens_beyond_float16_are_one_line_when_made_anew_as_well():
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
             return pixels.mean((2, 3)) + 7e4
 
-    run, found = given("gcd", trunk="live")
+    run, found = given("gcd", frozen_features="recompute")
     row = backbones.row(BASE)
     read = tokens.pixels(row, found.collection, run, RUNTIME)
     line = r"^the frozen blocks of tiny_vit give NaN, infinity or more than float16 holds \(65504\)"
     with pytest.raises(StageError, match=line):
-        tokens.live(Large(), read, row, "cpu")("view", np.arange(2), np.zeros(2, int))
+        tokens.recomputed(Large(), read, row, "cpu")("view", np.arange(2), np.zeros(2, int))
 
 
 def test_each_of_several_gpus_reads_its_own_images_alone():

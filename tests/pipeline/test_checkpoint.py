@@ -12,7 +12,7 @@ from pipeline.fitting.checkpoint import Checkpoint
 from pipeline.params import StageError
 
 TABLE = np.arange(12, dtype=np.int32).reshape(4, 3)
-FACTS: dict[str, Any] = {"rate": 1e-3, "loss": "temi", "table": TABLE, "seed": 0}
+FACTS: dict[str, Any] = {"lr": 1e-3, "loss": "temi", "table": TABLE, "seed": 0}
 STATE = {
     "at": np.array(7),
     "student/weight": np.random.default_rng(0).normal(size=(2, 3)).astype(np.float32),
@@ -38,7 +38,7 @@ def test_what_is_saved_comes_back_as_it_was(tmp_path: Path):
 @pytest.mark.parametrize(
     "change",
     [
-        {"rate": 2e-3}, {"loss": "pmi"}, {"seed": 1}, {"more": 1}, {"table": TABLE[:3]},
+        {"lr": 2e-3}, {"loss": "pmi"}, {"seed": 1}, {"more": 1}, {"table": TABLE[:3]},
         {"table": TABLE + 1}, {"table": TABLE.astype(np.int64)}, {"table": TABLE.reshape(3, 4)},
     ],
 )  # fmt: skip

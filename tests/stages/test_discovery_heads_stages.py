@@ -35,12 +35,14 @@ KNOWN = "data/known/digits.h5"
 PLAIN: dict[str, dict[str, Any]] = {
     "simgcd": {
         "k": (10,), "dims": (8, 0), "center": True, "supervised": 0.35, "entropy_weight": 2.0,
-        "temperature": 0.1, "teacher_first": 0.07, "teacher_last": 0.04, "ramp": 6, "seeds": (0, 4),
+        "temperature": 0.1, "teacher_first": 0.07, "teacher_last": 0.04, "teacher_warmup": 6,
+        "seeds": (0, 4),
         **STEPS,
     },
     "pim": {
-        "k": (10,), "dims": (8, 0), "unsure_weight": 0.5, "sharpness": 25.0, "steps": 60,
-        "rate": 1e-3, "weight_decay": 1e-2, "n_init": 2, "max_iter": 20, "tol": 1e-4,
+        "k": (10,), "dims": (8, 0), "conditional_entropy_weight": 0.5, "logit_scale": 25.0,
+        "steps": 60,
+        "lr": 1e-3, "weight_decay": 1e-2, "n_init": 2, "max_iter": 20, "tol": 1e-4,
         "init_images": 1000, "seeds": (0, 4),
     },
 }  # fmt: skip
@@ -48,7 +50,7 @@ READS = {
     "simgcd": (FEATURES, VIEWS, INDEX, KNOWN, ESTIMATE, PCA),
     "pim": (FEATURES, INDEX, KNOWN, ESTIMATE, PCA),
 }
-AUTO = {"simgcd": "entropy_weight", "pim": "unsure_weight"}
+AUTO = {"simgcd": "entropy_weight", "pim": "conditional_entropy_weight"}
 STAGES = list(PLAIN)
 _quick = pytest.fixture(autouse=True)(one_thread)
 
@@ -150,7 +152,7 @@ def test_the_weight_is_chosen_from_labelled_images_and_said(
 @pytest.mark.parametrize("name", STAGES)
 def test_vectors_of_any_length_give_a_linear_head(name: str, folder: Path):
     """pca.normalize false: the digits are 3 to 5 long."""
-    changes = {"dims": (0,), "steps": 40} | ({"rate": 0.1} if name == "simgcd" else {})
+    changes = {"dims": (0,), "steps": 40} | ({"lr": 0.1} if name == "simgcd" else {})
     for normalize in (True, False):
         write_pca(folder, normalize=normalize)
         with store.read(learn(folder, name, **changes), "clusters") as file:
@@ -263,5 +265,5 @@ def test_pims_weight_is_chosen_though_some_known_class_has_no_image_among_those_
     looked = np.flatnonzero(seen >= 0)
     looked = looked[np.linspace(0, len(looked) - 1, 12).astype(int)]
     assert 2 not in seen[looked]
-    learn(folder, "pim", dims=(0,), unsure_weight="auto")
+    learn(folder, "pim", dims=(0,), conditional_entropy_weight="auto")
     assert "finds hidden classes best" in capsys.readouterr().out

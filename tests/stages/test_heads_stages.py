@@ -140,7 +140,7 @@ def test_a_run_stopped_in_the_middle_goes_on_to_the_same_bytes(
 def test_another_setting_beside_an_unfinished_run_begins_anew_and_the_old_stays(
     name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    learn(folder, name, rate=2e-3)
+    learn(folder, name, lr=2e-3)
     expected = written(folder, name)
     monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", -1.0)
     save = checkpoint.Checkpoint.save
@@ -155,7 +155,7 @@ def test_another_setting_beside_an_unfinished_run_begins_anew_and_the_old_stays(
     monkeypatch.undo()
     left = list(folder.glob("*.part"))
     capsys.readouterr()
-    learn(folder, name, rate=2e-3)
+    learn(folder, name, lr=2e-3)
     lines = [x for x in capsys.readouterr().out.splitlines() if "anew" in x]
     assert len(lines) == 1
     assert re.search(
@@ -351,9 +351,9 @@ def test_clusters_that_are_given_up_are_told_in_one_line(
 ):
     step, made = Temi.step, []
 
-    def collapsing(self: Temi, x, rate):
-        made.append(rate)
-        found = step(self, x, rate)
+    def collapsing(self: Temi, x, lr):
+        made.append(lr)
+        found = step(self, x, lr)
         sizes = found.sizes * 0 + (1 if len(made) < 9 else 0)
         sizes[:, 0] = 5
         return found._replace(sizes=sizes)
@@ -363,12 +363,12 @@ def test_clusters_that_are_given_up_are_told_in_one_line(
     said = capsys.readouterr().out.splitlines()
     assert said == [
         "temi k=10 seed=0: 1 of 10 clusters are in use, 10 were: the head is collapsing; train "
-        "for fewer steps, or with a lower rate"
+        "for fewer steps, or with a lower lr"
     ]
 
 
 def test_a_loss_that_is_no_number_is_one_line_not_a_result(folder: Path):
     with pytest.raises(ClusterError, match="the loss is not finite") as error:
-        learn(folder, "temi", rate=1e38, standardize=False)
+        learn(folder, "temi", lr=1e38, standardize=False)
     assert "\n" not in str(error.value)
     assert not (folder / "temi.h5").exists()

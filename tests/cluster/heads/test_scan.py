@@ -89,16 +89,16 @@ def test_steps_are_those_of_a_plain_float64_loop_over_heads(device: str):
         )
         for head in heads
     ]
-    for step, rate in enumerate([1e-3, 2e-3, 3e-3]):
+    for step, lr in enumerate([1e-3, 2e-3, 3e-3]):
         x = normal(2, 10, DIM, seed=step)
-        found = scan.step(x.to(device), rate)
+        found = scan.step(x.to(device), lr)
         expected = []
         for (w, b), adam in zip(heads, adams, strict=True):
             loss = plain_loss(*(side.double() @ w.T + b for side in x), 5.0)
             adam.zero_grad()
             loss.backward()
             for group in adam.param_groups:
-                group["lr"] = rate
+                group["lr"] = lr
             adam.step()
             expected.append(float(loss.detach()))
         np.testing.assert_allclose(found.loss.cpu(), expected, rtol=1e-5)
@@ -122,7 +122,7 @@ def test_the_gradient_by_hand_is_that_of_autograd(entropy_weight: float, sure: f
     found = scan_gradient(logits.detach(), entropy_weight)
     torch.testing.assert_close(found.loss, loss.detach())
     torch.testing.assert_close(found.slope, expected, rtol=1e-9, atol=1e-12)
-    assert torch.equal(found.own, log_p.argmax(2))
+    assert torch.equal(found.assignment, log_p.argmax(2))
 
 
 def test_steps_in_bfloat16_are_near_those_in_float32():

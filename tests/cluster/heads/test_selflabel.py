@@ -60,7 +60,7 @@ def test_clusters_weigh_alike_when_they_are_balanced():
 
 def test_the_gradient_is_that_of_cross_entropy_by_hand():
     """At x = (.5, 0) with label 0, p_0 = 1 / (1 + e^-1): dL/dw_0 = -(1 - p_0) x, and Adam's first
-    step goes by the rate against each sign."""
+    step goes by lr against each sign."""
     head = learner()
     head.step(views([SURE], [0.5]), 0.01)
     weight, bias = (head.state()[f"head/{n}"].detach().numpy() for n in ("weight", "bias"))

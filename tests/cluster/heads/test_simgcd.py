@@ -1,4 +1,4 @@
-"""SimGCD's classifier: its loss against a plain loop, its ramp, seeds at once, and easy classes."""
+"""SimGCD's classifier: loss against a plain loop, teacher warm-up, seeds at once, easy classes."""
 
 import math
 
@@ -127,9 +127,9 @@ def test_a_step_is_torchs_sgd_on_the_loss_with_a_ramp_and_weight_norm(device: st
         linear.weight.data = weight.clone()
         linears.append(linear)
     sgds = [torch.optim.SGD([x.weight], lr=1, momentum=0.9, weight_decay=1e-3) for x in linears]
-    for step, rate in enumerate([0.3, 0.2, 0.1]):
+    for step, lr in enumerate([0.3, 0.2, 0.1]):
         drawn = batch(2, 2, device, seed=step)
-        found = of.step(drawn, rate)
+        found = of.step(drawn, lr)
         for h, (linear, sgd) in enumerate(zip(linears, sgds, strict=True)):
             x = drawn.x[:, h].cpu().double()
             w = linear.weight / linear.weight.norm(dim=1, keepdim=True)
@@ -143,7 +143,7 @@ def test_a_step_is_torchs_sgd_on_the_loss_with_a_ramp_and_weight_norm(device: st
             sgd.zero_grad()
             loss.sum().backward()
             for group in sgd.param_groups:
-                group["lr"] = rate
+                group["lr"] = lr
             sgd.step()
     now = of.state()["head/direction"].detach().cpu()
     assert (now - begin).abs().max() > 0.01

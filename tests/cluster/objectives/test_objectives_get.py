@@ -22,7 +22,7 @@ OF_SIMGCD = {
     "temperature": 0.1,
     "teacher_first": 0.07,
     "teacher_last": 0.04,
-    "ramp": 30,
+    "teacher_warmup": 30,
     "entropy_weight": 2.0,
     "contrast_temperature": 1.0,
     "label_temperature": 0.07,

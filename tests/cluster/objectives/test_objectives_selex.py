@@ -20,8 +20,8 @@ from cluster.vectors.rows import ArrayRows
 DIM, OLD, K = 6, 4, 7
 SETTINGS: dict[str, Any] = {
     "supervised": 0.35, "smoothing": 0.5, "temperature": 1.0, "label_temperature": 0.07,
-    "hidden": 12, "bottleneck": 8, "width": 16, "balanced": True, "faithful": False, "batch": 12,
-    "seed": 3, "device": "cpu",
+    "hidden": 12, "bottleneck": 8, "width": 16, "balanced": True, "paper_formula": True,
+    "batch": 12, "seed": 3, "device": "cpu",
 }  # fmt: skip
 LENGTH = 5.0  # length of features: as backbones give them, not 1
 _quick = pytest.fixture(autouse=True)(one_thread)
@@ -124,14 +124,14 @@ def test_without_smoothing_it_is_infonce_of_distances():
     assert found.parts["unsupervised"].item() == pytest.approx(expected.item(), rel=1e-6)
 
 
-@pytest.mark.parametrize("faithful", [False, True])
-def test_the_loss_of_a_step_is_a_plain_computation(faithful: bool):
+@pytest.mark.parametrize("paper_formula", [True, False])
+def test_the_loss_of_a_step_is_a_plain_computation(paper_formula: bool):
     """From the features and what memory holds, through targets and both losses."""
-    objective, x = looked(faithful=faithful)
+    objective, x = looked(paper_formula=paper_formula)
     found, drawn, features = a_step(objective, x)
     z = objective.outputs(features)[0].detach().double().flatten(0, 1).numpy()
     f = features.detach().double().flatten(0, 1).numpy()
-    if not faithful:
+    if paper_formula:
         f = f / np.linalg.norm(f, axis=1, keepdims=True)
     known = Levels(**objective.memory())
     own = np.tile(known.label[:, drawn.image[0]], 2)
@@ -143,7 +143,7 @@ def test_the_loss_of_a_step_is_a_plain_computation(faithful: bool):
                 far = np.linalg.norm(f[i] - f[j])
                 conf[i, j] += 2.0**-level * (far > 2 * radius[own[level, j]])
         start += size
-    share = conf / (conf.sum(axis=1) if faithful else conf.sum(axis=1, keepdims=True))
+    share = conf / (conf.sum(axis=1, keepdims=True) if paper_formula else conf.sum(axis=1))
     target = 0.5 * np.roll(np.eye(n), n // 2, axis=1) + 0.5 * share
     alone = plain_unsupervised(z, target, 1.0)
     shared = plain_supervised(z, np.tile(drawn.label, 2), own, 0.07)
@@ -191,7 +191,7 @@ def test_published_code_reads_upper_levels_in_another_order():
 def test_faithful_levels_are_ours_in_that_order():
     """Level 0 and labelled images are right there too; others are not."""
     label = images()[1]
-    right, wrong = (Levels(**looked(faithful=of)[0].memory()) for of in (False, True))
+    right, wrong = (Levels(**looked(paper_formula=of)[0].memory()) for of in (True, False))
     np.testing.assert_array_equal(wrong.label[0], right.label[0])
     expected = as_read(right.label[1:], right.label[0] < OLD, label)
     np.testing.assert_array_equal(wrong.label[1:], expected)
@@ -202,20 +202,20 @@ def test_faithful_levels_are_ours_in_that_order():
 
 def test_a_look_finds_radii_anew_and_the_published_code_keeps_the_first():
     fresh = np.random.default_rng(8).normal(size=(84, DIM)).astype(np.float32)
-    for faithful in (False, True):
-        objective, _ = looked(faithful=faithful)
+    for paper_formula in (True, False):
+        objective, _ = looked(paper_formula=paper_formula)
         before = Levels(**objective.memory())
         objective.look(ArrayRows(fresh), 1)
         after = Levels(**objective.memory())
         assert not np.array_equal(before.centroids, after.centroids)
-        assert np.array_equal(before.radius, after.radius) == faithful
+        assert np.array_equal(before.radius, after.radius) != paper_formula
 
 
 def test_features_are_of_the_length_of_prototypes_unless_faithful():
     """So their length changes nothing; in the published code it changes who is within reach."""
     drawn_features = torch.randn(2, 12, DIM, generator=torch.Generator().manual_seed(0))
-    for faithful, length in ((False, 1), (True, 40)):
-        objective, _ = looked(faithful=faithful)
+    for paper_formula, length in ((True, 1), (False, 40)):
+        objective, _ = looked(paper_formula=paper_formula)
         f = objective.outputs(drawn_features)[1]
         longer = objective.outputs(40 * drawn_features)[1]
         np.testing.assert_allclose(longer, length * f, rtol=1e-5)

@@ -1,4 +1,4 @@
-"""SimGCD as an objective: its four terms against plain loops, its ramp, and the head it learns."""
+"""SimGCD as an objective: four terms against plain loops, teacher warm-up, learned head."""
 
 import math
 
@@ -24,7 +24,7 @@ def simgcd(
 ) -> Simgcd:
     return Simgcd(
         label, DIM, k, hidden=8, bottleneck=5, supervised=supervised, temperature=0.1,
-        teacher_first=0.07, teacher_last=0.04, ramp=30, entropy_weight=2.0,
+        teacher_first=0.07, teacher_last=0.04, teacher_warmup=30, entropy_weight=2.0,
         contrast_temperature=1.0, label_temperature=0.07, unit=True, batch=batch, seed=seed,
         device="cpu",
     )  # fmt: skip

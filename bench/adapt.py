@@ -3,10 +3,10 @@
 An epoch of gcd on photographs of 400 x 500 pixels at 224, two of `views` seeded views a step: by
 turns, medians and the `least` and `most` of the rounds, on all cores. `cpu_ratio` is that of the
 time of all cores, which other programs on the machine change less. `recomputed` runs
-the frozen blocks on onnxruntime, as `embed` does, while a step trains. `fill` is what storing all
-views takes once, `pays_after` the epochs that make up for it. Losses and trained weights of both
-have to be the same, bit by bit. Weights are untrained, and the stored tokens fit in the page cache: only a disk that
-gives less than `mb_s` would be slower.
+the frozen blocks on onnxruntime, as `embed` does, while a step trains. `fill` is the time to store
+all views once, `pays_after` the epochs after which it pays off. Losses and trained weights of both
+have to be equal to the bit. Weights are untrained, and the stored tokens fit in the page cache:
+only a disk that reads fewer than `mb_s` would be slower.
 """
 
 import time
@@ -35,7 +35,7 @@ from cluster.vectors.standardize import unscaled
 from pipeline.adapting import settings
 from pipeline.adapting.loop import train
 from pipeline.adapting.model import Model
-from pipeline.adapting.state import Told
+from pipeline.adapting.state import EpochLog
 from pipeline.adapting.tokens import Collection, Source, cached, pixels, recomputed
 from pipeline.params import Runtime
 
@@ -50,7 +50,7 @@ RUNTIME = Runtime(
 )  # fmt: skip
 
 
-class _Untold(NamedTuple):
+class _Unsaved(NamedTuple):
     """In the place of a checkpoint: an epoch need not save any."""
 
     resume: None = None
@@ -145,8 +145,8 @@ def compare(
 
 def epoch(
     row: backbones.Backbone, source: Source, run: settings.Gcd, label: np.ndarray
-) -> tuple[tuple[Told, list[torch.Tensor]], float, float]:
-    """What was told and learned in one epoch from the same start, its seconds, and those of all
+) -> tuple[tuple[EpochLog, list[torch.Tensor]], float, float]:
+    """The log and the weights after one epoch from the same start, its seconds, and those of all
     cores together."""
     cut = blocks.cut(row, blocks.build(row), run.train_blocks)
     gcd = Gcd(
@@ -159,17 +159,17 @@ def epoch(
         fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
         fabric.launch()
     before, cores = time.perf_counter(), time.process_time()
-    told = train(fabric, model, gcd, source, run, IMAGES, _Untold(), "bench", lambda told: None)
+    log = train(fabric, model, gcd, source, run, IMAGES, _Unsaved(), "bench", lambda log: None)
     wall, cores = time.perf_counter() - before, time.process_time() - cores
     trained = [value.detach() for value in model.parameters() if value.requires_grad]
-    return (told, trained), wall, cores
+    return (log, trained), wall, cores
 
 
 def require_same(
-    recomputed: tuple[Told, list[torch.Tensor]], cached: tuple[Told, list[torch.Tensor]]
+    recomputed: tuple[EpochLog, list[torch.Tensor]], cached: tuple[EpochLog, list[torch.Tensor]]
 ):
     """Raise unless both learned the same, bit by bit."""
     if recomputed[0].columns != cached[0].columns or (recomputed[0].rows != cached[0].rows).any():
-        raise SystemExit(f"recomputed told {recomputed[0].rows}, cached {cached[0].rows}")
+        raise SystemExit(f"losses differ: recomputed {recomputed[0].rows}, cached {cached[0].rows}")
     if not all(map(torch.equal, recomputed[1], cached[1])):
-        raise SystemExit("recomputed and cached told the same and trained other weights")
+        raise SystemExit("recomputed and cached have equal losses and other trained weights")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import backbones
-from pipeline.adapting.given import read_given
+from pipeline.adapting.inputs import read_inputs
 from pipeline.adapting.settings import read_run
 from pipeline.fitting.checkpoint import Checkpoint
 from pipeline.params import Runtime, torch_device
@@ -36,10 +36,10 @@ def main(
     gets the weights, their row, and the heads that were learned with them; `embed` reads it like a
     row of the zoo. EPOCHS (csv) is the log of the epochs. A killed run resumes.
     """
-    from pipeline.adapting.work import work  # torch and Lightning take seconds
+    from pipeline.adapting.run import train_and_save  # torch and Lightning take seconds
 
     settings, kind = read_run(wanted)
-    given = read_given(settings, wanted, kind, features, index, teacher, adapted)
+    given = read_inputs(settings, wanted, kind, features, index, teacher, adapted)
     follows = {
         **settings.model_dump(mode="json"),
         "base": backbones.row(given.base).digest,
@@ -56,7 +56,7 @@ def main(
         follows["names"] = np.frombuffer(names.read_bytes(), np.uint8)
     checkpoint = Checkpoint(out, "adapt", follows)
     device = torch_device(runtime.device)
-    work(settings, wanted, given, device, runtime, frozen, checkpoint, out, epochs)
+    train_and_save(settings, wanted, given, device, runtime, frozen, checkpoint, out, epochs)
 
 
 if __name__ == "__main__":

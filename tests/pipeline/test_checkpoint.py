@@ -51,7 +51,7 @@ def test_other_settings_or_inputs_never_take_it_up_and_say_so(
     assert other.resume is None
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1
-    assert lines[0].endswith("is of other settings or inputs and stays; beginning anew")
+    assert lines[0].endswith("keeping it and starting from scratch")
     assert first.path.name in lines[0]
     assert first.path.exists()
     other.save({"at": np.array(1)})
@@ -59,7 +59,7 @@ def test_other_settings_or_inputs_never_take_it_up_and_say_so(
     assert int(place(tmp_path).resume["at"]) == 7
 
 
-def test_going_on_and_beginning_are_silent(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_resuming_and_a_first_start_are_silent(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     place(tmp_path).save(STATE)
     place(tmp_path)
     Checkpoint(tmp_path / "temi.h5", "k10-d0-s1", FACTS)  # another seed
@@ -101,7 +101,9 @@ def test_a_damaged_one_is_refused_in_one_line(tmp_path: Path, much: float):
     first.save(STATE)
     whole = first.path.read_bytes()
     first.path.write_bytes(whole[: int(much if much not in (0.5,) else len(whole) * much)])
-    with pytest.raises(StageError, match=r"a damaged checkpoint \(.*\): remove it to begin anew"):
+    with pytest.raises(
+        StageError, match=r"a damaged checkpoint \(.*\): remove it to start from scratch"
+    ):
         place(tmp_path)
 
 

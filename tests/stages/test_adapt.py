@@ -79,8 +79,8 @@ def test_self_labelling_goes_on_with_the_head_of_a_scan():
     train("scan", epochs=1)
     adapting.embed_digits("scan")
     out = train("selflabel", backbone="scan")
-    assert told("selflabel")[0].keys() == {"epoch", "step", "loss", "sure"}
-    assert all(row["sure"] > 0 for row in told("selflabel"))
+    assert told("selflabel")[0].keys() == {"epoch", "step", "loss", "confident"}
+    assert all(row["confident"] > 0 for row in told("selflabel"))
     names = changed(weights(adapted("scan")), weights(out))
     assert names
     assert all(name.startswith("blocks.2.") for name in names)

@@ -27,7 +27,7 @@ from learning import (
 import store
 from cluster import ClusterError
 from cluster.heads.training import History
-from pipeline.fitting import checkpoint, together
+from pipeline.fitting import checkpoint, loop
 from pipeline.params import StageError
 from stages.assign import main as assign
 
@@ -200,7 +200,7 @@ def test_other_known_classes_never_take_up_an_unfinished_run(
     write_known(folder, 4)
     learn(folder, name, dims=(0,))
     learn(folder, name, dims=(0,), seeds=(0, 5))
-    assert capsys.readouterr().out.count("beginning anew") == 2
+    assert capsys.readouterr().out.count("starting from scratch") == 2
 
 
 def test_known_classes_of_other_images_are_refused(folder: Path):
@@ -215,15 +215,15 @@ def test_known_classes_of_other_images_are_refused(folder: Path):
 def test_a_head_that_gives_up_clusters_is_told_in_one_line(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    train_on = together.train_on
+    train_with_checkpoint = loop.train_with_checkpoint
 
     def collapsed(*arguments: Any) -> History:
-        history = train_on(*arguments)
+        history = train_with_checkpoint(*arguments)
         history.live[:] = 9
         history.live[-1, 1] = 4
         return history
 
-    monkeypatch.setattr(together, "train_on", collapsed)
+    monkeypatch.setattr(loop, "train_with_checkpoint", collapsed)
     learn(folder, "simgcd", dims=(0,))
     said = capsys.readouterr().out.splitlines()
     assert said == [

@@ -133,7 +133,7 @@ def test_a_run_stopped_in_the_middle_goes_on_to_the_same_bytes(
     assert stops > 5
     assert 5 in saved
     assert written(folder, name) == undisturbed
-    assert "beginning anew" not in capsys.readouterr().out
+    assert "starting from scratch" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -156,10 +156,10 @@ def test_another_setting_beside_an_unfinished_run_begins_anew_and_the_old_stays(
     left = list(folder.glob("*.part"))
     capsys.readouterr()
     learn(folder, name, lr=2e-3)
-    lines = [x for x in capsys.readouterr().out.splitlines() if "anew" in x]
+    lines = [x for x in capsys.readouterr().out.splitlines() if "from scratch" in x]
     assert len(lines) == 1
     assert re.search(
-        rf"{name}\.k10-d8-s0\..*\.part is of other settings or inputs and stays", lines[0]
+        rf"found a checkpoint of other settings or inputs \({name}\.k10-d8-s0\..*\.part\)", lines[0]
     )
     assert written(folder, name) == expected
     assert list(folder.glob("*.part")) == left
@@ -181,7 +181,7 @@ def test_other_inputs_never_take_up_an_unfinished_run(
         _, ids, x, _ = digits()
         write_features(folder, "digits", "pixels", x, ids[::-1].copy())
     learn(folder, "temi", neighbors=5 if what == "neighbors" else 6)
-    assert capsys.readouterr().out.count("beginning anew") == 4
+    assert capsys.readouterr().out.count("starting from scratch") == 4
 
 
 def test_killed_and_run_again_the_stage_ends_as_if_it_had_not_been(
@@ -323,7 +323,7 @@ def test_selflabel_that_is_sure_of_nothing_says_so_and_goes_on(
     learn(folder, "selflabel", threshold=0.999999)
     said = [x for x in capsys.readouterr().out.splitlines() if x.startswith("selflabel: in")]
     assert len(said) == 1
-    assert "in 48 of 48 steps no image was sure and nothing was learned" in said[0]
+    assert "in 48 of 48 steps no image was confident and nothing was learned" in said[0]
     with (
         store.read(folder / "scan.h5", "clusters") as before,
         store.read(folder / "selflabel.h5", "clusters") as after,

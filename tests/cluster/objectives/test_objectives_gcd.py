@@ -108,7 +108,7 @@ def test_labels_on_one_side_only_are_refused():
 
 def test_it_is_an_objective_that_remembers_and_sorts_nothing():
     of: Objective = gcd()
-    assert not of.looks
-    assert of.memory() == {}
-    of.remember({})
+    assert not of.needs_features
+    assert of.state_dict() == {}
+    of.load_state_dict({})
     assert of.learned() == {}

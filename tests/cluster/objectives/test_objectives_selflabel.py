@@ -64,8 +64,8 @@ def test_the_loss_is_that_of_a_plain_loop(balance: bool, unit: bool):
     loss, share = plain(start(), seen, 0.6, balance)
     assert 0.2 < share < 0.9
     assert float(found.total.detach()) == pytest.approx(loss, rel=1e-5)
-    assert found.parts.keys() == {"sure"}
-    assert float(found.parts["sure"]) == pytest.approx(share)
+    assert found.parts.keys() == {"confident"}
+    assert float(found.parts["confident"]) == pytest.approx(share)
     assert plain(start(), seen, 0.6, not balance)[0] != pytest.approx(loss, rel=1e-3)
 
 
@@ -86,19 +86,19 @@ def test_a_batch_in_which_nothing_is_sure_has_a_gradient_of_0_and_is_counted(bal
     for _ in range(2):
         found = of.loss(of.outputs(x), of.draw(0), 0.0)
         found.total.backward()
-        assert float(found.total.detach()) == float(found.parts["sure"]) == 0
+        assert float(found.total.detach()) == float(found.parts["confident"]) == 0
     for grad in (x.grad, *(parameter.grad for parameter in of.heads.parameters())):
         assert (grad == 0).all()
     assert of.idle == 2
     later = selflabel()
-    later.remember(of.memory())
+    later.load_state_dict(of.state_dict())
     later.loss(later.outputs(features()), later.draw(0), 0.0)  # here something is sure
     assert later.idle == 2
 
 
 def test_what_is_remembered_does_not_change_afterwards():
     of = selflabel(threshold=1.1)
-    memory, learned = of.memory(), of.learned()["learned"]
+    memory, learned = of.state_dict(), of.learned()["learned"]
     of.loss(of.outputs(features()), of.draw(0), 0.0)
     with torch.no_grad():
         of.heads.weight.fill_(0)
@@ -189,4 +189,4 @@ def test_features_that_the_strong_view_moves_come_back_to_their_cluster():
 
 def test_it_is_an_objective_that_does_not_look():
     of: Objective = selflabel()
-    assert not of.looks
+    assert not of.needs_features

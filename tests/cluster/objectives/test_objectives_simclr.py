@@ -96,7 +96,7 @@ def test_its_head_learns_to_tell_images_apart():
 
 def test_it_is_an_objective_that_remembers_and_sorts_nothing():
     of: Objective = simclr()
-    assert not of.looks
-    assert of.memory() == {}
-    of.remember({})
+    assert not of.needs_features
+    assert of.state_dict() == {}
+    of.load_state_dict({})
     assert of.learned() == {}

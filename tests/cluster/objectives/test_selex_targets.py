@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cluster.objectives.selex_targets import confusion, radii, soft_targets
+from cluster.objectives.selex_targets import radii, smoothing_scores, soft_targets
 
 # Four vectors on a line: images a and b, view 0 and then view 1.
 LINE = torch.tensor([[0.0], [1.0], [3.0], [7.0]])
@@ -39,7 +39,7 @@ def case(n: int = 10, dim: int = 3) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ours(f: np.ndarray, radius: np.ndarray, smoothing: float, by_row: bool = True) -> np.ndarray:
-    conf = confusion(torch.tensor(f).float(), torch.tensor(radius).float())
+    conf = smoothing_scores(torch.tensor(f).float(), torch.tensor(radius).float())
     other = torch.tensor(np.roll(np.eye(len(f), dtype=bool), len(f) // 2, axis=1))
     return soft_targets(conf, other, smoothing, by_row=by_row).numpy()
 
@@ -49,7 +49,7 @@ def test_a_worked_example():
     is further than 5 counts 3 / 2, what is further than 2 counts 1, if it is not vector 1; that
     is beyond reach at level 1 alone, where it counts 1 / 2."""
     radius = torch.tensor([[1, 5, 1, 1], [2.5, 2.5, 2.5, 2.5]])
-    found = confusion(LINE, radius)
+    found = smoothing_scores(LINE, radius)
     expected = [[0, 0, 1, 1.5], [0, 0, 0, 1.5], [1, 0, 0, 1], [1.5, 0.5, 1, 0]]
     assert found.tolist() == expected
     target = soft_targets(found, OTHER_VIEW, 0.5, by_row=True)
@@ -84,12 +84,12 @@ def test_targets_are_shares_and_nothing_is_its_own(smoothing: float):
 
 def test_the_cluster_of_the_other_image_says_how_far_it_reaches():
     """Vector 3 lies 7 from vector 0: beyond its own reach of 2, within that of vector 0, 20."""
-    found = confusion(LINE, torch.tensor([[10.0, 10, 10, 1]]))
+    found = smoothing_scores(LINE, torch.tensor([[10.0, 10, 10, 1]]))
     assert (found[0, 3], found[3, 0]) == (1, 0)
 
 
 def test_a_row_within_every_reach_is_left_to_the_other_view():
-    within = confusion(LINE, torch.full((2, 4), 100.0))
+    within = smoothing_scores(LINE, torch.full((2, 4), 100.0))
     assert not within.any()
     assert torch.equal(soft_targets(within, OTHER_VIEW, 0.8, by_row=True), OTHER_VIEW.float())
     published = soft_targets(within, OTHER_VIEW, 0.8, by_row=False)

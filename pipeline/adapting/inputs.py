@@ -1,7 +1,7 @@
-"""What a run of `adapt` is given: the store of its base backbone, and its teacher.
+"""The inputs of a run of `adapt`: the features of its base backbone, and its supervision.
 
-The store says which images there are to learn from and, by the digest of its encoder, which weights
-the run begins with; so the stage runs again when either changes.
+The store of features lists the images to learn from and, by the digest of its encoder, the initial
+weights, so that the stage runs again when either changes.
 """
 
 from pathlib import Path
@@ -24,11 +24,11 @@ from pipeline.io.space import number_of_clusters, plain_space
 from pipeline.params import StageError
 
 
-class Given(NamedTuple):
-    """base: what `backbones.row` is asked for. Of the images of train: collection; known: no class
-    where nothing is known; neighbor: int32 [image, neighbor]. learned: the heads of the base, where
-    it has some; k: the number of clusters, where the run says one; scale: of the features, where
-    the run centres them."""
+class Inputs(NamedTuple):
+    """base: the argument of `backbones.row`. Of the images of train: collection; known: without
+    classes if none is known; neighbor: int32 [image, neighbor]. learned: the heads of the base, if
+    it has any; k: the number of clusters, 0 if the run has no such setting; scale: of the features,
+    the identity unless the run centres them."""
 
     base: str
     collection: Collection
@@ -39,14 +39,14 @@ class Given(NamedTuple):
     scale: Scale
 
     def heads(self) -> dict[str, Linear]:
-        """Those that the base sorts images by."""
+        """The heads by which the base assigns images to clusters."""
         return self.learned.heads if self.learned else {}
 
 
-def read_given(
+def read_inputs(
     run: Any, wanted: str, teacher: str, features: Path, index: Path, path: str, adapted: Path
-) -> Given:
-    """All of it, checked; PATH is that of the teacher."""
+) -> Inputs:
+    """Read and check all inputs; PATH is that of the teacher."""
     found = open_collection(features, index).features
     base = _base(run, wanted, found, adapted)
     space = plain_space(found, normalize=False)
@@ -65,7 +65,7 @@ def read_given(
         found.dataset, found.backbone, found.encoder, found.dim, found.splits,
         found.id[space.train], found.row[space.train], found.split[space.train],
     )  # fmt: skip
-    return Given(
+    return Inputs(
         base,
         Collection(names, plan),
         known,
@@ -102,8 +102,9 @@ def _learned(path: Path, found: store.Features) -> Learned | None:
 
 
 def _scale(rows: Rows) -> Scale:
-    """About the mean, dims with a mean square of 1, as a layer norm gives them: a projector that
-    begins with small weights makes all images alike of less, and stays there."""
+    """Centre features and scale dims to a mean square of 1, as after a layer norm. With smaller
+    features, a projector with small initial weights maps all images to nearly one point, and
+    training does not leave it."""
     scale = unit_scale(rows, center=True)
     return Scale(scale.mean, scale.deviation / np.float32(rows.dim**0.5))
 

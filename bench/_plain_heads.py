@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from cluster.heads.half_labelled import Drawn
+from cluster.heads.half_labelled import HalfLabelledBatch
 from cluster.heads.pim import Settings as PimSettings
 from cluster.heads.scan import scan_loss
 from cluster.heads.selflabel import selflabel_loss
@@ -149,7 +149,7 @@ class SimGcd:
         self._sgd = torch.optim.SGD(self._heads, momentum=0.9, weight_decay=settings.weight_decay)
         self._steps = 0
 
-    def step(self, drawn: Drawn, lr: float) -> torch.Tensor:
+    def step(self, drawn: HalfLabelledBatch, lr: float) -> torch.Tensor:
         s, losses = self._settings, []
         teacher = teacher_temperature(
             self._steps, s.teacher_first, s.teacher_last, s.teacher_warmup

@@ -13,8 +13,9 @@ import numpy as np
 from cluster.errors import ClusterError
 
 
-class Drawn(NamedTuple):
-    """images: int64 [seed, 2 half], the labelled ones first; label: int64 [seed, half], theirs."""
+class HalfLabelledBatch(NamedTuple):
+    """images: int64 [seed, 2 half], the labelled ones first; label: int64 [seed, half], their
+    labels."""
 
     images: np.ndarray
     label: np.ndarray
@@ -41,18 +42,18 @@ class HalfLabelled:
         self.half = max(1, min([batch // 2, *(len(free.images) for _, free in sides)]))
         self._sides = sides
 
-    def at(self, step: int) -> Drawn:
+    def at(self, step: int) -> HalfLabelledBatch:
         """The batches of a step."""
         start = step * self.half
         images = np.stack([
             np.concatenate([side.piece(start, self.half) for side in of]) for of in self._sides
         ])  # fmt: skip
         known = zip(self._labels, images[:, : self.half], strict=True)
-        return Drawn(images, np.stack([label[those] for label, those in known]))
+        return HalfLabelledBatch(images, np.stack([label[those] for label, those in known]))
 
 
 class _Cycle:
-    """Some images over and over, shuffled anew in each pass."""
+    """Some images over and over, reshuffled in each pass."""
 
     def __init__(self, images: np.ndarray, seed: int, side: int) -> None:
         self.images, self._seed, self._side = images, seed, side

@@ -91,8 +91,8 @@ class Pim:
         self._unlabelled = int((label < 0).sum())
         self._lambda = torch.as_tensor(weight, dtype=torch.float32, device=device)
         self._mean, length = torch.from_numpy(scale.mean).to(device), float(scale.deviation[0])
-        begin = (torch.from_numpy(starts).to(device) - self._mean) / length
-        self._weight, self._gain = begin.requires_grad_(), settings.logit_scale / length
+        initial = (torch.from_numpy(starts).to(device) - self._mean) / length
+        self._weight, self._gain = initial.requires_grad_(), settings.logit_scale / length
         self._adam = torch.optim.Adam([self._weight], lr=1.0, weight_decay=settings.weight_decay)
 
     def step(self, batch: object, lr: float) -> Step:

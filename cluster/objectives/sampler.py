@@ -1,4 +1,4 @@
-"""Batches of all images, shuffled anew in each pass.
+"""Batches of all images, reshuffled in each pass.
 
 As a shuffling data loader. But: no image is dropped at the end of a pass; the next pass begins
 within the same batch, which may then contain an image twice.

@@ -213,7 +213,7 @@ NAMES = [f"{digit},word {digit}" for digit in range(10)]
 @pytest.mark.parametrize(
     ("rows", "line"),
     [
-        (None, "names.csv is not there: write a CSV file with the columns class and name"),
+        (None, "names.csv does not exist: write a CSV file with the columns class and name"),
         (["label,name", *NAMES],
          "names.csv has the columns ['label', 'name'], expected class and name"),
         (["class,name", *NAMES, "3,third"],

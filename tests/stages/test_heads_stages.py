@@ -137,7 +137,7 @@ def test_a_run_stopped_in_the_middle_goes_on_to_the_same_bytes(
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_another_setting_beside_an_unfinished_run_begins_anew_and_the_old_stays(
+def test_another_setting_beside_an_unfinished_run_starts_from_scratch_and_the_old_stays(
     name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     learn(folder, name, lr=2e-3)

@@ -1,4 +1,4 @@
-"""Known classes that are held out as new: who is hidden, and how well they are found."""
+"""Known classes held out as new: which labels are hidden, and the accuracy on them."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def test_two_of_five_classes_are_hidden_and_half_of_each_other_class():
             assert (of >= 0).sum() == max(1, round(len(of) / 2))
 
 
-def test_classes_are_numbered_anew_and_none_is_mixed():
+def test_classes_are_renumbered_and_none_is_mixed():
     _, truth = hold_out_classes(LABEL, 1, 3)[0]
     pairs = np.unique(np.stack([LABEL, truth]), axis=1)
     assert sorted(pairs[1].tolist()) == [0, 1, 2, 3, 4]

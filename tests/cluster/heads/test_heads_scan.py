@@ -1,4 +1,4 @@
-"""SCAN's heads: the loss by hand and beside a plain loop, how heads are chosen, scale, blobs."""
+"""SCAN's heads: the loss by hand and against a plain loop, selection of heads, scale, blobs."""
 
 import math
 
@@ -41,13 +41,13 @@ def one_hot(cluster: list[int]) -> torch.Tensor:
     return torch.nn.functional.one_hot(torch.tensor([cluster]), K).double().clamp(1e-60).log()
 
 
-def test_heads_that_know_nothing_are_at_log_k_less_the_entropy():
+def test_uniform_heads_are_at_log_k_less_the_entropy():
     uniform = torch.full((1, 8, K), 1 / K, dtype=torch.float64).log()
     assert scan_loss(uniform, uniform, 5.0).item() == pytest.approx(math.log(K) * (1 - 5))
     assert scan_loss(uniform, uniform, 0.0).item() == pytest.approx(math.log(K))
 
 
-def test_sure_heads_that_agree_on_even_clusters_have_the_least_loss():
+def test_confident_heads_that_agree_on_even_clusters_have_the_least_loss():
     p = one_hot([0, 1, 2, 3])
     assert scan_loss(p, p, 5.0).item() == pytest.approx(-5 * math.log(K))
     rng = torch.Generator().manual_seed(0)
@@ -61,7 +61,7 @@ def test_one_cluster_for_everything_has_loss_0():
     assert scan_loss(p, p, 5.0).item() == pytest.approx(0, abs=1e-6)
 
 
-def test_sure_heads_that_disagree_are_punished_but_not_by_infinity():
+def test_confident_heads_that_disagree_have_a_large_but_finite_loss():
     loss = scan_loss(one_hot([0, 1]), one_hot([1, 0]), 0.0).item()
     assert 100 < loss < math.inf
 

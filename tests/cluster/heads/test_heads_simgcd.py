@@ -117,7 +117,7 @@ def test_the_teacher_sharpens_along_a_line_and_then_stays():
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_a_step_is_torchs_sgd_on_the_loss_with_a_ramp_and_weight_norm(device: str):
+def test_a_step_is_torchs_sgd_on_the_loss_with_teacher_warmup_and_weight_norm(device: str):
     scale = Scale(normal(DIM).numpy(), np.full(DIM, 2.0, np.float32))
     of = heads(scale=scale, device=device)
     begin = of.state()["head/direction"].detach().cpu().double().clone()
@@ -250,6 +250,6 @@ def test_rows_of_length_one_stay_as_they_are_unless_centred():
     assert np.square(around).sum(1).mean() == pytest.approx(1, rel=1e-5)
 
 
-def test_rows_that_are_all_alike_are_refused():
+def test_equal_rows_are_refused():
     with pytest.raises(ClusterError, match="all 9 vectors are alike"):
         unit_scale(ArrayRows(np.ones((9, 3), np.float32)), center=True)

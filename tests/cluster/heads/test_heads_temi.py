@@ -1,4 +1,4 @@
-"""TEMI's steps: beside a plain loop over heads, in groups, and what becomes of the heads."""
+"""TEMI's steps against a plain loop over heads, in groups; initial and trained heads."""
 
 from typing import Any
 

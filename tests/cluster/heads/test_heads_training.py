@@ -135,7 +135,7 @@ def test_short_trainings_work(make: Callable[[], Learner], steps: int, warmup: i
     assert np.isfinite(told.loss).all()
 
 
-def test_an_epoch_tells_the_mean_loss_the_entropy_and_the_live_clusters():
+def test_an_epoch_records_the_mean_loss_the_entropy_and_the_live_clusters():
     class Told:
         """Two heads that say what they are told to: the first uses two clusters, 3 to 1."""
 

@@ -162,7 +162,7 @@ def test_one_labelled_image_of_one_view_has_nothing_to_be_compared_with():
     assert (z.grad == 0).all()
 
 
-def test_one_image_has_no_other_to_be_told_from():
+def test_one_image_has_no_other_to_compare_with():
     z = unit(2, 1, 4).requires_grad_()
     loss = info_nce(z, 0.1)
     loss.backward()
@@ -302,7 +302,7 @@ def test_equal_seeds_give_equal_heads_whatever_else_is_drawn(
             assert not torch.equal(each, another[name])
 
 
-def test_heads_begin_as_their_originals():
+def test_initial_weights_are_distributed_as_in_the_originals():
     dino = Projector(64, hidden=256, bottleneck=32, width=0, seed=0)
     for layer in (dino.first, dino.second, dino.third):
         assert float(layer.weight.detach().std()) == pytest.approx(0.02, rel=0.05)
@@ -340,7 +340,7 @@ def test_cosines_hinge_on_no_length_and_on_no_autocast():
     np.testing.assert_allclose(head.unit().detach().norm(dim=1), np.ones(9), atol=1e-6)
 
 
-def test_everyone_comes_once_a_pass_in_an_order_of_its_own():
+def test_every_image_comes_once_a_pass_and_passes_have_orders_of_their_own():
     of = ShuffledSampler(7, 3, 0)
     drawn = np.concatenate([of.at(step) for step in range(28)]).reshape(-1, 7)
     assert drawn.dtype == np.int64
@@ -348,7 +348,7 @@ def test_everyone_comes_once_a_pass_in_an_order_of_its_own():
     assert len(np.unique(drawn, axis=0)) > 10
 
 
-def test_everyones_step_is_the_same_whatever_was_asked_before():
+def test_a_step_does_not_depend_on_the_steps_before():
     in_order = [ShuffledSampler(7, 3, 0).at(step) for step in range(15)]
     asked = ShuffledSampler(7, 3, 0)
     for step in (14, 0, 3, 4, 2, 14):

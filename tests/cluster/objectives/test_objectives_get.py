@@ -1,4 +1,4 @@
-"""GET's loss by the formula: SimGCD's on either half, and what the halves teach one another."""
+"""GET's loss by its formula: SimGCD's on either half, and CICO between the halves."""
 
 import math
 from typing import Any
@@ -102,7 +102,7 @@ def test_of_cico_teachers_and_anchors_get_no_gradient():
         assert abs(expected) > 1e-4
 
 
-def test_cico_is_nothing_without_labels_and_teaches_nothing_by_one_class():
+def test_cico_is_0_without_labels_and_has_no_gradient_with_one_class():
     x = torch.from_numpy(FEATURES).requires_grad_()
     for label in (np.full(6, -1), np.array([3, -1, 3, 3, -1, -1])):
         found = cico(*x.chunk(2, -1), torch.from_numpy(label))

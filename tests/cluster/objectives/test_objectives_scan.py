@@ -1,4 +1,4 @@
-"""SCAN on images: its loss against a plain loop, which head is kept, and that it finds blobs."""
+"""SCAN on images: loss against a plain loop, selection of the head, and blobs."""
 
 import numpy as np
 import pytest
@@ -147,7 +147,7 @@ def test_the_head_of_the_lowest_loss_in_the_last_pass_is_kept():
 
 
 @pytest.mark.parametrize("stop", range(8))
-def test_what_it_remembers_makes_it_keep_the_same_head(stop: int):
+def test_its_state_makes_it_keep_the_same_head(stop: int):
     rng = np.random.default_rng(3)
     losses = rng.uniform(0.5, 0.9, (8, HEADS)).tolist()
     whole, first, second = scan(), scan(), scan()
@@ -161,7 +161,7 @@ def test_what_it_remembers_makes_it_keep_the_same_head(stop: int):
     assert kept(second) == kept(whole)
 
 
-def test_what_is_remembered_does_not_change_afterwards():
+def test_a_state_does_not_change_afterwards():
     of = scan()
     told(of, [[0.5, 0.6, 0.7, 0.8]] * 3)
     memory, learned = of.state_dict()["recent"].copy(), of.learned()["learned"].weight.copy()
@@ -200,7 +200,7 @@ def test_it_finds_blobs_by_moving_the_features_too():
     assert adjusted_rand_score(label, own) > 0.95
 
 
-def test_it_is_an_objective_that_does_not_look_and_takes_features_as_they_are():
+def test_it_is_an_objective_that_needs_no_features_and_does_not_normalise():
     of: Objective = scan()
     assert (of.needs_features, of.unit) == (False, False)
     assert np.isfinite(step(of, 0))

@@ -190,7 +190,7 @@ def test_published_code_reads_upper_levels_in_another_order():
     assert found.tolist() == [[10, 11, 15, 12, 14, 13], [20, 21, 25, 22, 24, 23]]
 
 
-def test_faithful_levels_are_ours_in_that_order():
+def test_levels_of_the_published_code_are_ours_in_that_order():
     """Level 0 and labelled images are right there too; others are not."""
     label = images()[1]
     right, wrong = (Levels(**looked(paper_formula=of)[0].state_dict()) for of in (True, False))
@@ -202,7 +202,7 @@ def test_faithful_levels_are_ours_in_that_order():
     assert not differs[:, label >= 0].any()
 
 
-def test_a_look_finds_radii_anew_and_the_published_code_keeps_the_first():
+def test_each_epoch_computes_radii_and_the_published_code_keeps_the_first():
     fresh = np.random.default_rng(8).normal(size=(84, DIM)).astype(np.float32)
     for paper_formula in (True, False):
         objective, _ = looked(paper_formula=paper_formula)
@@ -213,7 +213,7 @@ def test_a_look_finds_radii_anew_and_the_published_code_keeps_the_first():
         assert np.array_equal(before.radius, after.radius) != paper_formula
 
 
-def test_features_are_of_the_length_of_prototypes_unless_faithful():
+def test_features_have_the_length_of_prototypes_by_the_paper_formula():
     """So their length changes nothing; in the published code it changes who is within reach."""
     drawn_features = torch.randn(2, 12, DIM, generator=torch.Generator().manual_seed(0))
     for paper_formula, length in ((True, 1), (False, 40)):
@@ -224,7 +224,7 @@ def test_features_are_of_the_length_of_prototypes_unless_faithful():
         assert not f.requires_grad
 
 
-def test_the_length_of_features_does_not_change_the_look():
+def test_the_length_of_features_does_not_change_the_clusters():
     x, label = images()
     found = []
     for scale in (1, 16):
@@ -271,7 +271,7 @@ def test_a_resumed_objective_goes_on_as_if_never_stopped():
         np.testing.assert_array_equal(array, resumed.state_dict()[name])
 
 
-def test_looks_of_two_epochs_start_apart_and_of_one_alike():
+def test_epochs_have_seeds_of_their_own_and_one_epoch_is_reproducible():
     x = np.random.default_rng(0).normal(size=(84, DIM)).astype(np.float32)
     found = []
     for epoch in (0, 0, 1):
@@ -282,7 +282,7 @@ def test_looks_of_two_epochs_start_apart_and_of_one_alike():
     assert not np.array_equal(found[0], found[2])
 
 
-def test_memory_is_empty_before_a_look():
+def test_the_state_is_empty_before_the_first_epoch():
     objective = made(images()[1])
     assert objective.state_dict() == {}
     objective.load_state_dict({})

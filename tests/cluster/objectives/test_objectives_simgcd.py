@@ -213,7 +213,7 @@ def test_labels_on_one_side_only_are_refused():
         simgcd(label=np.zeros(4, np.int64))
 
 
-def test_it_is_an_objective_that_remembers_nothing():
+def test_it_is_an_objective_without_state():
     of: Objective = simgcd()
     assert not of.needs_features
     assert of.slots == ("view", "view")

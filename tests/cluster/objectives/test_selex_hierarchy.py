@@ -1,4 +1,4 @@
-"""SelEx's levels: known classes in fewer and fewer groups, every answer in the images' order."""
+"""SelEx's levels: known classes in fewer and fewer groups, results in the order of the images."""
 
 from typing import Any
 

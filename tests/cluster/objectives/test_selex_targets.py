@@ -1,4 +1,4 @@
-"""SelEx's soft targets: a plain loop's numbers, what counts as within reach, and rows without."""
+"""SelEx's soft targets: against a plain loop, radii, and rows whose scores are all 0."""
 
 import numpy as np
 import pytest
@@ -65,7 +65,7 @@ def test_targets_are_a_plain_loop(smoothing: float):
     )
 
 
-def test_faithful_targets_are_divided_along_the_other_axis():
+def test_targets_of_the_published_code_are_divided_along_the_other_axis():
     f, radius = case()
     found = ours(f, radius, 0.7, by_row=False)
     np.testing.assert_allclose(found, plain_targets(f, radius, 0.7, by_row=False), atol=1e-6)
@@ -82,7 +82,7 @@ def test_targets_are_shares_and_nothing_is_its_own(smoothing: float):
     assert (found >= 0).all()
 
 
-def test_the_cluster_of_the_other_image_says_how_far_it_reaches():
+def test_the_radius_is_that_of_the_other_images_cluster():
     """Vector 3 lies 7 from vector 0: beyond its own reach of 2, within that of vector 0, 20."""
     found = smoothing_scores(LINE, torch.tensor([[10.0, 10, 10, 1]]))
     assert (found[0, 3], found[3, 0]) == (1, 0)

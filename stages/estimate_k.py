@@ -30,8 +30,8 @@ from stages import run
 
 class Params(Section):
     images: Annotated[int, Field(ge=4)]  # of train, drawn by seed
-    least: Annotated[int, Field(ge=2)]  # numbers of clusters: from
-    most: Annotated[int, Field(ge=2)]  # to
+    k_min: Annotated[int, Field(ge=2)]  # numbers of clusters: from
+    k_max: Annotated[int, Field(ge=2)]  # to
     growth: Annotated[float, Field(ge=1)]  # each so many times the one before, or 1 more
     dims: Count  # leading principal components in which they are clustered
     silhouette_images: Annotated[int, Field(ge=3)]  # all pairs are compared
@@ -74,7 +74,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
     if k and said.high == k[-1] < images // 2:
         print(
             f"estimate_k: some votes are for {k[-1]} clusters, the most that were tried: raise "
-            "estimate_k.most"
+            "estimate_k.k_max"
         )
     return _headlines(said, images, k)
 
@@ -89,16 +89,16 @@ def _compare(space: Space, k: list[int], params: Params, device: str) -> Compare
 
 def _candidates(images: int, params: Params) -> list[int]:
     """None where the images are too few, or (0) all alike."""
-    if params.most < params.least:
+    if params.k_max < params.k_min:
         raise StageError(
-            f"estimate_k.most is {params.most}, less than estimate_k.least, {params.least}"
+            f"estimate_k.k_max is {params.k_max}, less than estimate_k.k_min, {params.k_min}"
         )
-    most = min(params.most, images // 2)  # halves are clustered too
-    if most < params.least:
+    most = min(params.k_max, images // 2)  # halves are clustered too
+    if most < params.k_min:
         return []
-    if most < params.most:
+    if most < params.k_max:
         print(f"estimate_k: up to {most} clusters are tried, half of the {images} images of train")
-    return candidate_ks(params.least, most, params.growth)
+    return candidate_ks(params.k_min, most, params.growth)
 
 
 def _headlines(said: Consensus, images: int, k: list[int]) -> dict[str, object]:

@@ -40,7 +40,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
 
     Fitted on the split `train`, applied to every split; the head is chosen by its loss on a part of
     train that is held out, and no label is read (the index says how many classes are expected). The
-    table says what was told of each epoch. A killed run goes on.
+    table is the log of the epochs. A killed run resumes.
     """
     space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
     table = neighbors_in_train(cell.neighbors, space, params.neighbors)

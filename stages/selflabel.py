@@ -110,8 +110,8 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     idle = sum(learner.idle for learner in learners)
     if idle:
         print(
-            f"selflabel: in {idle} of {params.steps * len(learners)} steps no image was sure and "
-            "nothing was learned: lower selflabel.threshold, or train scan for longer"
+            f"selflabel: in {idle} of {params.steps * len(learners)} steps no image was confident "
+            "and nothing was learned: lower selflabel.threshold, or train scan for longer"
         )
 
 

@@ -44,8 +44,8 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     """Train heads on the cell and its neighbours for every k, dims and seed.
 
     Fitted on the split `train`, applied to every split; the head is chosen by its training loss,
-    and no label is read (the index says how many classes are expected). The table says what
-    was told of each epoch. Checkpoints lie beside the clusters; a killed run goes on.
+    and no label is read (the index says how many classes are expected). The table is the log
+    of the epochs. Checkpoints lie beside the clusters; a killed run goes on.
     """
     space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
     table = neighbors_in_train(cell.neighbors, space, params.neighbors)

@@ -16,7 +16,7 @@ from pipeline.fitting import checkpoint
 
 RUNTIME = runtime()
 STEPS: dict[str, Any] = {
-    "steps": 12, "batch": 32, "rate": 1e-2, "least_rate": 0.0, "warmup": 2, "weight_decay": 1e-4,
+    "steps": 12, "batch": 32, "lr": 1e-2, "min_lr": 0.0, "warmup": 2, "weight_decay": 1e-4,
 }  # fmt: skip
 FEATURES, VIEWS = "data/features/digits/pixels", "data/views/digits/pixels"
 INDEX, PCA = "data/images/digits.h5", "data/pca/digits/pixels.h5"

@@ -1,7 +1,7 @@
-"""What a run of `adapt` is given: the store of its base backbone, and its teacher.
+"""The inputs of a run of `adapt`: the features of its base backbone, and its supervision.
 
-The store says which images there are to learn from and, by the digest of its encoder, which weights
-the run begins with; so the stage runs again when either changes.
+The store of features lists the images to learn from and, by the digest of its encoder, the initial
+weights, so that the stage runs again when either changes.
 """
 
 from pathlib import Path
@@ -28,11 +28,11 @@ from pipeline.io.space import number_of_clusters, plain_space
 from pipeline.params import StageError
 
 
-class Given(NamedTuple):
-    """base: what `backbones.row` is asked for. Of the images of train: collection; known: no class
-    where nothing is known; neighbor: int32 [image, neighbor]. learned: the heads of the base, where
-    it has some; k: the number of clusters, where the run says one; scale: of the features, where
-    the run centres them."""
+class Inputs(NamedTuple):
+    """base: the argument of `backbones.row`. Of the images of train: collection; known: without
+    classes if none is known; neighbor: int32 [image, neighbor]. learned: the heads of the base, if
+    it has any; k: the number of clusters, 0 if the run has no such setting; scale: of the features,
+    the identity unless the run centres them."""
 
     base: str
     collection: Collection
@@ -43,12 +43,12 @@ class Given(NamedTuple):
     scale: Scale
 
     def heads(self) -> dict[str, Linear]:
-        """Those that the base sorts images by."""
+        """The heads by which the base assigns images to clusters."""
         return self.learned.heads if self.learned else {}
 
 
-def read_given(run: Any, wanted: str) -> Given:
-    """All of it, checked; `wanted`: the place of the run in params.yaml."""
+def read_inputs(run: Any, wanted: str) -> Inputs:
+    """Read and check all inputs; `wanted`: the place of the run in params.yaml."""
     cell = Cell(run.dataset, run.backbone)
     if why := reason(cell):
         raise StageError(f"{wanted}: {run.dataset} by {run.backbone} is absent: {why}")
@@ -70,7 +70,7 @@ def read_given(run: Any, wanted: str) -> Given:
         found.dataset, found.backbone, found.encoder, found.dim, found.splits,
         found.id[space.train], found.row[space.train], found.split[space.train],
     )  # fmt: skip
-    return Given(
+    return Inputs(
         base,
         Collection(names, plan),
         known,
@@ -108,8 +108,9 @@ def _learned(path: Path, found: store.Features) -> Learned | None:
 
 
 def _scale(rows: Rows) -> Scale:
-    """About the mean, dims with a mean square of 1, as a layer norm gives them: a projector that
-    begins with small weights makes all images alike of less, and stays there."""
+    """Centre features and scale dims to a mean square of 1, as after a layer norm. With smaller
+    features, a projector with small initial weights maps all images to nearly one point, and
+    training does not leave it."""
     scale = rms_scale(rows, center=True)
     return Scale(scale.mean, scale.deviation / np.float32(rows.dim**0.5))
 

@@ -1,10 +1,10 @@
-"""SelEx's soft targets: a plain loop's numbers, what counts as within reach, and rows without."""
+"""SelEx's soft targets: against a plain loop, radii, and rows whose scores are all 0."""
 
 import numpy as np
 import pytest
 import torch
 
-from cluster.objectives.selex_targets import confusion, radii, soft_targets
+from cluster.objectives.selex_targets import radii, smoothing_scores, soft_targets
 
 # Four vectors on a line: images a and b, view 0 and then view 1.
 LINE = torch.tensor([[0.0], [1.0], [3.0], [7.0]])
@@ -12,7 +12,7 @@ OTHER_VIEW = torch.tensor(np.eye(4, dtype=bool)[[2, 3, 0, 1]])
 
 
 def plain_targets(
-    f: np.ndarray, radius: np.ndarray, smoothing: float, faithful: bool = False
+    f: np.ndarray, radius: np.ndarray, smoothing: float, by_row: bool = True
 ) -> np.ndarray:
     """Pair by pair in float64, with the scaling to 0..1 that the original has."""
     n = len(f)
@@ -26,7 +26,7 @@ def plain_targets(
     target = np.zeros((n, n))
     for i in range(n):
         for j in range(n):
-            total = conf[j if faithful else i].sum()
+            total = conf[i if by_row else j].sum()
             target[i, j] = smoothing * conf[i, j] / total + (1 - smoothing) * (
                 j == (i + n // 2) % n
             )
@@ -39,7 +39,7 @@ def case(n: int = 10, dim: int = 3) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ours(f: np.ndarray, radius: np.ndarray, smoothing: float, by_row: bool = True) -> np.ndarray:
-    conf = confusion(torch.tensor(f).float(), torch.tensor(radius).float())
+    conf = smoothing_scores(torch.tensor(f).float(), torch.tensor(radius).float())
     other = torch.tensor(np.roll(np.eye(len(f), dtype=bool), len(f) // 2, axis=1))
     return soft_targets(conf, other, smoothing, by_row=by_row).numpy()
 
@@ -49,7 +49,7 @@ def test_a_worked_example():
     is further than 5 counts 3 / 2, what is further than 2 counts 1, if it is not vector 1; that
     is beyond reach at level 1 alone, where it counts 1 / 2."""
     radius = torch.tensor([[1, 5, 1, 1], [2.5, 2.5, 2.5, 2.5]])
-    found = confusion(LINE, radius)
+    found = smoothing_scores(LINE, radius)
     expected = [[0, 0, 1, 1.5], [0, 0, 0, 1.5], [1, 0, 0, 1], [1.5, 0.5, 1, 0]]
     assert found.tolist() == expected
     target = soft_targets(found, OTHER_VIEW, 0.5, by_row=True)
@@ -65,10 +65,10 @@ def test_targets_are_a_plain_loop(smoothing: float):
     )
 
 
-def test_faithful_targets_are_divided_along_the_other_axis():
+def test_targets_of_the_published_code_are_divided_along_the_other_axis():
     f, radius = case()
     found = ours(f, radius, 0.7, by_row=False)
-    np.testing.assert_allclose(found, plain_targets(f, radius, 0.7, faithful=True), atol=1e-6)
+    np.testing.assert_allclose(found, plain_targets(f, radius, 0.7, by_row=False), atol=1e-6)
     assert np.abs(found - ours(f, radius, 0.7)).max() > 0.01
     assert np.abs(found.sum(axis=1) - 1).max() > 0.01, "its rows are no shares"
 
@@ -82,14 +82,14 @@ def test_targets_are_shares_and_nothing_is_its_own(smoothing: float):
     assert (found >= 0).all()
 
 
-def test_the_cluster_of_the_other_image_says_how_far_it_reaches():
+def test_the_radius_is_that_of_the_other_images_cluster():
     """Vector 3 lies 7 from vector 0: beyond its own reach of 2, within that of vector 0, 20."""
-    found = confusion(LINE, torch.tensor([[10.0, 10, 10, 1]]))
+    found = smoothing_scores(LINE, torch.tensor([[10.0, 10, 10, 1]]))
     assert (found[0, 3], found[3, 0]) == (1, 0)
 
 
 def test_a_row_within_every_reach_is_left_to_the_other_view():
-    within = confusion(LINE, torch.full((2, 4), 100.0))
+    within = smoothing_scores(LINE, torch.full((2, 4), 100.0))
     assert not within.any()
     assert torch.equal(soft_targets(within, OTHER_VIEW, 0.8, by_row=True), OTHER_VIEW.float())
     published = soft_targets(within, OTHER_VIEW, 0.8, by_row=False)

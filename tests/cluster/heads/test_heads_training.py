@@ -1,4 +1,4 @@
-"""Training: stopped anywhere and gone on as if it never was; steps, epochs and the rate."""
+"""Training resumes after any interruption with equal results; steps, epochs, learning rate."""
 
 import math
 from collections.abc import Callable
@@ -135,13 +135,13 @@ def test_short_trainings_work(make: Callable[[], Learner], steps: int, warmup: i
     assert np.isfinite(told.loss).all()
 
 
-def test_an_epoch_tells_the_mean_loss_the_entropy_and_the_live_clusters():
+def test_an_epoch_records_the_mean_loss_the_entropy_and_the_live_clusters():
     class Told:
         """Two heads that say what they are told to: the first uses two clusters, 3 to 1."""
 
         n_heads, k, device = 2, 3, "cpu"
 
-        def step(self, x: torch.Tensor, rate: float):
+        def step(self, x: torch.Tensor, lr: float):
             from cluster.heads.training import Step
 
             sizes = torch.tensor([[3, 1, 0], [0, 4, 0]])
@@ -163,14 +163,14 @@ def test_an_epoch_tells_the_mean_loss_the_entropy_and_the_live_clusters():
 
 
 def test_the_rate_rises_in_even_steps_and_falls_along_half_a_cosine():
-    at = [Schedule(steps=8, rate=1.0, least=0.2, warmup=4).at(step) for step in range(8)]
+    at = [Schedule(steps=8, lr=1.0, min_lr=0.2, warmup=4).at(step) for step in range(8)]
     fall = [0.2 + 0.8 * (1 + math.cos(math.pi * part)) / 2 for part in (0, 0.25, 0.5, 0.75)]
     assert at == pytest.approx([0.25, 0.5, 0.75, 1.0, *fall])
     assert at[6] == pytest.approx(0.6)
 
 
 def test_a_rate_that_never_falls_is_a_constant():
-    schedule = Schedule(steps=5, rate=0.3, least=0.3, warmup=0)
+    schedule = Schedule(steps=5, lr=0.3, min_lr=0.3, warmup=0)
     assert [schedule.at(step) for step in range(5)] == pytest.approx([0.3] * 5)
 
 

@@ -1,4 +1,4 @@
-"""TEMI's steps: beside a plain loop over heads, in groups, and what becomes of the heads."""
+"""TEMI's steps against a plain loop over heads, in groups; initial and trained heads."""
 
 from typing import Any
 
@@ -68,7 +68,7 @@ class PlainHead:
         return (z @ prototypes.T / PLAIN.temperature).softmax(1)
 
 
-def plain_step(heads: list[PlainHead], x: torch.Tensor, rate: float) -> list[float]:
+def plain_step(heads: list[PlainHead], x: torch.Tensor, lr: float) -> list[float]:
     """A step of all heads, one after the other; their losses."""
     x = x.double()
     teachers = [[h.q(side, h.teacher).detach() for side in x] for h in heads]
@@ -81,7 +81,7 @@ def plain_step(heads: list[PlainHead], x: torch.Tensor, rate: float) -> list[flo
         pmi = pmi + ((s_other * t) ** 0.6 / h.prior).sum(1).log()
         loss = -(weight * pmi).mean() / 2
         for group in h.adam.param_groups:
-            group["lr"] = rate
+            group["lr"] = lr
         h.adam.zero_grad()
         (loss / len(heads)).backward()
         h.adam.step()
@@ -95,9 +95,9 @@ def test_steps_are_those_of_a_plain_float64_loop_over_heads(device: str):
     """Loss, gradient, AdamW, the prior before the loss and the teacher after the step."""
     temi = learner(device=device)
     plain = [PlainHead(snapshot(temi), head) for head in range(HEADS)]
-    for step, rate in enumerate([1e-3, 2e-3, 3e-3]):
-        found = temi.step(batch(step, device), rate)
-        expected = plain_step(plain, batch(step), rate)
+    for step, lr in enumerate([1e-3, 2e-3, 3e-3]):
+        found = temi.step(batch(step, device), lr)
+        expected = plain_step(plain, batch(step), lr)
         np.testing.assert_allclose(found.loss.cpu(), expected, rtol=2e-5)
     state = snapshot(temi)
     names = [n.partition("/")[2] for n in state if n.startswith("student/")]

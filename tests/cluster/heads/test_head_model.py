@@ -1,4 +1,4 @@
-"""Learned heads applied: beside a plain float64 loop, in parts, seeds stacked."""
+"""Learned heads applied: against a plain float64 loop, in parts, seeds stacked."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""SelEx's levels: known classes in fewer and fewer groups, every answer in the images' order."""
+"""SelEx's levels: known classes in fewer and fewer groups, results in the order of the images."""
 
 from typing import Any
 
@@ -119,8 +119,11 @@ def test_fewer_than_2_known_classes_have_no_levels(old: int):
 @pytest.mark.parametrize(
     ("cluster", "said"),
     [
-        ([0, 1, 2, 3, 4], "level 0 puts 5 images in clusters 0 to 4: 7 images and 6 centroids"),
-        ([0, 1, 2, 3, 4, 6, 0], "level 0 puts 7 images in clusters 0 to 6: 7 images and 6"),
+        ([0, 1, 2, 3, 4], "level 0 assigns 5 images to clusters 0 to 4, expected 7 images and 6"),
+        (
+            [0, 1, 2, 3, 4, 6, 0],
+            "level 0 assigns 7 images to clusters 0 to 6, expected 7 images and 6",
+        ),
         ([0, 1, 2, 3, 3, 1, 0], "all 7 images are labelled: nothing is left to cluster"),
         ([0, 0, 0, 0, 0, 0, 4], "known class . of 2 has no labelled image"),
     ],

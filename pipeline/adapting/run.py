@@ -1,4 +1,4 @@
-"""A run of `adapt` from the network it begins with to the folder it ends in."""
+"""A run of `adapt`: build the model, train it, and save it as a backbone."""
 
 import hashlib
 import os
@@ -18,23 +18,23 @@ from backbones.engine import Whole
 from cluster.heads.model import Linear
 from cluster.objectives import Objective
 from cluster.vectors.standardize import Scale, fold_scale, identity_scale
-from pipeline.adapting import begin
-from pipeline.adapting.given import Given
+from pipeline.adapting import build
+from pipeline.adapting.inputs import Inputs
 from pipeline.adapting.loop import require_parts, train
 from pipeline.adapting.model import Model
-from pipeline.adapting.state import Told
-from pipeline.adapting.tokens import Source, cached, live, pixels
+from pipeline.adapting.state import EpochLog
+from pipeline.adapting.tokens import Source, cached, pixels, recomputed
 from pipeline.fitting.checkpoint import Checkpoint
 from pipeline.io.learned import Learned, save_learned
 from pipeline.params import Runtime, StageError
 
-PATIENCE = timedelta(days=30)  # the other GPUs wait while one stores tokens
+TIMEOUT = timedelta(days=30)  # of collectives: other GPUs wait while one stores tokens
 
 
-def work(
+def train_and_save(
     run: Any,
     wanted: str,
-    given: Given,
+    inputs: Inputs,
     device: str,
     runtime: Runtime,
     frozen: Path,
@@ -42,48 +42,48 @@ def work(
     out: Path,
     epochs: Path,
 ) -> None:
-    """Train, then write OUT and EPOCHS; see stages.adapt."""
+    """Train, then write the folder OUT and the table EPOCHS; see stages.adapt."""
     fabric = _fabric(run, device, runtime)
-    row, name = backbones.row(given.base), out.name
-    network = begin.network(run, given)
+    row, name = backbones.row(inputs.base), out.name
+    network = build.network(run, inputs)
     dim = _dim(network, row)
     cut = blocks.cut(row, network, run.train_blocks)
-    objective = begin.objective(run, wanted, given, dim, str(fabric.device))
+    objective = build.objective(run, wanted, inputs, dim, str(fabric.device))
     if not (objective.learned() or any(p.requires_grad for p in cut.tail.parameters())):
         raise StageError(
-            f"{wanted}: with train_blocks: 0 nothing of {given.base} learns, and {run.objective} "
-            "keeps no head: set 1 or more"
+            f"{wanted}: with train_blocks: 0 nothing of {inputs.base} is trained, and "
+            f"{run.objective} saves no head: set 1 or more"
         )
     require_parts(len(objective.draw(0).label), run, fabric)
-    source = _source(cut, row, run, given, objective, runtime, frozen, fabric)
+    source = _source(cut, row, run, inputs, objective, runtime, frozen, fabric)
     tail = Whole(cut.tail, row) if run.train_blocks == "all" else cut.tail
     if tail.training and fabric.world_size > 1 and fabric.device.type == "cuda":
-        tail = blocks.synchronized(tail)  # norms see the whole batch too
-    # What tes and get give is wider than what they begin with
-    scale = given.scale if len(given.scale.mean) == dim else identity_scale(dim)
+        tail = blocks.synchronized(tail)  # batch statistics of all GPUs
+    # The features of tes and get are wider than those of the base
+    scale = inputs.scale if len(inputs.scale.mean) == dim else identity_scale(dim)
     model = Model(tail, objective, scale)
 
-    def tell(told: Told) -> None:
+    def write_log(log: EpochLog) -> None:
         if fabric.is_global_zero:
-            told.write(epochs)
+            log.write(epochs)
 
-    images = len(given.collection.plan.id)
-    train(fabric, model, objective, source, run, images, checkpoint, name, tell)
+    images = len(inputs.collection.plan.id)
+    train(fabric, model, objective, source, run, images, checkpoint, name, write_log)
     if not fabric.is_global_zero:
         return
     if idle := getattr(objective, "idle", 0):
         print(
-            f"adapt: in {idle} steps of {name} no image was sure and nothing was learned: lower "
-            "its threshold, or train the scan for longer"
+            f"adapt: in {idle} steps of {name} no image was confident and nothing was learned: "
+            "lower its threshold, or train the scan for longer"
         )
-    heads = {what: _unscaled(head, scale) for what, head in objective.learned().items()}
-    written = _save(run, given, row, network.cpu().eval(), dim, heads, out)
-    plan, labelled = given.collection.plan, given.known.label >= 0
+    heads = {which: _unscaled(head, scale) for which, head in objective.learned().items()}
+    written = _save(run, inputs, row, network.cpu().eval(), dim, heads, out)
+    plan, labelled = inputs.collection.plan, inputs.known.label >= 0
     save_learned(
         out / "learned.h5",
         Learned(
             plan.dataset, written.digest, heads, objective.unit,
-            plan.row[labelled], given.known.label[labelled], given.known.old, run.seed,
+            plan.row[labelled], inputs.known.label[labelled], inputs.known.old, run.seed,
         ),
         name,
     )  # fmt: skip
@@ -92,11 +92,11 @@ def work(
 
 
 def _fabric(run: Any, device: str, runtime: Runtime) -> Fabric:
-    """Lightning's hand on the devices: one, or several GPUs that share each batch."""
+    """Lightning Fabric on one device, or on several GPUs that share each batch."""
     kind, _, index = device.partition(":")
-    strategy: Any = DDPStrategy(timeout=PATIENCE) if runtime.gpus > 1 else "auto"
+    strategy: Any = DDPStrategy(timeout=TIMEOUT) if runtime.gpus > 1 else "auto"
     if kind == "cpu":
-        # Two processes on a CPU are for tests: they take the way of two GPUs.
+        # Two processes on a CPU are for tests of the code for two GPUs.
         found = Fabric(
             accelerator="cpu", devices=runtime.gpus, strategy=strategy, precision="32-true"
         )
@@ -105,11 +105,11 @@ def _fabric(run: Any, device: str, runtime: Runtime) -> Fabric:
         raise StageError(
             f"runtime.gpus is {runtime.gpus}, torch sees {torch.cuda.device_count()}: set fewer"
         )
-    # Equal steps in equal order: what a killed run did not see must not make it another one.
+    # Deterministic kernels, so that a resumed run ends with the same weights.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.benchmark = False
-    # bfloat16 has float32's range, so nothing is scaled; older GPUs only emulate it, slowly.
+    # bfloat16 has float32's range, so no loss scaling is needed; older GPUs emulate it, slowly.
     half = run.amp and torch.cuda.get_device_capability()[0] >= 8
     devices: Any = [int(index)] if index and runtime.gpus == 1 else runtime.gpus
     precision: Any = "bf16-mixed" if half else "32-true"
@@ -126,30 +126,30 @@ def _source(
     cut: blocks.Cut,
     row: backbones.Backbone,
     run: Any,
-    given: Given,
+    inputs: Inputs,
     objective: Objective,
     runtime: Runtime,
     frozen: Path,
     fabric: Fabric,
 ) -> Source:
-    """What the trained blocks read."""
-    device, of = str(fabric.device), given.collection
-    if run.trunk == "cached":
-        kinds = [*objective.slots, *(["centre"] if objective.looks else [])]
-        with fabric.rank_zero_first():  # the others find it stored
+    """The source of the tokens that the trained blocks read."""
+    device, of = str(fabric.device), inputs.collection
+    if run.frozen_features == "cached":
+        kinds = [*objective.slots, *(["centre"] if objective.needs_features else [])]
+        with fabric.rank_zero_first():  # the others then find the tokens stored
             return cached(cut.trunk, row, of, run, kinds, frozen, runtime, device)
     read = pixels(row, of, run, runtime)
-    return read if run.train_blocks == "all" else live(cut.trunk, read, row, device)
+    return read if run.train_blocks == "all" else recomputed(cut.trunk, read, row, device)
 
 
 def _unscaled(head: Linear, scale: Scale) -> Linear:
-    """The head for features as the network gives them."""
+    """The head for identity_scale features."""
     weight, bias = fold_scale(torch.from_numpy(head.weight), torch.from_numpy(head.bias), scale)
     return Linear(weight.numpy(), bias.numpy())
 
 
 def _dim(network: torch.nn.Module, row: backbones.Backbone) -> int:
-    """The width of what the network gives, which may be more than its row says (tes, get)."""
+    """The width of the network's features, which may differ from its row's (tes, get)."""
     side = row.input.size
     with torch.inference_mode():
         return int(network.eval()(torch.zeros(1, 3, side, side)).shape[1])
@@ -157,14 +157,14 @@ def _dim(network: torch.nn.Module, row: backbones.Backbone) -> int:
 
 def _save(
     run: Any,
-    given: Given,
+    inputs: Inputs,
     row: backbones.Backbone,
     network: torch.nn.Module,
     dim: int,
     heads: Mapping[str, Linear],
     out: Path,
 ) -> backbones.Backbone:
-    """The folder that `embed` reads."""
+    """Save the folder that `embed` reads."""
     form, output, extra = "plain", row.output, dict[str, Any]()
     if run.objective == "tes":
         form, output, extra = "tes", run.output, {"n_words": run.words}
@@ -172,12 +172,13 @@ def _save(
     if run.objective == "get":
         form, output, extra = "get", "both", {"train_blocks": run.train_blocks}
     if run.train_blocks == 0 and heads:
-        # Else two runs of equal weights would be one, and who goes on from a head not told of it
+        # Else two runs of equal weights and other heads would have one digest, and runs that start
+        # from their heads would not notice the difference.
         tensors = {name: torch.from_numpy(head.weight) for name, head in heads.items()}
         extra["heads"] = hashlib.blake2b(safetensors.torch.save(tensors), digest_size=8).hexdigest()
     return adapted.save(
         out, row, network,
         form=form, output=output, dim=dim, extra=extra,
         method=f"{row.method}; adapted by {run.objective}",
-        data=f"{row.data}; {given.collection.plan.dataset}",
+        data=f"{row.data}; {inputs.collection.plan.dataset}",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""SimGCD's classifier: its loss against a plain loop, its ramp, seeds at once, and easy classes."""
+"""SimGCD's classifier: loss against a plain loop, teacher warm-up, seeds at once, easy classes."""
 
 import math
 
@@ -117,7 +117,7 @@ def test_the_teacher_sharpens_along_a_line_and_then_stays():
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_a_step_is_torchs_sgd_on_the_loss_with_a_ramp_and_weight_norm(device: str):
+def test_a_step_is_torchs_sgd_on_the_loss_with_teacher_warmup_and_weight_norm(device: str):
     scale = Scale(normal(DIM).numpy(), np.full(DIM, 2.0, np.float32))
     of = heads(scale=scale, device=device)
     begin = of.state()["head/direction"].detach().cpu().double().clone()
@@ -127,9 +127,9 @@ def test_a_step_is_torchs_sgd_on_the_loss_with_a_ramp_and_weight_norm(device: st
         linear.weight.data = weight.clone()
         linears.append(linear)
     sgds = [torch.optim.SGD([x.weight], lr=1, momentum=0.9, weight_decay=1e-3) for x in linears]
-    for step, rate in enumerate([0.3, 0.2, 0.1]):
+    for step, lr in enumerate([0.3, 0.2, 0.1]):
         drawn = batch(2, 2, device, seed=step)
-        found = of.step(drawn, rate)
+        found = of.step(drawn, lr)
         for h, (linear, sgd) in enumerate(zip(linears, sgds, strict=True)):
             x = drawn.x[:, h].cpu().double()
             w = linear.weight / linear.weight.norm(dim=1, keepdim=True)
@@ -143,7 +143,7 @@ def test_a_step_is_torchs_sgd_on_the_loss_with_a_ramp_and_weight_norm(device: st
             sgd.zero_grad()
             loss.sum().backward()
             for group in sgd.param_groups:
-                group["lr"] = rate
+                group["lr"] = lr
             sgd.step()
     now = of.state()["head/direction"].detach().cpu()
     assert (now - begin).abs().max() > 0.01
@@ -255,6 +255,6 @@ def test_rows_of_length_one_stay_as_they_are_unless_centred():
     assert np.square(around).sum(1).mean() == pytest.approx(1, rel=1e-5)
 
 
-def test_rows_that_are_all_alike_are_refused():
+def test_equal_rows_are_refused():
     with pytest.raises(ClusterError, match="all 9 vectors are equal"):
         rms_scale(ArrayRows(np.ones((9, 3), np.float32)), center=True)

@@ -1,4 +1,4 @@
-"""Pairs to learn from: who meets whom, how often, and that a step is the same whenever asked."""
+"""Pairs of neighbours: which pairs are drawn, how often, and reproducible steps."""
 
 import numpy as np
 import pytest

@@ -43,10 +43,10 @@ def learner(
 
 
 def plain_loss(
-    w: torch.Tensor, x: torch.Tensor, label: np.ndarray, weight: float, sharpness: float
+    w: torch.Tensor, x: torch.Tensor, label: np.ndarray, weight: float, logit_scale: float
 ) -> torch.Tensor:
     """Of one head (w [cluster, dim]), all images at once, for autograd."""
-    p = torch.softmax(sharpness * x @ w.T, 1)
+    p = torch.softmax(logit_scale * x @ w.T, 1)
     entropy = -(p * p.log()).sum(1)
     share = p.mean(0)
     loss = weight * entropy[torch.from_numpy(label < 0)].mean() + (share * share.log()).sum()
@@ -84,15 +84,15 @@ def test_a_step_is_torchs_adam_with_weight_decay():
     for h in range(HEADS):
         w = torch.from_numpy(starts()[h]).double().requires_grad_()
         adam, alone = torch.optim.Adam([w], weight_decay=1e-2), learner(of, label)
-        for rate in (1e-2, 5e-3):
+        for lr in (1e-2, 5e-3):
             adam.zero_grad()
             plain_loss(w, x, label, WEIGHT[h], 25.0).backward()
-            adam.param_groups[0]["lr"] = rate
+            adam.param_groups[0]["lr"] = lr
             adam.step()
-            alone.step(None, rate)
+            alone.step(None, lr)
         np.testing.assert_allclose(alone.state()["head/weight"][h].detach(), w.detach(), atol=1e-4)
-    for rate in (1e-2, 5e-3):
-        ours.step(None, rate)
+    for lr in (1e-2, 5e-3):
+        ours.step(None, lr)
     np.testing.assert_array_equal(
         ours.state()["head/weight"].detach(), alone.state()["head/weight"].detach()
     )

@@ -1,4 +1,4 @@
-"""Self-labelling: a step by hand, weights that balance, and batches in which nothing is sure."""
+"""Self-labelling: a step by hand, balancing weights, batches without confident images."""
 
 import math
 
@@ -39,7 +39,7 @@ def costs(x: float, label: int) -> float:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_only_what_is_sure_in_the_plain_view_is_taught_in_the_other(device: str):
+def test_only_confident_images_of_the_plain_view_label_the_other(device: str):
     head = learner(device=device)
     x = views([SURE, UNSURE, -SURE, -UNSURE], [0.3, -9.0, 0.5, 9.0], device)
     found = head.step(x, 1e-3)
@@ -49,7 +49,7 @@ def test_only_what_is_sure_in_the_plain_view_is_taught_in_the_other(device: str)
     assert head.idle == 0
 
 
-def test_clusters_weigh_alike_when_they_are_balanced():
+def test_clusters_have_equal_weight_when_they_are_balanced():
     x = views([SURE, SURE, SURE, -SURE, -UNSURE], [0.1, 0.2, 0.3, 0.5, 9.0])
     first = sum(costs(each, 0) for each in (0.1, 0.2, 0.3))
     plain, balanced = learner(), learner(balance=True)
@@ -60,7 +60,7 @@ def test_clusters_weigh_alike_when_they_are_balanced():
 
 def test_the_gradient_is_that_of_cross_entropy_by_hand():
     """At x = (.5, 0) with label 0, p_0 = 1 / (1 + e^-1): dL/dw_0 = -(1 - p_0) x, and Adam's first
-    step goes by the rate against each sign."""
+    step goes by lr against each sign."""
     head = learner()
     head.step(views([SURE], [0.5]), 0.01)
     weight, bias = (head.state()[f"head/{n}"].detach().numpy() for n in ("weight", "bias"))
@@ -69,7 +69,7 @@ def test_the_gradient_is_that_of_cross_entropy_by_hand():
 
 
 @pytest.mark.parametrize("balance", [False, True])
-def test_a_batch_in_which_nothing_is_sure_teaches_nothing_and_is_counted(balance: bool):
+def test_a_batch_without_confident_images_changes_nothing_and_is_counted(balance: bool):
     """SCAN's issue #46: its self-labelling stops with an error here."""
     head = learner(balance=balance, weight_decay=0.1)
     head.step(views([SURE, -SURE], [1.0, 1.0]), 1e-2)  # so that Adam has a momentum
@@ -82,7 +82,7 @@ def test_a_batch_in_which_nothing_is_sure_teaches_nothing_and_is_counted(balance
     assert np.isfinite(head.head(0).weight).all()
 
 
-def test_a_label_that_the_other_view_holds_for_impossible_teaches_as_in_cross_entropy():
+def test_a_label_that_the_other_view_finds_impossible_has_the_gradient_of_cross_entropy():
     plain = torch.tensor([[9.0, 0, 0], [0, 9.0, 0]])
     other = torch.tensor([[-300.0, 0, 1], [2, 5, -90]], dtype=torch.float64, requires_grad=True)
     expected = torch.nn.functional.cross_entropy(other, torch.tensor([0, 1]))
@@ -92,7 +92,7 @@ def test_a_label_that_the_other_view_holds_for_impossible_teaches_as_in_cross_en
     torch.testing.assert_close(*slopes)
 
 
-def test_the_share_is_counted_anew_in_each_epoch():
+def test_the_share_is_that_of_each_epoch():
     head = learner()
     head.step(views([UNSURE, UNSURE], [0.0, 0.0]), 1e-3)
     assert head.judge(np.zeros(1)).tolist() == [1]
@@ -100,7 +100,7 @@ def test_the_share_is_counted_anew_in_each_epoch():
     assert head.judge(np.zeros(1)).tolist() == [0]
 
 
-def test_it_begins_as_the_head_it_goes_on_from():
+def test_it_starts_from_the_given_head():
     rng = np.random.default_rng(0)
     x = (rng.normal(size=(300, 2)) * [5, 0.1] + [100, 3]).astype(np.float32)
     scale = fit_scale(ArrayRows(x))

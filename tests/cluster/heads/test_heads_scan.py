@@ -1,4 +1,4 @@
-"""SCAN's heads: the loss by hand and beside a plain loop, how heads are chosen, scale, blobs."""
+"""SCAN's heads: the loss by hand and against a plain loop, selection of heads, scale, blobs."""
 
 import math
 
@@ -41,13 +41,13 @@ def one_hot(cluster: list[int]) -> torch.Tensor:
     return torch.nn.functional.one_hot(torch.tensor([cluster]), K).double().clamp(1e-60).log()
 
 
-def test_heads_that_know_nothing_are_at_log_k_less_the_entropy():
+def test_uniform_heads_are_at_log_k_less_the_entropy():
     uniform = torch.full((1, 8, K), 1 / K, dtype=torch.float64).log()
     assert scan_loss(uniform, uniform, 5.0).item() == pytest.approx(math.log(K) * (1 - 5))
     assert scan_loss(uniform, uniform, 0.0).item() == pytest.approx(math.log(K))
 
 
-def test_sure_heads_that_agree_on_even_clusters_have_the_least_loss():
+def test_confident_heads_that_agree_on_even_clusters_have_the_least_loss():
     p = one_hot([0, 1, 2, 3])
     assert scan_loss(p, p, 5.0).item() == pytest.approx(-5 * math.log(K))
     rng = torch.Generator().manual_seed(0)
@@ -61,7 +61,7 @@ def test_one_cluster_for_everything_has_loss_0():
     assert scan_loss(p, p, 5.0).item() == pytest.approx(0, abs=1e-6)
 
 
-def test_sure_heads_that_disagree_are_punished_but_not_by_infinity():
+def test_confident_heads_that_disagree_have_a_large_but_finite_loss():
     loss = scan_loss(one_hot([0, 1]), one_hot([1, 0]), 0.0).item()
     assert 100 < loss < math.inf
 
@@ -89,16 +89,16 @@ def test_steps_are_those_of_a_plain_float64_loop_over_heads(device: str):
         )
         for head in heads
     ]
-    for step, rate in enumerate([1e-3, 2e-3, 3e-3]):
+    for step, lr in enumerate([1e-3, 2e-3, 3e-3]):
         x = normal(2, 10, DIM, seed=step)
-        found = scan.step(x.to(device), rate)
+        found = scan.step(x.to(device), lr)
         expected = []
         for (w, b), adam in zip(heads, adams, strict=True):
             loss = plain_loss(*(side.double() @ w.T + b for side in x), 5.0)
             adam.zero_grad()
             loss.backward()
             for group in adam.param_groups:
-                group["lr"] = rate
+                group["lr"] = lr
             adam.step()
             expected.append(float(loss.detach()))
         np.testing.assert_allclose(found.loss.cpu(), expected, rtol=1e-5)
@@ -122,7 +122,7 @@ def test_the_gradient_by_hand_is_that_of_autograd(entropy_weight: float, sure: f
     found = scan_gradient(logits.detach(), entropy_weight)
     torch.testing.assert_close(found.loss, loss.detach())
     torch.testing.assert_close(found.slope, expected, rtol=1e-9, atol=1e-12)
-    assert torch.equal(found.own, log_p.argmax(2))
+    assert torch.equal(found.assignment, log_p.argmax(2))
 
 
 def test_steps_in_bfloat16_are_near_those_in_float32():

@@ -143,7 +143,7 @@ def _source(
 
 
 def _unscaled(head: Linear, scale: Scale) -> Linear:
-    """The head for identity_scale features."""
+    """The head for unscaled features."""
     weight, bias = fold_scale(torch.from_numpy(head.weight), torch.from_numpy(head.bias), scale)
     return Linear(weight.numpy(), bias.numpy())
 

@@ -105,7 +105,7 @@ def lay_out(folder: Path, train: int, test: int) -> None:
         "adapted": {
             "learns": {"objective": "simgcd", "dataset": "few", "backbone": NET,
                        "learns_from": "../known.h5", "epochs": 6, "views": 2, "batch": 32,
-                       "rate": 0.01, "hidden": 32, "bottleneck": 16},
+                       "lr": 0.01, "hidden": 32, "bottleneck": 16},
         },
     }  # fmt: skip
     params["runtime"] |= {"device": "cpu", "workers": 1}
@@ -125,7 +125,7 @@ SMALLER = """{
   "estimate_k_by_labels": {"max_classes": 14, "seeds": [0], "n_init": 2},
   "sskmeans": {"n_init": 4},
   "simgcd": {"steps": 60, "entropy_weight": 1.0},
-  "pim": {"steps": 60, "unsure_weight": 1.0, "n_init": 2},
+  "pim": {"steps": 60, "conditional_entropy_weight": 1.0, "n_init": 2},
   "similar": {"target": ["few"], "among": ["birds"], "total": 20},
   "probes": {"seeds": [0], "max_iter": 30, "penalties": [0.1, 0.001]},
   "examples": {"clusters": 3, "images": 3}

@@ -29,7 +29,7 @@ class Case(NamedTuple):
 SMALL = "resnet18_small_narrow"  # the quickest network
 _PASSES = {"n_init": 2, "max_iter": 2}
 SECTIONS: dict[str, dict[str, Any]] = {
-    "estimate_k": {"most": 6, "seeds": [0]},  # of a sample, whatever the number of images
+    "estimate_k": {"k_max": 6, "seeds": [0]},  # of a sample, whatever the number of images
     "kmeans": _PASSES,
     "kmeans_starts": {"of": "kmeans", "dims": [0], "max_iter": 2},
     "kmeans_minibatch": {

@@ -31,7 +31,7 @@ STARTS = ("index", "evaluate", "kmeans", "temi")
 
 # So that the whole graph takes a minute or two
 SMALL: dict[str, dict[str, Any]] = {
-    "estimate_k": {"most": 4, "seeds": [0, 1], "images": 300, "silhouette_images": 100},
+    "estimate_k": {"k_max": 4, "seeds": [0, 1], "images": 300, "silhouette_images": 100},
     "kmeans": {"dims": [0], "n_init": 1, "seeds": [0]},
     "overcluster": {"k": ["2x"], "n_init": 1, "seeds": [0]},
     "spectral": {"seeds": [0]},

@@ -114,7 +114,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory, forked: Path) -> Clone:
     params["selflabel"] |= {"steps": 3}
     params["temi"] |= {"k": [3], "steps": 3, "seeds": [0, 1]}
     params["export"] |= {"runs": ["temi"]}
-    params["estimate_k"] |= {"most": 5, "seeds": [0, 1]}
+    params["estimate_k"] |= {"k_max": 5, "seeds": [0, 1]}
     params["estimate_k_by_labels"] |= {"max_classes": 6, "seeds": [0]}
     for run in ("sskmeans", "sskmeans_balanced"):
         params[run] |= {"k": [3], "n_init": 2, "seeds": [0, 1]}

@@ -46,9 +46,7 @@ def evaluate_discovery(
     return stages.evaluate_discovery.main(cell, examples)
 
 
-def ask(
-    asked: set[str] | None = None, similar: str = "d d2 x", asking: dict | None = None
-) -> None:
+def ask(asked: set[str] | None = None, similar: str = "d d2 x", asking: dict | None = None) -> None:
     """Write params.yaml: for all that has metrics, or for the backbones that are `asked` for;
     `asking`: more sections."""
     cells = [path.relative_to("metrics") for path in Path("metrics").glob("*/*/")]

@@ -140,7 +140,7 @@ def test_only_pairs_that_are_asked_for_are_shown() -> None:
     page = report(asked={"pixels", "edges"})
     table = Path("metrics/d/edges/evaluate.csv")
     assert re.findall(r"<summary>(\w+) · k = 2, 5<", page) == ["pixels"], "edges has no scores"
-    table.write_text(table.read_text().replace(",pixels,", ",edges,").replace("d,pixels", "d,edges"))
+    table.write_text(table.read_text().replace("d,pixels,", "d,edges,"))
     page = report(asked={"pixels", "edges"})
     assert re.findall(r"<summary>(\w+) · k = 2, 5<", page) == ["edges", "pixels"]
     assert '<a href="#s0">What looks like d in d</a>' in page

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from clustered import N, digits, write_clusters, write_dataset, write_features, write_index
 from conftest import ROOT, Project
-from reported import SHOWN, Tags, ask, evaluate, probe, report, specs, text_of, train
+from reported import Tags, ask, evaluate, probe, report, specs, text_of, train
 from scipy.optimize import linear_sum_assignment
 from trained import EPOCHS
 
@@ -20,6 +20,7 @@ from pages.report.charts.training import read_trainings
 from pages.report.chosen.best import away, best
 from pages.report.chosen.pick import Examples, pick
 from pages.report.tables.settings import read_settings
+from pipeline.io.absent import mark
 from pipeline.io.cell import Cell
 from pipeline.params import StageError
 
@@ -340,7 +341,7 @@ def test_of_many_clusters_large_and_small_ones_are_shown() -> None:
 
 def test_without_scores_the_report_says_what_is_missing(folder: Path) -> None:
     shutil.rmtree("metrics")
-    with pytest.raises(StageError, match="metrics has no scores .* stage evaluate has not run"):
+    with pytest.raises(StageError, match=r"metrics has no scores .* stage evaluate has not run"):
         report(asked={"pixels"})
 
 
@@ -464,3 +465,48 @@ def test_typical_is_what_is_probable_where_there_are_no_centres(folder: Path) ->
         np.testing.assert_array_equal(away(file, 0), 1 - file["0/probability"])
     with store.read(PIXELS._replace(run="kmeans").clusters, "clusters") as file:
         np.testing.assert_array_equal(away(file, 0), file["0/distance"])
+
+
+def test_nothing_is_opened_below_data(folder: Path) -> None:
+    """The report depends on metrics, and opens pictures where `datasets` says."""
+    ask()
+    report()
+    before = {path: path.read_bytes() for path in Path("report").iterdir()}
+    assert b"<img" in before[Path("report/index.html")]
+    shutil.rmtree("data")
+    report()
+    assert {path: path.read_bytes() for path in Path("report").iterdir()} == before
+
+
+def test_a_cell_that_cannot_be_is_listed_with_the_reason_and_takes_no_part(folder: Path) -> None:
+    """Every file of it is a mark, as stages.run writes them."""
+    files = [path.name for path in PIXELS.metric("").iterdir()]
+    assert {"evaluate.csv", "examples.h5", "probes.json"} <= set(files)
+    absent, why = Cell("d", "dino"), "it has no pictures that <dino> could embed"
+    mark([absent.metric(name) for name in (*files, "embed.json", "unreadable.csv")], why)
+    page = report()
+    assert "Absent: dino: it has no pictures that &lt;dino&gt; could embed" in page
+    assert text_of(page).count("dino") == 2
+    assert "dino" not in Path("report/table.md").read_text()
+    assert "dino" not in text_of(report(asked={"pixels", "edges"}))
+
+
+def test_a_dataset_of_which_no_cell_can_be_says_so(small: Path) -> None:
+    mark([Cell("words", "pixels").metric("embed.json")], "it has no pictures")
+    page = report()
+    assert "<h2>words</h2>" in page
+    assert "Absent: pixels: it has no pictures" in page
+    assert not Tags(page).open
+
+
+def test_backbones_are_in_the_order_of_params_whatever_their_origin(folder: Path) -> None:
+    """Rows of the zoo, imported, adapted; a union of mappings turns them round."""
+    shutil.copytree(PIXELS.metric(""), Cell("d", "aa").metric(""))
+    table = Cell("d", "aa").metric("evaluate.csv")
+    table.write_text(table.read_text().replace("d,pixels,", "d,aa,"))
+    mine = {"pixels": {}, "edges": {}}
+    page = report(asking={"backbones": mine, "imported": {"aa": {"features": "x.npy"}}})
+    sheets = re.findall(r'<details class="sheet"(?: open)?><summary>(\w+) ·', page)
+    assert sheets == ["pixels", "edges", "aa"]
+    scores = Path("report/table.md").read_text().split("\n\n")[1].splitlines()[2:]
+    assert list(dict.fromkeys(line.split()[1] for line in scores)) == sheets

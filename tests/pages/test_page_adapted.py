@@ -12,7 +12,7 @@ from pages.report.tables.lineage import said, steps, taught
 
 BASE = {"dataset": "d", "backbone": "pixels", "epochs": 4}
 KNOWN = {**BASE, "learns_from": "../known.h5"}
-GCD = {**KNOWN, "objective": "gcd", "rate": 0.1}
+GCD = {**KNOWN, "objective": "gcd", "lr": 0.1}
 SIMGCD = {**KNOWN, "objective": "simgcd"}  # its entropy_weight of 1: recipes/objectives.yaml
 CHAIN = {
     "clr": {**BASE, "objective": "simclr", "seed": 0},

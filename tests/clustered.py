@@ -6,6 +6,7 @@ import numpy as np
 
 import images
 import store
+from pipeline.io.cell import Cell, images_of, labels_of
 
 SPLITS = ["train", "test"]
 N = 160  # handwritten digits; the first 120 are train
@@ -26,7 +27,7 @@ def write_dataset(folder: Path, dataset: str, *, labelled: bool = True) -> None:
     names, digests, features, label = digits()
     write_index(folder, dataset, names, digests)
     store.save(
-        folder / "data/labels" / f"{dataset}.h5",
+        folder / labels_of(dataset),
         "labels",
         {"label": label if labelled else np.full(N, -1, np.int32)},
         {"dataset": dataset, "classes": [str(i) for i in range(10)] if labelled else []},
@@ -37,7 +38,7 @@ def write_dataset(folder: Path, dataset: str, *, labelled: bool = True) -> None:
 def write_index(folder: Path, dataset: str, names: list[str], digests: np.ndarray) -> None:
     arrays = {"name": np.array(names, object), "digest": digests, "split": split_of(N)}
     attrs = {"dataset": dataset, "splits": SPLITS, "n_classes": 10}
-    store.save(folder / "data/images" / f"{dataset}.h5", "index", arrays, attrs)
+    store.save(folder / images_of(dataset), "index", arrays, attrs)
 
 
 def write_features(
@@ -46,7 +47,7 @@ def write_features(
     plan = store.Plan(
         dataset, backbone, "0" * 32, features.shape[1], SPLITS, digests, np.arange(N), split_of(N)
     )
-    writer = store.FeatureWriter(folder / "data/features" / dataset / backbone, plan)
+    writer = store.FeatureWriter(folder / Cell(dataset, backbone).features, plan)
     writer.put(writer.todo, features[writer.todo])
     writer.finish()
 
@@ -62,7 +63,7 @@ def write_clusters(
     fitted_on: str = "",
 ) -> Path:
     """A few steps of k-means for each (k, dims); dims are leading columns, a PCA of no rotation."""
-    found = store.Features(folder / "data/features" / dataset / backbone)
+    found = store.Features(folder / Cell(dataset, backbone).features)
     x, train = found.block(0, len(found)), found.split == 0
     dim = max(dims for _, dims in settings)
     out = {
@@ -89,7 +90,7 @@ def write_clusters(
         "how": "centroids", "metric": "euclidean", "normalize": False, "whiten": False,
         "seeds": list(seeds), "splits": SPLITS,
     }  # fmt: skip
-    path = folder / "data/clusters" / dataset / backbone / f"{run}.h5"
+    path = folder / Cell(dataset, backbone, run).clusters
     store.save(path, "clusters", out, attrs)
     return path
 

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import errno
 import functools
+import json
 import os
 import subprocess
 import sys
@@ -22,10 +23,8 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: see stages
 
 ROOT = Path(__file__).parents[1]
-# Without what no stage reads where it is: to parse it again and again costs DVC and stages much
-TEMPLATES = ("objectives", "temi_cifar10", "temi_imagenet_overcluster")
 PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
-OBJECTIVES, *_ = [PARAMS.pop(name) for name in TEMPLATES]
+OBJECTIVES: dict[str, Any] = yaml.safe_load((ROOT / "recipes/objectives.yaml").read_text())
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast
 
 with contextlib.suppress(ImportError):  # tests of the numerics do without
@@ -64,7 +63,8 @@ def pytest_sessionfinish() -> None:
 
 def runtime(**changes: Any) -> "Runtime":
     """That of params.yaml on the CPU, with changes."""
-    from stages import Runtime  # here: tests of the numerics run where pydantic is not installed
+    # Here: tests of the numerics run where pydantic is not installed
+    from pipeline.params import Runtime
 
     return Runtime(**{**PARAMS["runtime"], "device": "cpu", **changes})
 
@@ -137,24 +137,31 @@ class Project:
         return lines[0]
 
     def index(self, dataset: str, *, command: bool = False) -> str:
-        to = (f"data/images/{dataset}.h5", f"data/labels/{dataset}.h5")
-        return self.stage("index", dataset, *to, command=command)
+        return self.stage("index", dataset, command=command)
+
+    def backbone(self, name: str = "pixels") -> None:
+        """Look a row of the zoo up, unless there is a backbone of that name, of whatever origin."""
+        if not (self.folder / "data/backbones" / name).exists():
+            self.params["backbones"].setdefault(name, {})
+            self.stage("backbone", name)
 
     def embed_arguments(self, dataset: str, backbone: str) -> tuple[str, ...]:
-        return (
-            backbone,
-            f"data/images/{dataset}.h5",
-            f"data/features/{dataset}/{backbone}",
-            f"data/views/{dataset}/{backbone}",
-            f"data/unreadable/{dataset}/{backbone}.csv",
-            f"metrics/{dataset}/{backbone}.embed.json",
-        )
+        """What stage embed is given; the backbone is there then."""
+        self.backbone(backbone)
+        return dataset, backbone
 
     def embed(self, dataset: str, backbone: str = "pixels", *, command: bool = False) -> str:
         return self.stage("embed", *self.embed_arguments(dataset, backbone), command=command)
 
     def store(self, dataset: str, backbone: str = "pixels") -> Path:
-        return self.folder / "data/features" / dataset / backbone
+        return self.folder / "data" / dataset / backbone / "features"
+
+    def metrics(self, name: str, dataset: str = "digits", backbone: str = "pixels") -> Any:
+        """What a stage said of itself, of the run NAME, without what it cost."""
+        path = self.folder / "metrics" / dataset / backbone / f"{name}.json"
+        facts = json.loads(path.read_text())
+        del facts["cost"]
+        return facts
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
 """What the stages that learn heads read, made directly: projections, neighbours, views."""
 
+import contextlib
 import importlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +14,52 @@ from conftest import runtime
 
 import store
 from pipeline.fitting import checkpoint
+from pipeline.io.cell import Cell
+from pipeline.params import Runtime
 
 RUNTIME = runtime()
+DISCOVERY = ("sskmeans", "simgcd", "pim")  # stages that read which classes are known
 STEPS: dict[str, Any] = {
     "steps": 12, "batch": 32, "rate": 1e-2, "least_rate": 0.0, "warmup": 2, "weight_decay": 1e-4,
 }  # fmt: skip
-FEATURES, VIEWS = "data/features/digits/pixels", "data/views/digits/pixels"
-INDEX, PCA = "data/images/digits.h5", "data/pca/digits/pixels.h5"
-TABLE = "data/neighbors/digits/pixels.h5"
-ESTIMATE = "data/k/digits/pixels.json"  # read for `k: auto` only
+CELL = Cell("digits", "pixels")
+INDEX, KNOWN = CELL.images, CELL.known
+FEATURES, VIEWS, PCA, TABLE = CELL.features, CELL.views, CELL.pca, CELL.neighbors
+ESTIMATE = CELL.k  # read for `k: auto` only
 
 
-def run_stage(folder: Path, name: str, reads: Iterable[str], params: dict[str, Any]) -> Path:
-    """Run a stage that trains, here; where its clusters lie."""
+def call(
+    folder: Path, name: str, params: dict[str, Any], cell: Cell = CELL, runtime: Runtime = RUNTIME
+) -> Any:
+    """Call `main` of a stage of a cell in a folder, in this process; the facts that it returns.
+
+    Without a run of its own the cell's is the name of the stage, as on the command line.
+    """
     module = importlib.import_module(f"stages.{name}")
-    paths = [folder / path for path in (*reads, f"{name}.h5", f"{name}.csv")]
-    module.main(*paths, module.Params(**params), RUNTIME)
-    return folder / f"{name}.h5"
+    cell = cell if cell.run else cell._replace(run=name)
+    with contextlib.chdir(folder):
+        if not Path("params.yaml").exists():
+            Path("params.yaml").write_text("discover: {auto: k}\n")
+        return module.main(cell, module.Params(**params), runtime)
+
+
+def outs(folder: Path, name: str) -> tuple[Path, Path]:
+    """What a stage that trains writes: its clusters, which are there or will be, and its table."""
+    cell = CELL._replace(run=name)
+    found = cell.discovered if name in DISCOVERY else cell.clusters
+    return folder / found, folder / cell.table
+
+
+def run_stage(folder: Path, name: str, params: dict[str, Any]) -> Path:
+    """Run a stage that trains, here; where its clusters lie."""
+    call(folder, name, params)
+    return outs(folder, name)[0]
 
 
 def written(folder: Path, name: str) -> tuple[bytes, bytes]:
     """All that such a stage wrote."""
-    return (folder / f"{name}.h5").read_bytes(), (folder / f"{name}.csv").read_bytes()
+    clusters, table = outs(folder, name)
+    return clusters.read_bytes(), table.read_bytes()
 
 
 def run_with_stops(

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from conftest import ROOT
+from conftest import OBJECTIVES, PARAMS
 from learning import RUNTIME
 from safetensors.torch import load_file
 
 import backbones
-import backbones.cpu_torchvision  # noqa: F401  before timm
+import backbones.cpu_torchvision  # before timm
 import store
 from pipeline.adapting.settings import LEARNS_FROM
 from pipeline.io.cell import Cell
@@ -39,8 +39,6 @@ SMALL = {  # of each setting that an objective has
     "epochs": 2, "batch": 16, "rate": 0.01, "views": 3, "hidden": 32, "bottleneck": 16, "width": 64,
     "neighbors": 5, "train_blocks": 1, "trunk": "cached", "threshold": 0.05,
 }  # fmt: skip
-PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
-OBJECTIVES: dict[str, Any] = yaml.safe_load((ROOT / "recipes/objectives.yaml").read_text())
 FROZEN = Path("data/frozen")
 
 

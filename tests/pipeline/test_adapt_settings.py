@@ -200,9 +200,7 @@ def test_blocks_that_cannot_be_told_are_refused(monkeypatch: pytest.MonkeyPatch)
 
 def test_features_of_another_version_of_the_base_are_refused(monkeypatch: pytest.MonkeyPatch):
     adapting.own_zoo(monkeypatch, **{BASE: {**VIT, "revision": 2}})
-    assert refusal("gcd") == (
-        "the zoo's row of tiny_vit has changed: run `dvc repro backbone`"
-    )
+    assert refusal("gcd") == ("the zoo's row of tiny_vit has changed: run `dvc repro backbone`")
     write_zoo_row(backbones.row(BASE))
     assert refusal("gcd") == (
         "data/digits/tiny_vit/features was made by another version of tiny_vit than there is now: "

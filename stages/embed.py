@@ -13,11 +13,11 @@ import backbones
 import store
 from images.augment import Augmentation
 from pipeline.embedding.embedder import Embedder
-from pipeline.embedding.imported import Copier, is_stored
+from pipeline.embedding.imported import Copier
 from pipeline.embedding.views import no_views, save_views
 from pipeline.io.absent import Absent, unmark
 from pipeline.io.cell import Cell
-from pipeline.io.origin import Imported, base_name, read_origin
+from pipeline.io.origin import Imported, base_name, encoder_of, read_origin
 from pipeline.io.vectors import is_vectors
 from pipeline.io.whole import whole_text
 from pipeline.params import Runtime, Section, StageError, read_params
@@ -50,7 +50,8 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
         names, digests, split = (file[name] for name in ("name", "digest", "split"))
         splits = file.attrs["splits"]
     order = np.arange(len(names))
-    plan = store.Plan(cell.dataset, cell.backbone, origin.digest, 0, splits, digests, order, split)
+    encoder = encoder_of(origin, cell.dataset)
+    plan = store.Plan(cell.dataset, cell.backbone, encoder, 0, splits, digests, order, split)
     if isinstance(origin, Imported):
         return _copy(cell, plan, names, origin, params)
     plan = plan._replace(dim=origin.dim)
@@ -92,9 +93,8 @@ def _copy(
     """Store imported vectors; there are no views of them."""
     no_views(cell.views)
     copier = Copier(origin.sources[cell.dataset], names)
-    plan, reasons = plan._replace(dim=copier.dim), dict[int, str]()
-    if not is_stored(cell.features, plan):
-        reasons = _fill(cell, plan, names, copier.fill, params)
+    plan = plan._replace(dim=copier.dim(cell.features, plan.encoder))
+    reasons = _fill(cell, plan, names, copier.fill, params)
     counts = {"images": len(names), "embedded": copier.embedded, "unreadable": len(reasons)}
     return _facts({**counts, "views": 0, "views_embedded": 0}, copier.spent)
 

@@ -14,6 +14,9 @@ from pipeline.io.whole import as_written, write_json
 from pipeline.params import StageError
 
 FACTS = "backbone.json"
+OF_A_FILE = (
+    "-imported"  # ends the encoder of such vectors: it is of one dataset, others have theirs
+)
 
 
 class Source(NamedTuple):
@@ -76,6 +79,13 @@ def read_imported(name: str) -> Imported | None:
         return None
     found = read_origin(name)
     return found if isinstance(found, Imported) else None
+
+
+def encoder_of(origin: backbones.Backbone | Imported, dataset: str) -> str:
+    """What names the vectors of a dataset: they are copied or made anew when it changes."""
+    if isinstance(origin, Imported):
+        return origin.sources[dataset].digest + OF_A_FILE
+    return origin.digest
 
 
 def base_name(name: str) -> str:

@@ -49,7 +49,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
     "sskmeans": _PASSES,
     "sskmeans_balanced": {**_PASSES, "n_init": 1},
     "simgcd": {"steps": 20, "entropy_weight": 1.0},
-    "pim": {**_PASSES, "steps": 2, "unsure_weight": 1.0},
+    "pim": {**_PASSES, "steps": 2, "conditional_entropy_weight": 1.0},
     "probes": {"max_iter": 2, "seeds": [0], "penalties": [1.0, 0.1]},
     "similar": {"total": 1000, "balance": "clusters"},
     "export_parquet": {"of": "export", "format": "parquet"},

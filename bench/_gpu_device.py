@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from bench._alone import Row, row
-from cluster.kernels.low_precision import coarse, plain
+from cluster.kernels.low_precision import fast_precision, full_precision
 
 
 def device(name: str, size: int = 8192, numbers: int = 2**30) -> Iterator[Row]:
@@ -20,9 +20,9 @@ def device(name: str, size: int = 8192, numbers: int = 2**30) -> Iterator[Row]:
     yield row("float32 products are by default", torch.get_float32_matmul_precision())
     x = torch.randn(size, size, device=name)
     short = x.bfloat16()
-    ways = {"fast": coarse(name), "float32": plain(name)}
+    ways = {"fast": fast_precision(name), "float32": full_precision(name)}
     for what, way in ways.items():
-        with way.products():
+        with way.applied():
             took = seconds(lambda: x @ x, name)
         kind = f"{what} product" + f" ({way.precision})" * bool(way.precision)
         yield row(kind, 2e-12 * size**3 / took, "TFLOP/s", device=name)

@@ -16,9 +16,9 @@ from cluster.heads.temi import Settings as TemiSettings
 from cluster.heads.temi import Temi
 from cluster.heads.training import Learner
 from cluster.kernels.mixed_precision import training_dtype
-from cluster.vectors.gather import resident
+from cluster.vectors.gather import standardized_gather
 from cluster.vectors.rows import ArrayRows
-from cluster.vectors.standardize import scale_of
+from cluster.vectors.standardize import fit_scale
 
 NEIGHBORS = 20
 
@@ -31,7 +31,7 @@ def heads(
     x, label = features(images, dim, device, classes=k)
     rows = ArrayRows(x.cpu().numpy())
     pairs = Pairs(_of_own_class(label.cpu().numpy()), batch, 0)
-    gather = resident(rows, device, 1, scale_of(rows), training_dtype(device))
+    gather = standardized_gather(rows, device, 1, fit_scale(rows), training_dtype(device))
     made: dict[str, Callable[..., Learner[torch.Tensor]]] = {"TEMI": _temi, "SCAN": _scan}
     for name, make in made.items():
         learner = make(rows, k, number, gather, device)
@@ -51,13 +51,15 @@ def heads(
 def _temi(rows: ArrayRows, k: int, number: int, gather: Callable, device: str) -> Temi:
     settings = TemiSettings(number, 512, 256, "temi", 0.6, 0.1, 0.996, 0.9, 1e-4, 0)
     watched = gather(np.arange(10))
-    return Temi(rows.dim, k, settings, scale=scale_of(rows), watched=watched, seed=0, device=device)
+    return Temi(
+        rows.dim, k, settings, scale=fit_scale(rows), watched=watched, seed=0, device=device
+    )
 
 
 def _scan(rows: ArrayRows, k: int, number: int, gather: Callable, device: str) -> Scan:
     settings, watched = ScanSettings(number, 5.0, 1e-4), gather(np.arange(10))
     return Scan(
-        rows.dim, k, settings, scale=scale_of(rows), watched=watched,
+        rows.dim, k, settings, scale=fit_scale(rows), watched=watched,
         held_out=gather(np.empty((2, 0), np.int64)), seed=0, device=device,
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ import torch
 
 from bench._alone import Row, row
 from bench._gpu_device import once, seconds
-from cluster.kernels.low_precision import coarse, plain
+from cluster.kernels.low_precision import fast_precision, full_precision
 from cluster.kmeans.api import Fit, kmeans
 from cluster.neighbors.exact import nearest_neighbors
 from cluster.vectors.rows import ArrayRows
@@ -55,11 +55,11 @@ def kmeans_pass(
     yield row(f"{images:,} x {dim}, k = {k:,}: all of {made} passes", whole, "s", held, device)
     yield row("a pass, median", float(np.median(np.diff(ends))), "s", device=device)
     c = torch.from_numpy(starts[0]).to(device)
-    for what, way in {"fast": coarse(device), "float32": plain(device)}.items():
-        with way.products():
+    for what, way in {"fast": fast_precision(device), "float32": full_precision(device)}.items():
+        with way.applied():
             took = seconds(lambda: _plain_pass(x, c), device, 2)
         yield row(f"plain torch, {what}: a pass", took, "s", device=device)
-        with way.products():
+        with way.applied():
             took = seconds(lambda: _products(x, c), device, 2)
         yield row(f"bare product, {what}", took, "s", device=device)
 
@@ -83,8 +83,8 @@ def neighbors(
     missed = _missed(x, asked, found[0][asked])
     held = f"{missed} of {k * len(asked):,} are no neighbours in float64"
     yield row(f"{images:,} x {dim}, the first {k}", took, "s", held, device)
-    for what, way in {"fast": coarse(device), "float32": plain(device)}.items():
-        with way.products():
+    for what, way in {"fast": fast_precision(device), "float32": full_precision(device)}.items():
+        with way.applied():
             took = once(lambda: _products(x, x), device)
             top = once(lambda: _products(x, x, k), device)
         yield row(f"bare product, {what}", took, "s", device=device)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from cluster.heads.half_labelled import Drawn
+from cluster.heads.half_labelled import HalfLabelledBatch
 from cluster.heads.pim import Settings as PimSettings
 from cluster.heads.scan import scan_loss
 from cluster.heads.selflabel import selflabel_loss
@@ -42,11 +42,11 @@ def _linears(weight: torch.Tensor, bias: torch.Tensor | None = None) -> list[tor
 
 
 def _learn(
-    optimizer: torch.optim.Optimizer, losses: list[torch.Tensor], rate: float, by: float = 1
+    optimizer: torch.optim.Optimizer, losses: list[torch.Tensor], lr: float, by: float = 1
 ) -> torch.Tensor:
     """The losses before the step, [head]."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = lr
     optimizer.zero_grad()
     (torch.stack(losses).sum() / by).backward()
     optimizer.step()
@@ -63,13 +63,13 @@ class Scan:
         self._heads = torch.nn.ModuleList(_linears(state["head/weight"], state["head/bias"]))
         self._adam = torch.optim.AdamW(self._heads.parameters(), weight_decay=decay)
 
-    def step(self, pairs: np.ndarray, rate: float) -> torch.Tensor:
+    def step(self, pairs: np.ndarray, lr: float) -> torch.Tensor:
         image, neighbor = self._read(pairs)
         losses = []
         for head in self._heads:
             log_p, log_q = (head(side).log_softmax(1)[None] for side in (image, neighbor))
             losses.append(scan_loss(log_p, log_q, self._entropy)[0])
-        return _learn(self._adam, losses, rate)
+        return _learn(self._adam, losses, lr)
 
 
 class SelfLabel:
@@ -82,10 +82,10 @@ class SelfLabel:
         self._head = _linears(state["head/weight"], state["head/bias"])[0]
         self._adam = torch.optim.AdamW(self._head.parameters(), weight_decay=decay)
 
-    def step(self, pairs: np.ndarray, rate: float) -> torch.Tensor:
+    def step(self, pairs: np.ndarray, lr: float) -> torch.Tensor:
         plain, other = self._read(pairs)
         found = selflabel_loss(self._head(plain), self._head(other), self._threshold, True)
-        return _learn(self._adam, [found.loss], rate)
+        return _learn(self._adam, [found.loss], lr)
 
 
 class Temi:
@@ -113,7 +113,7 @@ class Temi:
         logits = functional.normalize(z, dim=1) @ prototypes.T / self._settings.temperature
         return logits.log_softmax(1)
 
-    def step(self, pairs: np.ndarray, rate: float) -> torch.Tensor:
+    def step(self, pairs: np.ndarray, lr: float) -> torch.Tensor:
         s, (x, y) = self._settings, self._read(pairs)
         with torch.no_grad():
             taught = [[self._log_q(side, head) for side in (x, y)] for head in self._teachers]
@@ -125,7 +125,7 @@ class Temi:
             p, q = (self._log_q(side, head) for side in (x, y))
             pmi = (s.beta * (p + u) - prior).logsumexp(1) + (s.beta * (q + t) - prior).logsumexp(1)
             losses.append(-(weight * pmi).mean() / 2)
-        found = _learn(self._adam, losses, rate, s.heads)
+        found = _learn(self._adam, losses, lr, s.heads)
         with torch.no_grad():
             for teacher, student in zip(self._teachers, self._students, strict=True):
                 for old, new in zip(teacher, student, strict=True):
@@ -149,9 +149,11 @@ class SimGcd:
         self._sgd = torch.optim.SGD(self._heads, momentum=0.9, weight_decay=settings.weight_decay)
         self._steps = 0
 
-    def step(self, drawn: Drawn, rate: float) -> torch.Tensor:
+    def step(self, drawn: HalfLabelledBatch, lr: float) -> torch.Tensor:
         s, losses = self._settings, []
-        teacher = teacher_temperature(self._steps, s.teacher_first, s.teacher_last, s.ramp)
+        teacher = teacher_temperature(
+            self._steps, s.teacher_first, s.teacher_last, s.teacher_warmup
+        )
         self._steps += 1
         for number, head in enumerate(self._heads):
             seed, at = divmod(number, len(self._weights))
@@ -163,7 +165,7 @@ class SimGcd:
             )
             weights = Weights(s.supervised, s.temperature)
             losses.append(simgcd_loss(cosine, label, teacher, entropy, weights)[0])
-        return _learn(self._sgd, losses, rate)
+        return _learn(self._sgd, losses, lr)
 
 
 class Pim:
@@ -188,13 +190,13 @@ class Pim:
         self._heads = [w.clone().requires_grad_() for w in state["head/weight"].detach()]
         self._adam = torch.optim.Adam(self._heads, weight_decay=settings.weight_decay)
 
-    def step(self, rate: float) -> torch.Tensor:
+    def step(self, lr: float) -> torch.Tensor:
         losses = []
         for head in self._heads:
-            logits = self._settings.sharpness * (self._x / self._length) @ head.T
+            logits = self._settings.logit_scale * (self._x / self._length) @ head.T
             log_p = logits.log_softmax(1)
             p = log_p.exp()
             unsure, share = -(p * log_p)[self._free].sum(1).mean(), p.mean(0)
             wrong = functional.nll_loss(log_p[self._known], self._label[self._known])
             losses.append(self._weight * unsure + (share * share.log()).sum() + wrong)
-        return _learn(self._adam, losses, rate)
+        return _learn(self._adam, losses, lr)

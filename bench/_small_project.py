@@ -151,7 +151,7 @@ def lay_out(folder: Path, train: int, test: int) -> None:
         "export_parquet": {**params["export"], "format": "parquet"},
         "adapt_with_known": {
             "learns": {**objective, "dataset": "few", "backbone": NET, "epochs": 6, "views": 2,
-                       "batch": 32, "rate": 0.01, "hidden": 32, "bottleneck": 16},
+                       "batch": 32, "lr": 0.01, "hidden": 32, "bottleneck": 16},
         },
     }  # fmt: skip
     params["runtime"] |= {"device": "cpu", "workers": 1}
@@ -171,7 +171,7 @@ SMALLER = """{
   "estimate_k_by_labels": {"max_classes": 14, "seeds": [0], "n_init": 2},
   "sskmeans": {"n_init": 4},
   "simgcd": {"steps": 60, "entropy_weight": 1.0},
-  "pim": {"steps": 60, "unsure_weight": 1.0, "n_init": 2},
+  "pim": {"steps": 60, "conditional_entropy_weight": 1.0, "n_init": 2},
   "similar": {"target": ["few"], "among": ["birds"], "total": 20},
   "probes": {"seeds": [0], "max_iter": 30, "penalties": [0.1, 0.001]},
   "report": {"clusters_shown": 3, "images_per_cluster": 3}

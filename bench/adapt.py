@@ -1,12 +1,12 @@
-"""Adapting the last block of a ViT: the frozen blocks' answer stored (cached), or made anew (live).
+"""Adapting the last block of a ViT: the frozen blocks' output cached, or recomputed.
 
 An epoch of gcd on photographs of 400 x 500 pixels at 224, two of `views` seeded views a step: by
 turns, medians and the `least` and `most` of the rounds, on all cores. `cpu_ratio` is that of the
-time of all cores, which other programs on the machine change less. `live` runs the frozen blocks on
-onnxruntime, as `embed` does, while a step trains. `fill` is what storing all views takes once,
-`pays_after` the epochs that make up for it. Losses and trained weights of both have to be the same,
-bit by bit. Weights are untrained, and the stored tokens fit in the page cache: only a disk that
-gives less than `mb_s` would be slower.
+time of all cores, which other programs on the machine change less. `recomputed` runs
+the frozen blocks on onnxruntime, as `embed` does, while a step trains. `fill` is the time to store
+all views once, `pays_after` the epochs after which it pays off. Losses and trained weights of both
+have to be equal to the bit. Weights are untrained, and the stored tokens fit in the page cache:
+only a disk that reads fewer than `mb_s` would be slower.
 """
 
 import time
@@ -31,12 +31,12 @@ import images
 import store
 from backbones import blocks
 from cluster.objectives.gcd import Gcd
-from cluster.vectors.standardize import unscaled
+from cluster.vectors.standardize import identity_scale
 from pipeline.adapting import settings
 from pipeline.adapting.loop import train
 from pipeline.adapting.model import Model
-from pipeline.adapting.state import Told
-from pipeline.adapting.tokens import Collection, Source, cached, live, pixels
+from pipeline.adapting.state import EpochLog
+from pipeline.adapting.tokens import Collection, Source, cached, pixels, recomputed
 from pipeline.params import Runtime
 
 PACKAGES = ("numpy", "torch", "timm", "onnxruntime", "lightning-fabric")
@@ -50,7 +50,7 @@ RUNTIME = Runtime(
 )  # fmt: skip
 
 
-class _Untold(NamedTuple):
+class _Unsaved(NamedTuple):
     """In the place of a checkpoint: an epoch need not save any."""
 
     resume: None = None
@@ -112,7 +112,10 @@ def compare(
     with redirect_stdout(StringIO()):
         stored = cached(cut.trunk, row, of, run, Gcd.slots, frozen, RUNTIME, "cpu")
     fill = time.perf_counter() - began
-    sources = {"live": live(cut.trunk, pixels(row, of, run, RUNTIME), row, "cpu"), "cached": stored}
+    sources = {
+        "recomputed": recomputed(cut.trunk, pixels(row, of, run, RUNTIME), row, "cpu"),
+        "cached": stored,
+    }
     seconds: dict[str, list[float]] = {name: [] for name in sources}
     cpu: dict[str, list[float]] = {name: [] for name in sources}
     for seed in range(ROUNDS):
@@ -123,18 +126,18 @@ def compare(
             seconds[name].append(wall)
             cpu[name].append(cores)
         require_same(**learned)
-    ratios = [a / b for a, b in zip(seconds["live"], seconds["cached"], strict=True)]
+    ratios = [a / b for a, b in zip(seconds["recomputed"], seconds["cached"], strict=True)]
     ways = {name: median(values) for name, values in seconds.items()}
     size = sum(file.stat().st_size for file in frozen.glob(f"*/{row.name}-*/*/shard-*"))
     each = size / VIEWS * len(Gcd.slots)  # bytes an epoch
     return {
         "backbone": backbone, "images": IMAGES, "views": VIEWS, "batch": BATCH,
         **{f"{name}_s": round(value, 2) for name, value in ways.items()},
-        "live/cached": round(ways["live"] / ways["cached"], 2),
+        "recomputed/cached": round(ways["recomputed"] / ways["cached"], 2),
         "least": round(min(ratios), 2), "most": round(max(ratios), 2),
-        "cpu_ratio": round(median(cpu["live"]) / median(cpu["cached"]), 2),
+        "cpu_ratio": round(median(cpu["recomputed"]) / median(cpu["cached"]), 2),
         "fill_s": round(fill, 1),
-        "pays_after": round(fill / (ways["live"] - ways["cached"]), 1),
+        "pays_after": round(fill / (ways["recomputed"] - ways["cached"]), 1),
         "stored_mb": round(size / 1e6), "mb_s": round(each / 1e6 / ways["cached"]),
         "loss": "same",
     }  # fmt: skip
@@ -142,29 +145,31 @@ def compare(
 
 def epoch(
     row: backbones.Backbone, source: Source, run: settings.Gcd, label: np.ndarray
-) -> tuple[tuple[Told, list[torch.Tensor]], float, float]:
-    """What was told and learned in one epoch from the same start, its seconds, and those of all
+) -> tuple[tuple[EpochLog, list[torch.Tensor]], float, float]:
+    """The log and the weights after one epoch from the same start, its seconds, and those of all
     cores together."""
     cut = blocks.cut(row, blocks.build(row), run.train_blocks)
     gcd = Gcd(
         label, row.dim, **HEADS, temperature=run.temperature, batch=BATCH, seed=run.seed,
         label_temperature=run.label_temperature, supervised=run.supervised, device="cpu",
     )  # fmt: skip
-    model = Model(cut.tail, gcd, unscaled(row.dim))
+    model = Model(cut.tail, gcd, identity_scale(row.dim))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Fabric, about this machine
         fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
         fabric.launch()
     before, cores = time.perf_counter(), time.process_time()
-    told = train(fabric, model, gcd, source, run, IMAGES, _Untold(), "bench", lambda told: None)
+    log = train(fabric, model, gcd, source, run, IMAGES, _Unsaved(), "bench", lambda log: None)
     wall, cores = time.perf_counter() - before, time.process_time() - cores
     trained = [value.detach() for value in model.parameters() if value.requires_grad]
-    return (told, trained), wall, cores
+    return (log, trained), wall, cores
 
 
-def require_same(live: tuple[Told, list[torch.Tensor]], cached: tuple[Told, list[torch.Tensor]]):
+def require_same(
+    recomputed: tuple[EpochLog, list[torch.Tensor]], cached: tuple[EpochLog, list[torch.Tensor]]
+):
     """Raise unless both learned the same, bit by bit."""
-    if live[0].columns != cached[0].columns or (live[0].rows != cached[0].rows).any():
-        raise SystemExit(f"live told {live[0].rows}, cached {cached[0].rows}")
-    if not all(map(torch.equal, live[1], cached[1])):
-        raise SystemExit("live and cached told the same and trained other weights")
+    if recomputed[0].columns != cached[0].columns or (recomputed[0].rows != cached[0].rows).any():
+        raise SystemExit(f"losses differ: recomputed {recomputed[0].rows}, cached {cached[0].rows}")
+    if not all(map(torch.equal, recomputed[1], cached[1])):
+        raise SystemExit("recomputed and cached have equal losses and other trained weights")

@@ -31,10 +31,10 @@ from cluster.heads.simgcd import Settings as SimGcdSettings
 from cluster.heads.temi import Settings as TemiSettings
 from cluster.heads.temi import Temi
 from cluster.kernels.mixed_precision import training_dtype
-from cluster.vectors.gather import resident
-from cluster.vectors.rms_scale import unit_scale
+from cluster.vectors.gather import standardized_gather
+from cluster.vectors.rms_scale import rms_scale
 from cluster.vectors.rows import ArrayRows
-from cluster.vectors.standardize import scale_of
+from cluster.vectors.standardize import fit_scale
 
 PACKAGES = ("numpy", "torch")
 IMAGES, DIM, K, BATCH, NEIGHBORS = 10_000, 1280, 10, 1024, 20
@@ -107,8 +107,8 @@ def _products(
 
 def _scan(x: np.ndarray, label: np.ndarray, dtype: torch.dtype) -> Case:
     heads, rows = 10, ArrayRows(x)
-    pairs, scale = Pairs(_table(label), BATCH, 0), scale_of(rows)
-    gather = resident(rows, "cpu", 1, scale, dtype)
+    pairs, scale = Pairs(_table(label), BATCH, 0), fit_scale(rows)
+    gather = standardized_gather(rows, "cpu", 1, scale, dtype)
     ours = Scan(
         DIM, K, ScanSettings(heads, 5.0, 1e-4), scale=scale, watched=gather(np.arange(10)),
         held_out=gather(np.empty((2, 0), np.int64)), seed=0,
@@ -124,8 +124,8 @@ def _scan(x: np.ndarray, label: np.ndarray, dtype: torch.dtype) -> Case:
 
 def _selflabel(x: np.ndarray, label: np.ndarray, dtype: torch.dtype) -> Case:
     rows, rng = ArrayRows(x), np.random.default_rng(0)
-    pairs, scale = Pairs(_table(label), BATCH, 0), scale_of(rows)
-    gather = resident(rows, "cpu", 1, scale, dtype)
+    pairs, scale = Pairs(_table(label), BATCH, 0), fit_scale(rows)
+    gather = standardized_gather(rows, "cpu", 1, scale, dtype)
     begin = Linear(rng.normal(size=(1, K, DIM)).astype("f4") * 0.3, np.zeros((1, K), "f4"))
     ours = SelfLabel(
         begin, SelfLabelSettings(0.9, True, 1e-4), scale=scale, watched=gather(np.arange(10))
@@ -140,8 +140,8 @@ def _selflabel(x: np.ndarray, label: np.ndarray, dtype: torch.dtype) -> Case:
 
 def _temi(x: np.ndarray, label: np.ndarray, dtype: torch.dtype) -> Case:
     heads, hidden, bottleneck, rows = 16, 512, 256, ArrayRows(x)
-    pairs, scale = Pairs(_table(label), BATCH, 0), scale_of(rows)
-    gather = resident(rows, "cpu", 1, scale, dtype)
+    pairs, scale = Pairs(_table(label), BATCH, 0), fit_scale(rows)
+    gather = standardized_gather(rows, "cpu", 1, scale, dtype)
     settings = TemiSettings(heads, hidden, bottleneck, "temi", 0.6, 0.1, 0.996, 0.9, 1e-4, 0)
     ours = Temi(DIM, K, settings, scale=scale, watched=gather(np.arange(10)), seed=0)
     loop = plain.Temi(x, scale, ours.state(), settings)
@@ -164,8 +164,8 @@ def _temi(x: np.ndarray, label: np.ndarray, dtype: torch.dtype) -> Case:
 def _simgcd(x: np.ndarray, label: np.ndarray, dtype: torch.dtype) -> Case:
     weights, known = (0.5, 1.0, 2.0, 4.0), _known(label)
     heads, rows = len(SEEDS) * len(weights), ArrayRows(x)
-    stream, scale = HalfLabelled([known] * len(SEEDS), 256, SEEDS), unit_scale(rows, center=True)
-    gather = resident(rows, "cpu", 1, scale, dtype)
+    stream, scale = HalfLabelled([known] * len(SEEDS), 256, SEEDS), rms_scale(rows, center=True)
+    gather = standardized_gather(rows, "cpu", 1, scale, dtype)
     settings = SimGcdSettings(0.35, 0.1, 0.07, 0.04, 200, 5e-5)
     ours = SimGcd(DIM, K, settings, known=K // 2, scale=scale, entropy_weights=weights, seeds=SEEDS)
     loop = plain.SimGcd(x, scale, ours.state(), settings, weights)
@@ -184,7 +184,7 @@ def _simgcd(x: np.ndarray, label: np.ndarray, dtype: torch.dtype) -> Case:
 
 def _pim(x: np.ndarray, label: np.ndarray, dtype: torch.dtype) -> Case:
     rows, known, settings = ArrayRows(x), _known(label), PimSettings(25.0, 1e-2)
-    rng, scale = np.random.default_rng(0), unit_scale(rows, center=False)
+    rng, scale = np.random.default_rng(0), rms_scale(rows, center=False)
     starts = x[rng.integers(IMAGES, size=(len(SEEDS), K))]
     weight = np.full(len(SEEDS), 0.5)
     ours = Pim(rows, known, starts, weight, settings, scale=scale, dtype=dtype)

@@ -4,7 +4,8 @@
 the libraries take by themselves. Settings are those of params.yaml but for fewer starts, passes and
 steps (bench/_cases.py), so seconds say little. What may take hours is stopped once it has been at
 it for a while: `stopped` says so.
-CAIRN_BENCH_IMAGES tries it on fewer. `python -m bench.memory` prints the table of the README.
+CAIRN_BENCH_IMAGES tries it on fewer. `python -m bench.memory` prints the table of
+docs/benchmarks.md.
 """
 
 import json
@@ -62,7 +63,7 @@ def _row(name: str, images: int, taken: Taken) -> dict[str, Any]:
 
 
 def markdown() -> str:
-    """The table of the README, of the numbers that are kept."""
+    """The table of docs/benchmarks.md, of the numbers that are kept."""
     rows = json.loads(RESULTS.read_text())["rows"]
     lines = ["| stage | peak, GB |", "|---|---|"]
     for row in sorted(rows, key=lambda row: -row["peak_gb"]):

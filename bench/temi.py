@@ -26,9 +26,9 @@ from cluster.heads.neighbor_pairs import Pairs
 from cluster.heads.temi import Settings, Temi
 from cluster.heads.temi_loss import Loss
 from cluster.kernels.mixed_precision import training_dtype
-from cluster.vectors.gather import Gather, resident
+from cluster.vectors.gather import Gather, standardized_gather
 from cluster.vectors.rows import ArrayRows, Rows, Subset
-from cluster.vectors.standardize import scale_of
+from cluster.vectors.standardize import fit_scale
 
 PACKAGES = ("numpy", "torch")
 DIM, HIDDEN, BOTTLENECK, NEIGHBORS = 768, 512, 256, 20
@@ -139,11 +139,11 @@ def _require_same() -> None:
 def _learner(rows: Rows, case: Case, watched: torch.Tensor, loss: Loss) -> Temi:
     heads, k, _ = case
     settings = Settings(heads, HIDDEN, BOTTLENECK, loss, 0.6, 0.1, 0.996, 0.9, 1e-4, 0)
-    return Temi(DIM, k, settings, scale=scale_of(rows), watched=watched, seed=0)
+    return Temi(DIM, k, settings, scale=fit_scale(rows), watched=watched, seed=0)
 
 
 def _gather(rows: Rows) -> Gather:
-    return resident(rows, "cpu", 1, scale_of(rows), training_dtype("cpu"))
+    return standardized_gather(rows, "cpu", 1, fit_scale(rows), training_dtype("cpu"))
 
 
 def _pairs(images: int, batch: int) -> Pairs:

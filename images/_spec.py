@@ -35,7 +35,7 @@ def readers() -> list[str]:
 
 
 def reader(name: str) -> Reader:
-    """The data sheet of one reader; the README's table is made of these."""
+    """The data sheet of one reader; the table of docs/own_images.md is made of these."""
     module = load(name)
     takes = {}
     for option in inspect.signature(module.list_images).parameters.values():

@@ -8,7 +8,7 @@ import store
 from cluster.heads.model import Linear, Mlp, predict
 from cluster.kmeans.assign import assign
 from cluster.neighbors.exact import nearest_neighbors
-from cluster.neighbors.knn_vote import vote
+from cluster.neighbors.knn_vote import knn_vote
 from cluster.vectors.rows import Reduced, Rows, Subset
 from pipeline.io.cell import Pair
 from pipeline.io.clusters import read_basis, save_clusters
@@ -91,7 +91,7 @@ def _by_neighbors(
     voters = int(file[f"{setting}/voters"][0])
     near = nearest_neighbors(rows, among, voters, metric=file.attrs["metric"], device=device)
     clusters, k = file[f"{setting}/assignment"][:, train], int(file["k"][setting])
-    return vote(near.neighbor, near.similarity, clusters, k)._asdict()
+    return knn_vote(near.neighbor, near.similarity, clusters, k)._asdict()
 
 
 if __name__ == "__main__":

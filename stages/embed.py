@@ -1,7 +1,6 @@
 """Embed every image of a dataset once with one backbone, into the feature store of the cell."""
 
 import csv
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -13,18 +12,18 @@ import backbones
 import store
 from images.augment import Augmentation
 from pipeline.embedding.embedder import Embedder
+from pipeline.embedding.fill import Fill, fill_store, finish_without
 from pipeline.embedding.imported import Copier
+from pipeline.embedding.index import Index, read_index
 from pipeline.embedding.views import no_views, save_views
 from pipeline.io.absent import Absent, unmark
 from pipeline.io.cell import Cell
-from pipeline.io.origin import Imported, base_name, encoder_of, read_origin
+from pipeline.io.origin import Imported, base_name, read_origin
 from pipeline.io.vectors import is_vectors
 from pipeline.io.whole import whole_text
 from pipeline.params import Runtime, Section, StageError, read_params
 from pipeline.ray.embed import RayEmbedder
 from stages import run
-
-Fill = Callable[[store.FeatureWriter, str], dict[int, str]]
 
 
 class Params(Section):
@@ -46,25 +45,18 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
     origin = read_origin(cell.backbone)
     _require_possible(cell, origin, params)
     unmark([cell.features, cell.views])
-    with store.read(cell.images, "index") as file:
-        names, digests, split = (file[name] for name in ("name", "digest", "split"))
-        splits = file.attrs["splits"]
-    order = np.arange(len(names))
-    encoder = encoder_of(origin, cell.dataset)
-    plan = store.Plan(cell.dataset, cell.backbone, encoder, 0, splits, digests, order, split)
+    found = read_index(cell.images)
     if isinstance(origin, Imported):
-        return _copy(cell, plan, names, origin, params)
-    plan = plan._replace(dim=origin.dim)
+        return _copy(cell, found, origin, params)
+    names, plan = found.name, found.plan(cell.backbone, origin.digest, origin.dim)
     load = partial(backbones.load, base_name(cell.backbone))
     embedder = (
         RayEmbedder(origin, cell.dataset, names, runtime, load)
         if runtime.engine == "ray"
         else Embedder(origin, cell.dataset, names, runtime, load, runtime.share_decoding - 1)
     )
-    reasons = _fill(cell, plan, names, embedder.fill, params)
+    plan, reasons = _fill(cell, found, plan, embedder.fill, params)
     centre = embedder.embedded
-    if reasons:
-        plan = plan.keep(np.delete(order, list(reasons)))
     save_views(cell.views, plan, params.views, params.augment, embedder)
     counts = {
         "images": len(names),
@@ -87,47 +79,38 @@ def _require_possible(cell: Cell, origin: backbones.Backbone | Imported, params:
         raise Absent(f"it has no pictures that {cell.backbone} could embed")
 
 
-def _copy(
-    cell: Cell, plan: store.Plan, names: np.ndarray, origin: Imported, params: Params
-) -> dict[str, Any]:
+def _copy(cell: Cell, found: Index, origin: Imported, params: Params) -> dict[str, Any]:
     """Store imported vectors; there are no views of them."""
     no_views(cell.views)
-    copier = Copier(origin.sources[cell.dataset], names)
-    plan = plan._replace(dim=copier.dim(cell.features, plan.encoder))
-    reasons = _fill(cell, plan, names, copier.fill, params)
-    counts = {"images": len(names), "embedded": copier.embedded, "unreadable": len(reasons)}
+    copier = Copier(origin.sources[cell.dataset], found, cell.features)
+    plan = found.plan(cell.backbone, copier.encoder, copier.dim)
+    _, reasons = _fill(cell, found, plan, copier.fill, params)
+    counts = {"images": len(found.name), "embedded": copier.embedded, "unreadable": len(reasons)}
     return _facts({**counts, "views": 0, "views_embedded": 0}, copier.spent)
 
 
 def _fill(
-    cell: Cell, plan: store.Plan, names: np.ndarray, fill: Fill, params: Params
-) -> dict[int, str]:
-    """Fill the feature store; returns why images are not in it, by row of the index."""
-    table = cell.metric("unreadable.csv")
-    with store.FeatureWriter(cell.features, plan) as writer:
-        reasons = fill(writer, f"embed {cell.backbone}")
-        _list_unreadable(table, names, reasons)
-        if not reasons:
-            writer.finish()
-    if reasons and (params.unreadable == "error" or len(reasons) == len(names)):
+    cell: Cell, found: Index, plan: store.Plan, fill: Fill, params: Params
+) -> tuple[store.Plan, dict[int, str]]:
+    """Fill the feature store; the plan of what is in it, and why the other images are not."""
+    reasons = fill_store(cell.features, plan, fill, f"embed {cell.backbone}")
+    table = _list_unreadable(cell, found.name, reasons)
+    if reasons and (params.unreadable == "error" or len(reasons) == len(found.name)):
         first = min(reasons)
         raise StageError(
-            f"{len(reasons)} of {len(names)} images cannot be read, the first is {names[first]} "
-            f"({reasons[first]}); {table} lists them and all others are stored: "
-            "mend or remove them, or set embed.unreadable: skip"
+            f"{len(reasons)} of {len(found.name)} images cannot be read, the first is "
+            f"{found.name[first]} ({reasons[first]}); {table} lists them and all others are "
+            "stored: mend or remove them, or set embed.unreadable: skip"
         )
-    if reasons:
-        with store.FeatureWriter(
-            cell.features, plan.keep(np.delete(plan.row, list(reasons)))
-        ) as writer:
-            writer.finish()
-    return reasons
+    return finish_without(cell.features, plan, reasons), reasons
 
 
-def _list_unreadable(path: Path, names: np.ndarray, reasons: dict[int, str]) -> None:
+def _list_unreadable(cell: Cell, names: np.ndarray, reasons: dict[int, str]) -> Path:
+    path = cell.metric("unreadable.csv")
     with whole_text(path) as file:
         rows = [(names[at], reasons[at]) for at in sorted(reasons)]
         csv.writer(file).writerows([("name", "reason"), *rows])
+    return path
 
 
 def _facts(counts: dict[str, int], spent: dict[str, float]) -> dict[str, Any]:

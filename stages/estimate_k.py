@@ -14,13 +14,12 @@ from cluster.estimate_k.criteria import (
     COMPARED,
     CRITERIA,
     MEASURES,
-    Search,
+    CriteriaSettings,
     Values,
-    candidates,
-    criteria,
-    measure,
+    candidate_ks,
 )
-from cluster.estimate_k.null_reference import Sample, without_groups
+from cluster.estimate_k.estimate import Compared, Sampling, compare, draw
+from cluster.vectors.rows import Subset
 from pipeline.io.cell import Cell
 from pipeline.io.estimate import write_estimate
 from pipeline.io.space import Count, Seeds, Space, open_space
@@ -31,8 +30,8 @@ from stages import run
 
 class Params(Section):
     images: Annotated[int, Field(ge=4)]  # of train, drawn by seed
-    least: Annotated[int, Field(ge=2)]  # numbers of clusters: from
-    most: Annotated[int, Field(ge=2)]  # to
+    k_min: Annotated[int, Field(ge=2)]  # numbers of clusters: from
+    k_max: Annotated[int, Field(ge=2)]  # to
     growth: Annotated[float, Field(ge=1)]  # each so many times the one before, or 1 more
     dims: Count  # leading principal components in which they are clustered
     silhouette_images: Annotated[int, Field(ge=3)]  # all pairs are compared
@@ -58,7 +57,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
     dims = min(params.dims, len(space.basis.components))
     images = min(params.images, len(space.train))
     k = _candidates(images if dims else 0, params)
-    found, plain, values = _measure(*_draw(space, dims, params), k, params, device)
+    found, plain, values = _compare(space, k, params, device)
     try:
         said = consensus(k, values)
     except ClusterError as error:  # methods with a k of their own can still go on
@@ -75,55 +74,31 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
     if k and said.high == k[-1] < images // 2:
         print(
             f"estimate_k: some votes are for {k[-1]} clusters, the most that were tried: raise "
-            "estimate_k.most"
+            "estimate_k.k_max"
         )
     return _headlines(said, images, k)
 
 
-def _measure(
-    sample: Sample, reference: Sample, k: list[int], params: Params, device: str
-) -> tuple[Values, Values, Values]:
-    """Of the images, of those without groups, and what the criteria make of both."""
-    if not k:
-        return {}, {}, {}
-    search = Search(**params.model_dump(include=set(Search._fields)))
+def _compare(space: Space, k: list[int], params: Params, device: str) -> Compared:
+    sampling = Sampling(**params.model_dump(include=set(Sampling._fields)))
+    search = CriteriaSettings(**params.model_dump(include=set(CriteriaSettings._fields)))
+    drawn = draw(Subset(space.found, space.train), space.basis, sampling)
     with tqdm(total=2 * sum(k), desc="estimate_k", disable=None, unit="cluster") as bar:
-        found = measure(sample, k, params.seeds, search, device=device, progress=bar.update)
-        plain = measure(
-            reference, k, params.seeds, search, parts=False, device=device, progress=bar.update
-        )
-    return found, plain, criteria(k, found, plain)
-
-
-def _draw(space: Space, dims: int, params: Params) -> tuple[Sample, Sample]:
-    """Images of train, and as many without groups."""
-    generator, rows = np.random.default_rng(params.seed), space.train
-    if len(rows) > params.images:
-        rows = np.sort(generator.choice(rows, params.images, replace=False))
-    watched = np.arange(len(rows))
-    if len(rows) > params.silhouette_images:
-        watched = np.sort(generator.choice(len(rows), params.silhouette_images, replace=False))
-    x = space.found.take(rows)
-    reduced = space.basis.project(x, dims)
-    whole = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-    return (
-        Sample(reduced, watched, whole[watched]),
-        without_groups(reduced, whole, watched, params.seed),
-    )
+        return compare(*drawn, k, params.seeds, search, device=device, progress=bar.update)
 
 
 def _candidates(images: int, params: Params) -> list[int]:
     """None where the images are too few, or (0) all alike."""
-    if params.most < params.least:
+    if params.k_max < params.k_min:
         raise StageError(
-            f"estimate_k.most is {params.most}, less than estimate_k.least, {params.least}"
+            f"estimate_k.k_max is {params.k_max}, less than estimate_k.k_min, {params.k_min}"
         )
-    most = min(params.most, images // 2)  # halves are clustered too
-    if most < params.least:
+    most = min(params.k_max, images // 2)  # halves are clustered too
+    if most < params.k_min:
         return []
-    if most < params.most:
+    if most < params.k_max:
         print(f"estimate_k: up to {most} clusters are tried, half of the {images} images of train")
-    return candidates(params.least, most, params.growth)
+    return candidate_ks(params.k_min, most, params.growth)
 
 
 def _headlines(said: Consensus, images: int, k: list[int]) -> dict[str, object]:

@@ -14,8 +14,8 @@ from cluster.kmeans.assign import assign
 from cluster.metrics.clustering import accuracies
 from cluster.vectors.rows import Rows
 from pipeline.fitting.checkpoint import Checkpoint
-from pipeline.fitting.heads import what_it_follows_from
 from pipeline.fitting.kmeans import Search
+from pipeline.fitting.loop import checkpoint_inputs
 from pipeline.io.cell import Cell
 from pipeline.io.estimate import write_estimate
 from pipeline.io.known import read_known
@@ -66,7 +66,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
         )
     dims = min(params.dims, len(space.basis.components))
     inputs = {"label": said.label, "dims": dims, "seeds": list(params.seeds)}
-    place = Checkpoint(cell.k_by_labels, "tried", what_it_follows_from(space, params, inputs))
+    place = Checkpoint(cell.k_by_labels, "tried", checkpoint_inputs(space, params, inputs))
     so_far, rows = Tried(place), space.fitted(dims, runtime.memory_gb)
     with tqdm(desc="estimate_k_by_labels", disable=None, unit="k") as bar:
 

@@ -21,7 +21,7 @@ from cluster.metrics.clustering import (
     size_scores,
     stability,
 )
-from cluster.metrics.matching import Meaning, count, learn
+from cluster.metrics.matching import ClusterMeaning, contingency_table, learn_meaning
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import run_files
 from pipeline.io.scores import headline, write_scores
@@ -94,15 +94,15 @@ def _score_run(
         rows = []
         for setting, (k, dims) in enumerate(zip(all_k, all_dims, strict=True)):
             assignment = file[f"{setting}/assignment"]
-            train: list[Meaning] = []
+            train: list[ClusterMeaning] = []
             for name, here in parts.items():
                 labelled = here[label[here] >= 0]
                 agreement = stability(assignment[:, here])
                 for s, seed in enumerate(attrs["seeds"]):
                     own = assignment[s]
-                    counts = count(own[labelled], label[labelled], k, known.n_classes)
+                    counts = contingency_table(own[labelled], label[labelled], k, known.n_classes)
                     if name == "train" and len(labelled):
-                        train.append(learn(counts))
+                        train.append(learn_meaning(counts))
                     rows.append(
                         {
                             "dataset": attrs["dataset"],

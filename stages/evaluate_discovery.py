@@ -12,7 +12,7 @@ import numpy as np
 
 import store
 from cluster.metrics.discovery import DISCOVERY_SCORES, discovery_scores
-from cluster.metrics.matching import count
+from cluster.metrics.matching import contingency_table
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import run_files
 from pipeline.io.scores import headline, write_scores
@@ -81,7 +81,7 @@ def _score(path: Path, truth: Truth, knew: bool) -> Iterator[dict[str, Any]]:
         for setting, (k, dims) in enumerate(settings):
             assignment = file[f"{setting}/assignment"]
             for own, seed in zip(assignment, attrs["seeds"], strict=True):
-                counts = count(own[here], label, int(k), len(truth.old))
+                counts = contingency_table(own[here], label, int(k), len(truth.old))
                 yield {
                     "dataset": attrs["dataset"],
                     "backbone": attrs["backbone"],

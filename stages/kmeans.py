@@ -1,16 +1,17 @@
 """Cluster one feature store by k-means; overclustering is the same stage with other settings."""
 
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Iterator
 from typing import Any, Literal
 
+import numpy as np
 from tqdm import tqdm
 
 from cluster.kmeans.api import Fit, kmeans
 from cluster.kmeans.assign import assign
-from cluster.kmeans.engine import Engine
+from cluster.kmeans.engine import EngineFactory
 from cluster.kmeans.minibatch import minibatch_kmeans
 from cluster.vectors.rows import Rows
+from pipeline.fitting.by_dims import fit_by_dims
 from pipeline.fitting.kmeans import Search, arrays, passes
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import save_clusters
@@ -36,32 +37,35 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     classes are expected, for a k such as 1.5x, and stage estimate_k how many there seem to be, for
     auto. Stage pca gives the projections.
     """
-    space, fits = open_space(cell.features, cell.pca), []
+    space = open_space(cell.features, cell.pca)
     cosine = params.metric == "cosine"
     over_ray = runtime.engine == "ray" and params.algorithm == "lloyd"
     device = "cpu" if over_ray else torch_device(runtime.device)
     wanted = settings(params.k, params.dims, cell.images, cell.k, space)
-    for dims, group in groupby(wanted, itemgetter(1)):
-        rows = space.rows(dims)
-        fitted = space.fitted(dims, 0 if over_ray else runtime.memory_gb)
-        ray = (
-            RayKMeans(cell.features, cell.pca, dims, fitted, cosine, runtime) if over_ray else None
-        )
-        for k, _ in group:
+
+    def fit_all(
+        dims: int, ks: list[int], fitted: Rows, rows: Rows
+    ) -> Iterator[dict[str, np.ndarray]]:
+        where = (cell.features, cell.pca)
+        ray = RayKMeans(*where, dims, fitted, cosine, runtime) if over_ray else None
+        for k in ks:
             fit = _fit(fitted, k, dims, params, device, ray.engine if ray else None)
             if ray:
                 nearest = ray.assign(fit.centroids, len(rows))
             else:
                 nearest = assign(rows, fit.centroids, unit=cosine, device=device)
-            fits.append(arrays(fit, nearest))
-        del fitted, ray  # before the next dims are cached
+            yield arrays(fit, nearest)
+
+    fits = fit_by_dims(space, wanted, 0 if over_ray else runtime.memory_gb, fit_all)
     save_clusters(
         cell.clusters, space.found, space.basis, wanted, fits,
         how="centroids", seeds=params.seeds, metric=params.metric,
     )  # fmt: skip
 
 
-def _fit(rows: Rows, k: int, dims: int, params: Params, device: str, engine: Engine | None) -> Fit:
+def _fit(
+    rows: Rows, k: int, dims: int, params: Params, device: str, make_engine: EngineFactory | None
+) -> Fit:
     common: dict[str, Any] = {
         "seeds": params.seeds,
         "n_init": params.n_init,
@@ -77,8 +81,8 @@ def _fit(rows: Rows, k: int, dims: int, params: Params, device: str, engine: Eng
             )
     with passes("k-means", k, dims, params.max_iter) as progress:
         return kmeans(
-            rows, k, max_iter=params.max_iter, tol=params.tol, progress=progress, engine=engine,
-            **common,
+            rows, k, max_iter=params.max_iter, tol=params.tol, progress=progress,
+            make_engine=make_engine, **common,
         )  # fmt: skip
 
 

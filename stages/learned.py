@@ -44,7 +44,7 @@ def main(cell: Cell, runtime: Runtime) -> None:
         _save(to / f"{name}.h5", found, space, head, predict(rows, head, device=device), "linear")
     if len(names) > 1:
         both = stacked(list(found.heads.values()))
-        said = predict(rows, both, together=True, device=device)
+        said = predict(rows, both, ensemble=True, device=device)
         _save(to / "learned_mean.h5", found, space, both, said, "together")
     by = f"{len(rows)} images sorted by {', '.join(names)}" if names else ""
     print(f"learned: {by or 'no head was learned with this backbone'}")

@@ -69,7 +69,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
         "first_similarity": float(table.similarity[train, 0].mean(dtype=np.float64)),
         "hubness": hubs.skewness,
         "largest_hub": hubs.largest,
-        "nobodys_neighbor": hubs.nobodys,
+        "nobodys_neighbor": hubs.antihubs,
     }
     return facts
 

@@ -6,17 +6,17 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from cluster.heads.class_holdout import PRETENCES, hidden_accuracy, pretend
+from cluster.heads.class_holdout import HOLDOUTS, hidden_accuracy, hold_out_classes
 from cluster.heads.model import predict, stacked
 from cluster.heads.pim import Pim, Settings
 from cluster.heads.training import Schedule
 from cluster.kernels.mixed_precision import training_dtype
 from cluster.kmeans.semi_supervised import sskmeans
-from cluster.vectors.rms_scale import unit_scale
+from cluster.vectors.rms_scale import rms_scale
 from cluster.vectors.rows import ArrayRows, Rows
-from pipeline.fitting.heads import train_on
+from pipeline.fitting.batched_seeds import learn_batched
 from pipeline.fitting.kmeans import Search
-from pipeline.fitting.together import Place, learn_together
+from pipeline.fitting.loop import CheckpointOf, train_with_checkpoint
 from pipeline.io.cell import Cell
 from pipeline.io.estimate import estimate_of
 from pipeline.io.known import read_known
@@ -25,8 +25,8 @@ from pipeline.params import Runtime, torch_device
 from stages import run
 
 WEIGHTS = np.arange(1, 11) / 10  # that `auto` chooses from; of equally good ones the lowest
-UNSURE_WEIGHT = 0.5  # that it takes where it cannot choose
-TOLD = 50  # steps of an epoch: every step sees all images
+CONDITIONAL_ENTROPY_WEIGHT = 0.5  # that it takes where it cannot choose
+EPOCH_STEPS = 50  # steps of an epoch: every step sees all images
 SEARCH = 300  # steps after which the accuracies of the weights hardly change any more
 SEARCHED = 5_000  # labelled images, from first to last, that `auto` looks at
 
@@ -34,10 +34,10 @@ SEARCHED = 5_000  # labelled images, from first to last, that `auto` looks at
 class Params(Search):
     k: K  # known classes and new ones together
     dims: Dims
-    unsure_weight: Annotated[float, Field(ge=0)] | Literal["auto"]  # lambda
-    sharpness: Annotated[float, Field(gt=0)]  # of the probabilities
+    conditional_entropy_weight: Annotated[float, Field(ge=0)] | Literal["auto"]  # lambda
+    logit_scale: Annotated[float, Field(gt=0)]  # factor of the logits
     steps: Count  # each sees all images
-    rate: Annotated[float, Field(gt=0)]
+    lr: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]
     seeds: Seeds
 
@@ -48,35 +48,43 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     Fitted on the split `train`, applied to every split; cluster c is known class c. The file of
     known classes says who is labelled, and no other label is read (the index says how many classes
     are expected, `discover.auto` which estimate says how many were found). It begins with
-    semi-supervised k-means. The table says what was told of each epoch. A killed run goes on.
+    semi-supervised k-means. The table is the log of the
+    epochs. A killed run resumes.
 
-    unsure_weight `auto`: holds two of five known classes to be new and hides their labels, ten
-    times over, trains with each of ten weights, and takes the one that finds them best; labelled
-    images alone take part, 5,000 at most. (The authors' rule, the accuracy of clusters without any
-    label on the labelled images, hardly differs between weights, and does not see that a large one
-    gives up clusters of new classes.)
+    conditional_entropy_weight `auto`: holds two of five known classes out as new and hides their
+    labels, ten times over, trains with each of ten weights, and takes the one that finds them best;
+    only labelled images take part, 5,000 at most. (The authors' rule, the accuracy on the labelled
+    images of clusters made without any label, hardly differs between weights, and does not see that
+    a large weight gives up clusters of new classes.)
     """
     space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
     label = (who := read_known(cell.known, space)).label
-    schedule = Schedule(params.steps, params.rate, params.rate, 0)
-    n_epochs = max(1, params.steps // TOLD)
+    schedule = Schedule(params.steps, params.lr, params.lr, 0)
+    n_epochs = max(1, params.steps // EPOCH_STEPS)
     of_kmeans: dict[str, Any] = {
         **params.model_dump(include=set(Search.model_fields)),
         "device": device,
     }
 
-    def begin(rows: Rows, dims: int, k: int, place: Place) -> tuple[Pim, Callable[[int], object]]:
+    def begin(
+        rows: Rows, dims: int, k: int, place: CheckpointOf
+    ) -> tuple[Pim, Callable[[int], object]]:
         starts = sskmeans(rows, label, k, seeds=params.seeds, **of_kmeans).centroids
-        weight = params.unsure_weight
+        weight = params.conditional_entropy_weight
         if weight == "auto" and len(who.old) == 1:
-            weight = UNSURE_WEIGHT
-            print(f"{cell.run}: one class is known, none can be hidden: unsure_weight is 0.5")
+            weight = CONDITIONAL_ENTROPY_WEIGHT
+            print(
+                f"{cell.run}: one class is known, none can be hidden: "
+                "conditional_entropy_weight is 0.5"
+            )
         elif weight == "auto":
             weight = search(rows, place)
-            print(f"{cell.run} k={k}: unsure_weight {weight:g} finds hidden classes best")
+            print(
+                f"{cell.run} k={k}: conditional_entropy_weight {weight:g} finds hidden classes best"
+            )
         return heads(rows, label, starts, np.full(len(starts), weight)), _nothing
 
-    def search(rows: Rows, place: Place) -> float:
+    def search(rows: Rows, place: CheckpointOf) -> float:
         """The weight that finds known classes best while their labels are hidden."""
         some = np.flatnonzero(label >= 0)
         some = some[np.linspace(0, len(some) - 1, min(len(some), SEARCHED)).astype(np.int64)]
@@ -86,24 +94,31 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
         old = int(here.max()) + 1
         short = schedule._replace(steps=min(SEARCH, params.steps))
         right = []
-        for n, pretence in enumerate(pretend(here, PRETENCES, 0)):
-            starts = sskmeans(few, pretence.label, old, seeds=[n], **of_kmeans).centroids
-            learner = heads(few, pretence.label, starts.repeat(len(WEIGHTS), 0), WEIGHTS)
-            train_on(learner, _nothing, short, 1, place(f"weight{n}"), f"unsure_weight {n + 1}")
+        for n, holdout in enumerate(hold_out_classes(here, HOLDOUTS, 0)):
+            starts = sskmeans(few, holdout.label, old, seeds=[n], **of_kmeans).centroids
+            learner = heads(few, holdout.label, starts.repeat(len(WEIGHTS), 0), WEIGHTS)
+            train_with_checkpoint(
+                learner,
+                _nothing,
+                short,
+                1,
+                place(f"weight{n}"),
+                f"conditional_entropy_weight {n + 1}",
+            )
             head = stacked([learner.head(w) for w in range(learner.n_heads)])
             own = predict(few, head, device=device).assignment
-            right.append([hidden_accuracy(of, pretence, old) for of in own])
+            right.append([hidden_accuracy(of, holdout, old) for of in own])
         return float(WEIGHTS[np.mean(right, axis=0).argmax()])
 
     def heads(rows: Rows, seen: np.ndarray, starts: np.ndarray, weight: np.ndarray) -> Pim:
-        of_pim = Settings(params.sharpness, params.weight_decay)
-        scale = unit_scale(rows, center=False)
+        of_pim = Settings(params.logit_scale, params.weight_decay)
+        scale = rms_scale(rows, center=False)
         return Pim(
             rows, seen, starts, weight, of_pim,
             scale=scale, device=device, dtype=training_dtype(device),
         )  # fmt: skip
 
-    learn_together(
+    learn_batched(
         space,
         who,
         settings(params.k, params.dims, cell.images, estimate_of(cell), space),
@@ -117,7 +132,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
         seeds=params.seeds,
         clusters=cell.discovered,
         epochs=cell.table,
-        advice="set a lower unsure_weight",
+        advice="set a lower conditional_entropy_weight",
     )
 
 

@@ -8,9 +8,9 @@ from pydantic import Field
 from cluster.heads.neighbor_pairs import Pairs
 from cluster.heads.scan import Scan, Settings
 from cluster.kernels.mixed_precision import training_dtype
-from cluster.vectors.gather import of_any_view, resident
+from cluster.vectors.gather import random_view_gather, standardized_gather
 from cluster.vectors.rows import Rows
-from cluster.vectors.standardize import scale_of, unscaled
+from cluster.vectors.standardize import fit_scale, identity_scale
 from pipeline.embedding.views import open_views
 from pipeline.fitting.heads import Draw, Heads, Training, learn
 from pipeline.io.cell import Cell
@@ -40,22 +40,24 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
 
     Fitted on the split `train`, applied to every split; the head is chosen by its loss on a part of
     train that is held out, and no label is read (the index says how many classes are expected). The
-    table says what was told of each epoch. A killed run goes on.
+    table is the log of the epochs. A killed run resumes.
     """
     space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
     table = neighbors_in_train(cell.neighbors, space, params.neighbors)
     others = open_views(cell.views, space.found) if params.views else []
 
     def begin(rows: Rows, dims: int) -> Heads:
-        scale = scale_of(rows) if params.standardize else unscaled(rows.dim)
+        scale = fit_scale(rows) if params.standardize else identity_scale(rows.dim)
         views = [space.fitted_view(view, dims) for view in others]
         room, dtype = runtime.memory_gb / (1 + len(views)), training_dtype(device)
-        gather, *more = (resident(each, device, room, scale, dtype) for each in (rows, *views))
+        gather, *more = (
+            standardized_gather(each, device, room, scale, dtype) for each in (rows, *views)
+        )
 
         def heads(watched: np.ndarray, k: int, seed: int) -> tuple[Scan, Draw]:
             held = np.random.default_rng([seed, 0, 2]).random(len(table)) < params.held_out
             pairs = Pairs(table, params.batch, seed, held)
-            mixed = of_any_view([gather, *more], seed)
+            mixed = random_view_gather([gather, *more], seed)
             learner = Scan(
                 rows.dim, k, Settings(**params.model_dump(include=set(Settings._fields))),
                 scale=scale, watched=gather(watched), held_out=gather(_judged(table, held)),

@@ -11,9 +11,9 @@ from cluster.heads.model import Linear
 from cluster.heads.neighbor_pairs import Pairs
 from cluster.heads.selflabel import SelfLabel, Settings
 from cluster.kernels.mixed_precision import training_dtype
-from cluster.vectors.gather import of_any_view, resident
+from cluster.vectors.gather import random_view_gather, standardized_gather
 from cluster.vectors.rows import Rows
-from cluster.vectors.standardize import scale_of, unscaled
+from cluster.vectors.standardize import fit_scale, identity_scale
 from pipeline.embedding.views import open_views
 from pipeline.fitting.heads import Draw, Heads, Training, learn
 from pipeline.io.cell import Cell
@@ -63,13 +63,18 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     learners: list[SelfLabel] = []
 
     def begin(rows: Rows, dims: int) -> Heads:
-        scale = scale_of(rows) if params.standardize else unscaled(rows.dim)
+        scale = fit_scale(rows) if params.standardize else identity_scale(rows.dim)
         seen = [space.fitted_view(view, dims) for view in others]
         room, dtype = runtime.memory_gb / (1 + len(seen)), training_dtype(device)
-        plain, *more = (resident(each, device, room, scale, dtype) for each in (rows, *seen))
+        plain, *more = (
+            standardized_gather(each, device, room, scale, dtype) for each in (rows, *seen)
+        )
 
         def heads(watched: np.ndarray, k: int, seed: int) -> tuple[SelfLabel, Draw]:
-            pairs, mixed = Pairs(table, params.batch, seed), of_any_view(more or [plain], seed)
+            pairs, mixed = (
+                Pairs(table, params.batch, seed),
+                random_view_gather(more or [plain], seed),
+            )
             of_seed = slice(seeds.index(seed), seeds.index(seed) + 1)
             learner = SelfLabel(
                 Linear(*(each[of_seed] for each in of_scan[k, dims])),
@@ -105,8 +110,8 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     idle = sum(learner.idle for learner in learners)
     if idle:
         print(
-            f"selflabel: in {idle} of {params.steps * len(learners)} steps no image was sure and "
-            "nothing was learned: lower selflabel.threshold, or train scan for longer"
+            f"selflabel: in {idle} of {params.steps * len(learners)} steps no image was confident "
+            "and nothing was learned: lower selflabel.threshold, or train scan for longer"
         )
 
 

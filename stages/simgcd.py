@@ -7,20 +7,21 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from cluster.heads.class_holdout import PRETENCES, hidden_accuracy, pretend
+from cluster.heads.class_holdout import HOLDOUTS, hidden_accuracy, hold_out_classes
 from cluster.heads.half_labelled import HalfLabelled
 from cluster.heads.model import predict, stacked
 from cluster.heads.simgcd import Batch, Settings, SimGcd
 from cluster.heads.training import Schedule
 from cluster.kernels.mixed_precision import training_dtype
 from cluster.kmeans.semi_supervised import require_label
-from cluster.vectors.gather import of_two_views, resident
-from cluster.vectors.rms_scale import unit_scale
+from cluster.vectors.gather import standardized_gather, two_view_gather
+from cluster.vectors.rms_scale import rms_scale
 from cluster.vectors.rows import Rows, Subset
 from pipeline.embedding.views import open_views
+from pipeline.fitting.batched_seeds import learn_batched
 from pipeline.fitting.checkpoint import Checkpoint
-from pipeline.fitting.heads import Training, train_on
-from pipeline.fitting.together import Place, learn_together
+from pipeline.fitting.heads import Training
+from pipeline.fitting.loop import CheckpointOf, train_with_checkpoint
 from pipeline.io.cell import Cell
 from pipeline.io.estimate import estimate_of
 from pipeline.io.known import read_known
@@ -43,7 +44,7 @@ class Params(Training):
     temperature: Positive
     teacher_first: Positive  # temperature of the teacher
     teacher_last: Positive
-    ramp: Annotated[int, Field(ge=0)]  # steps from the one to the other
+    teacher_warmup: Annotated[int, Field(ge=0)]  # steps from teacher_first to teacher_last
     seeds: Seeds
 
 
@@ -53,18 +54,18 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     Fitted on the split `train`, applied to every split; cluster c is known class c. The file of
     known classes says who is labelled, and no other label is read (the index says how many classes
     are expected, `discover.auto` which estimate says how many were found). A step learns from two
-    of the augmented views of its images, where there are any. The table says what was told of each
-    epoch. A killed run goes on.
+    of the augmented views of its images, where there are any. The table is the log of the epochs.
+    A killed run resumes.
 
-    The weight of the entropy term matters most. `auto` holds two of five known classes to be new
-    and hides their labels, ten times over, trains with each weight, and takes the one that finds
-    them best; labelled images alone take part.
+    The weight of the entropy term matters most. `auto` holds two of five known classes out as
+    new and hides their labels, ten times over, trains with each weight, and takes the one that
+    finds them best; only labelled images take part.
     """
     space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
     who, others = read_known(cell.known, space), open_views(cell.views, space.found)
-    schedule = Schedule(params.steps, params.rate, params.least_rate, params.warmup)
+    schedule = Schedule(params.steps, params.lr, params.min_lr, params.warmup)
 
-    def begin(rows: Rows, dims: int, k: int, place: Place) -> tuple[SimGcd, Draw]:
+    def begin(rows: Rows, dims: int, k: int, place: CheckpointOf) -> tuple[SimGcd, Draw]:
         require_label(who.label, len(rows), k)
         seen = [space.fitted_view(view, dims) for view in others] or [rows]
         weight = params.entropy_weight
@@ -79,18 +80,17 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     def choose(rows: Rows, seen: Sequence[Rows], checkpoint: Checkpoint) -> float:
         """The weight that finds known classes best while their labels are hidden; by labelled
         images alone, with all weights and all choices of hidden classes at once."""
-        images, of_seed = np.flatnonzero(who.label >= 0), range(PRETENCES)
-        pretences, k = pretend(who.label[images], PRETENCES, 0), int(who.label.max()) + 1
-        labelled, labels = Subset(rows, images), [p.label for p in pretences]
+        images, of_seed = np.flatnonzero(who.label >= 0), range(HOLDOUTS)
+        holdouts, k = hold_out_classes(who.label[images], HOLDOUTS, 0), int(who.label.max()) + 1
+        labelled, labels = Subset(rows, images), [p.label for p in holdouts]
         views = [Subset(view, images) for view in seen]
         learner, draw = heads(labelled, views, labels, k, ENTROPY_WEIGHTS, of_seed)
-        train_on(learner, draw, schedule, 1, checkpoint, "entropy_weight")
+        train_with_checkpoint(learner, draw, schedule, 1, checkpoint, "entropy_weight")
         head = stacked([learner.head(n) for n in range(learner.n_heads)])
         own = predict(labelled, head, device=device).assignment
-        each = own.reshape(PRETENCES, len(ENTROPY_WEIGHTS), -1)
+        each = own.reshape(HOLDOUTS, len(ENTROPY_WEIGHTS), -1)
         right = [
-            [hidden_accuracy(of, p, k) for of in ofs]
-            for ofs, p in zip(each, pretences, strict=True)
+            [hidden_accuracy(of, p, k) for of in ofs] for ofs, p in zip(each, holdouts, strict=True)
         ]
         return ENTROPY_WEIGHTS[int(np.mean(right, axis=0).argmax())]
 
@@ -104,16 +104,16 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     ) -> tuple[SimGcd, Draw]:
         """Heads for the rows, and what they learn from: views of the rows (or these alone) and, for
         each seed, labels (int64 [image])."""
-        scale = unit_scale(rows, center=params.center)
+        scale = rms_scale(rows, center=params.center)
         learner = SimGcd(
             rows.dim, k, Settings(**params.model_dump(include=set(Settings._fields))),
             known=max(int(label.max()) for label in labels) + 1, scale=scale,
             entropy_weights=weights, seeds=seeds, device=device,
         )  # fmt: skip
         room, dtype = runtime.memory_gb / len(seen), training_dtype(device)
-        gathers = [resident(view, device, room, scale, dtype) for view in seen]
+        gathers = [standardized_gather(view, device, room, scale, dtype) for view in seen]
         stream = HalfLabelled(labels, params.batch, seeds)
-        of_seed = [of_two_views(gathers, seed) for seed in seeds]
+        of_seed = [two_view_gather(gathers, seed) for seed in seeds]
 
         def draw(step: int) -> Batch:
             found = stream.at(step)
@@ -125,7 +125,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
 
         return learner, draw
 
-    learn_together(
+    learn_batched(
         space,
         who,
         settings(params.k, params.dims, cell.images, estimate_of(cell), space),

@@ -8,9 +8,9 @@ from pydantic import Field
 from tqdm import tqdm
 
 import store
-from cluster.neighbors.balanced_sample import balanced
+from cluster.neighbors.balanced_sample import balanced_sample
 from cluster.neighbors.exact import Neighbors, nearest_neighbors
-from cluster.neighbors.union import union
+from cluster.neighbors.union import neighbor_union
 from cluster.vectors.rows import Rows, Subset, cached
 from pipeline.io.cell import Pair
 from pipeline.io.collection import is_in, open_collection, require_one_backbone
@@ -145,14 +145,14 @@ def _write_k(
     params: Params,
 ) -> np.ndarray:
     """The files of one K; the names to link to: of the sample, or of all."""
-    every = union(near.neighbor[:, :k], near.similarity[:, :k], params.minimum)
+    every = neighbor_union(near.neighbor[:, :k], near.similarity[:, :k], params.minimum)
     name, total = names[1][every.found], min(params.total or len(every.found), len(every.found))
-    taken = balanced(group[every.found], every.similarity, total)
+    taken = balanced_sample(group[every.found], every.similarity, total)
     columns = {
         "name": name,
         "similarity": every.similarity,
         "target": names[0][every.target],
-        "targets": every.asked,
+        "targets": every.n_targets,
     }
     if params.balance != "none":
         columns[params.balance.removesuffix("s")] = group[every.found]

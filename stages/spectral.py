@@ -8,7 +8,7 @@ from pydantic import Field
 import store
 from cluster.kmeans.api import require_k
 from cluster.neighbors.exact import Neighbors
-from cluster.neighbors.knn_vote import support, vote
+from cluster.neighbors.knn_vote import knn_vote, support
 from cluster.spectral.snn_graph import shared_neighbor_graph
 from cluster.spectral.spectral import Leading, eigengap_k, leading_eigenvectors, spectral
 from cluster.vectors.rows import Basis
@@ -85,7 +85,7 @@ def _everyone(
     assignment = np.empty((seeds, images), np.int32)
     probability = np.empty((seeds, images), np.float32)
     others = np.setdiff1d(np.arange(images), train)
-    voted = vote(near[others], similar[others], fitted, k)
+    voted = knn_vote(near[others], similar[others], fitted, k)
     assignment[:, train], assignment[:, others] = fitted, voted.assignment
     probability[:, others] = voted.probability
     probability[:, train] = support(near[train], similar[train], fitted, fitted)

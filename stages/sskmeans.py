@@ -1,7 +1,6 @@
 """Cluster one feature store by semi-supervised k-means: known classes and new ones."""
 
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -10,6 +9,7 @@ from cluster.kmeans.assign import assign
 from cluster.kmeans.balanced import PASSES, even_size
 from cluster.kmeans.semi_supervised import sskmeans
 from cluster.vectors.rows import Rows
+from pipeline.fitting.by_dims import fit_by_dims
 from pipeline.fitting.kmeans import Search, arrays, passes
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import save_clusters
@@ -34,18 +34,21 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     it names. The index says how many classes are expected, for a k such as 1.5x, and the estimate
     that `discover.auto` names how many were found, for `auto`. Stage pca gives the projections.
     """
-    space, device, fits = open_space(cell.features, cell.pca), torch_device(runtime.device), []
+    space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
     label, old = read_known(cell.known, space)
     everywhere = np.full(len(space.found), -1, np.int64)
     everywhere[space.train] = label
     wanted = settings(params.k, params.dims, cell.images, estimate_of(cell), space)
-    for dims, group in groupby(wanted, itemgetter(1)):
-        rows, fitted = space.rows(dims), space.fitted(dims, runtime.memory_gb)
-        for k, _ in group:
+
+    def fit_all(
+        dims: int, ks: list[int], fitted: Rows, rows: Rows
+    ) -> Iterator[dict[str, np.ndarray]]:
+        for k in ks:
             fit = _fit(fitted, label, k, dims, params, device)
             nearest = assign(rows, fit.centroids, label=everywhere, device=device)
-            fits.append(arrays(fit, nearest))
-        del fitted  # two copies in RAM would be one too many
+            yield arrays(fit, nearest)
+
+    fits = fit_by_dims(space, wanted, runtime.memory_gb, fit_all)
     save_clusters(
         cell.discovered, space.found, space.basis, wanted, fits,
         how="centroids", seeds=params.seeds, old=old,

@@ -9,9 +9,9 @@ from cluster.heads.neighbor_pairs import Pairs
 from cluster.heads.temi import Settings, Temi
 from cluster.heads.temi_loss import Loss
 from cluster.kernels.mixed_precision import training_dtype
-from cluster.vectors.gather import resident
+from cluster.vectors.gather import standardized_gather
 from cluster.vectors.rows import Rows
-from cluster.vectors.standardize import scale_of, unscaled
+from cluster.vectors.standardize import fit_scale, identity_scale
 from pipeline.fitting.heads import Draw, Heads, Training, learn
 from pipeline.io.cell import Cell
 from pipeline.io.neighbors import neighbors_in_train
@@ -44,15 +44,15 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     """Train heads on the cell and its neighbours for every k, dims and seed.
 
     Fitted on the split `train`, applied to every split; the head is chosen by its training loss,
-    and no label is read (the index says how many classes are expected). The table says what
-    was told of each epoch. Checkpoints lie beside the clusters; a killed run goes on.
+    and no label is read (the index says how many classes are expected). The table is the log
+    of the epochs. Checkpoints lie beside the clusters; a killed run goes on.
     """
     space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
     table = neighbors_in_train(cell.neighbors, space, params.neighbors)
 
     def begin(rows: Rows, dims: int) -> Heads:
-        scale = scale_of(rows) if params.standardize else unscaled(rows.dim)
-        gather = resident(rows, device, runtime.memory_gb, scale, training_dtype(device))
+        scale = fit_scale(rows) if params.standardize else identity_scale(rows.dim)
+        gather = standardized_gather(rows, device, runtime.memory_gb, scale, training_dtype(device))
 
         def heads(watched: np.ndarray, k: int, seed: int) -> tuple[Temi, Draw]:
             pairs = Pairs(table, params.batch, seed)

@@ -30,8 +30,10 @@ class Kind(NamedTuple):
 
 
 KINDS: dict[str, Kind] = {
-    "absent": Kind(1, "in place of any other, where a dataset cannot be had by a backbone", {},
-    ("reason",)), "index": Kind(
+    "absent": Kind(
+        1, "in place of any other, where a dataset cannot be had by a backbone", {}, ("reason",)
+    ),
+    "index": Kind(
         1,
         "data/{dataset}/images.h5",
         {

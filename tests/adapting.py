@@ -36,8 +36,8 @@ VIT: dict[str, Any] = {  # the facts of BASE
     "options": {"img_size": 28, "patch_size": 7, "embed_dim": 32, "depth": 3, "num_heads": 2},
 }  # fmt: skip
 SMALL = {  # of each setting that an objective has
-    "epochs": 2, "batch": 16, "rate": 0.01, "views": 3, "hidden": 32, "bottleneck": 16, "width": 64,
-    "neighbors": 5, "train_blocks": 1, "trunk": "cached", "threshold": 0.05,
+    "epochs": 2, "batch": 16, "lr": 0.01, "views": 3, "hidden": 32, "bottleneck": 16, "width": 64,
+    "neighbors": 5, "train_blocks": 1, "frozen_features": "cached", "threshold": 0.05,
 }  # fmt: skip
 FROZEN = Path("data/frozen")
 

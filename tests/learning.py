@@ -20,7 +20,7 @@ from pipeline.params import Runtime
 RUNTIME = runtime()
 DISCOVERY = ("sskmeans", "simgcd", "pim")  # stages that read which classes are known
 STEPS: dict[str, Any] = {
-    "steps": 12, "batch": 32, "rate": 1e-2, "least_rate": 0.0, "warmup": 2, "weight_decay": 1e-4,
+    "steps": 12, "batch": 32, "lr": 1e-2, "min_lr": 0.0, "warmup": 2, "weight_decay": 1e-4,
 }  # fmt: skip
 CELL = Cell("digits", "pixels")
 INDEX, KNOWN = CELL.images, CELL.known

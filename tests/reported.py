@@ -16,7 +16,7 @@ import stages.evaluate
 import stages.evaluate_discovery
 import stages.report
 import store
-from cluster.metrics.discovery import PARTS, WAYS
+from cluster.metrics.discovery import PROTOCOLS, SUBSETS
 from pipeline.io.scores import write_scores
 
 ARGUMENTS = (
@@ -82,7 +82,7 @@ def score(backbone: str, known: bool, dataset: str = "d", **accuracy: float) -> 
                     "setting": 0, "k": 10, "dims": 0, "dim": 64, "split": "train", "seed": seed,
                     "images": 90, "labelled": 30 if name.startswith("sim") else 0,
                     "acc": acc + off, "nmi": acc + off - 0.2, "live": 10,
-                    **{f"{part}_{way}": whole[part] for way in WAYS for part in PARTS},
+                    **{f"{part}_{way}": whole[part] for way in PROTOCOLS for part in SUBSETS},
                 }
             )  # fmt: skip
     nothing = dict.fromkeys((*stages.evaluate.COLUMNS, *stages.evaluate_discovery.COLUMNS), "")

@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stored import flipped, read_all, save_each_kind
 
-import stages.index
 import store
 from cluster.heads.model import Linear
 from pages.report.charts import curves, training
 from pages.report.tables import how_many, probes, rows
 from pages.report.tables.settings import read_settings
+from pipeline.embedding import index
 from pipeline.fitting.checkpoint import Checkpoint
 from pipeline.io import arrays, estimate, learned, scores, whole
 from pipeline.params import StageError
@@ -137,11 +137,11 @@ def test_a_damaged_memory_of_the_index_costs_time_never_digests(scratch, flip, c
     path, spec = folder / "d.seen.npz", {"from": "folder"}
     names = [f"{i}.png" for i in range(9)]
     stats, digests = np.arange(18).reshape(9, 2), np.arange(144, dtype=np.uint8).reshape(9, 16)
-    stages.index._save_seen(path, spec, names, stats, digests)
-    seen, data = stages.index._load_seen(path, spec), path.read_bytes()
+    index.save_seen(path, spec, names, stats, digests)
+    seen, data = index.load_seen(path, spec), path.read_bytes()
     assert len(seen) == 9
     path.write_bytes(data[: int(flip[0] * len(data))] if cut else flipped(data, flip))
-    assert stages.index._load_seen(path, spec) in (seen, {})
+    assert index.load_seen(path, spec) in (seen, {})
 
 
 @pytest.mark.parametrize("k", [1, 12, 1000])

@@ -29,8 +29,8 @@ from pages.report import asked
 from pages.report.tables import lineage
 from pipeline.adapting.settings import TEACHERS, read_run
 from pipeline.io.labelled import of_table, of_tree
-from pipeline.similar.links import pictures
 from pipeline.params import Runtime, StageError, section
+from pipeline.similar.links import pictures
 from recipes import RecipeError
 from recipes.merge import merge
 from store.foreign import open_matrix, read_column

@@ -1,1 +1,1 @@
-"""Criteria for the number of clusters, and how they vote."""
+"""Estimate the number of clusters: criteria, and the consensus of their votes."""

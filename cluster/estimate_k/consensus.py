@@ -1,13 +1,13 @@
-"""From curves over the number of clusters to one number, and how sure it is.
+"""Consensus of the criteria on the number of clusters: the median vote, and its uncertainty.
 
-Each criterion (cluster.estimate_k.criteria) votes once a seed, for the k of its highest value, and
-the median of all votes is recommended: one wild criterion does not move it. It was chosen on four
-sets of ten classes (photographs, product pictures, digits by two backbones), where it says 6, 11, 8
-and 10, and on clear mixtures of 3, 10 and 30 groups in 50 or more images each, where it says 3, 10
-and 29. Of groups that overlap it sees about half. No criterion alone was within a third of all
-seven (the silhouette says 2 of the photographs, the coding length 4); the highest sum of the scaled
-curves says 5 and 12 where the median says 8 and 9. It errs to the low side: classes that look alike
-are one group."""
+Each criterion (cluster.estimate_k.criteria) votes once per seed, for the k of its highest value,
+and the median of all votes is recommended, so that one outlying criterion has little influence. The
+rule was chosen on four datasets of ten classes (photographs, product pictures, digits by two
+backbones), where it gives 6, 11, 8 and 10, and on well separated mixtures of 3, 10 and 30 groups in
+50 or more images each, where it gives 3, 10 and 29. Of overlapping groups it finds about half. No
+single criterion was within a third of all seven (on the photographs the silhouette gives 2, the
+coding length 4); the maximum of the sum of the scaled curves gives 5 and 12 where the median gives
+8 and 9. It tends to be too low: classes that look alike count as one group."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -16,14 +16,14 @@ import numpy as np
 
 from cluster.errors import ClusterError
 
-FLAT = 1e-9  # a curve that varies by less, relative to its size, has no highest value
+FLAT = 1e-9  # a curve that varies by less, relative to its values, has no maximum
 NEAR = 1.25  # a criterion agrees when its own median is within this factor
 
 
 class Consensus(NamedTuple):
-    """k: what is recommended; low, high: four fifths of the votes lie from one to the other; picks:
-    the median vote of each criterion, None for one without a vote; agree: the criteria whose pick
-    is within NEAR of k."""
+    """k: the recommended number; low, high: the interval of four fifths of the votes; picks: the
+    median vote of each criterion, None without a vote; agree: the criteria whose pick is within a
+    factor of NEAR of k."""
 
     k: int
     low: int
@@ -33,7 +33,8 @@ class Consensus(NamedTuple):
 
 
 def votes(k: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The k (int [candidate]) of the highest value of each seed, of equal ones the lowest, rising.
+    """The votes of one criterion: the k (int [candidate]) of the highest value of each seed, of
+    equal ones the lowest; sorted.
 
     values: float [seed, candidate], nan where there is none; a seed of equal values does not vote.
     """
@@ -46,17 +47,17 @@ def votes(k: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def consensus(k: Sequence[int], values: Mapping[str, np.ndarray]) -> Consensus:
-    """What the criteria (float [seed, candidate] each) make of the candidates `k`.
+    """The consensus of the criteria (float [seed, candidate] each) on the candidates `k`.
 
-    Medians of an even number of votes are the higher of the two in the middle: criteria err to the
-    low side. Raises ClusterError when nobody votes.
+    The median of an even number of votes is the higher of the two in the middle, since criteria
+    tend to be too low. Raises ClusterError when there is no vote.
     """
     each = {name: votes(np.array(k), own) for name, own in values.items()}
     cast = np.sort(np.concatenate([np.zeros(0, np.int64), *each.values()]))
     if not len(cast):
         raise ClusterError(
-            "nothing tells one number of clusters from another: the images are too few or all "
-            f"alike, or there is no choice (tried: {list(k)})"
+            "no criterion prefers one number of clusters: the images are too few or all alike, or "
+            f"there is no choice (tried: {list(k)})"
         )
     best = _quantile(cast, 0.5, "higher")
     picks = {

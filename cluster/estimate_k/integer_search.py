@@ -1,10 +1,10 @@
-"""The best of many integers where each answer is dear: Brent's method (Brent 1973, chapter 5).
+"""Maximise an expensive function of an integer by Brent's method (Brent 1973, chapter 5).
 
 After the search for the number of classes of GCD (arXiv:2201.02609), which is SciPy's bounded
-`minimize_scalar`. But: that takes real numbers, so it asks for 12.3 and 12.4 and clusters 12 twice.
-Here each integer is asked for once, and what was told is kept. And Brent's method believes that
-there is one hill: here the neighbours of the best are asked in the end, until both are lower, so
-that the answer is at least the top of a hill. Of a function with one hill it is the maximum.
+`minimize_scalar`. But: that searches real numbers, so it evaluates 12.3 and 12.4 and clusters 12
+twice. Here each integer is evaluated once, and its value is cached. Brent's method assumes a
+unimodal function; here the neighbours of the best integer are evaluated in the end, until both are
+lower, so that the answer is at least a local maximum, and the maximum of a unimodal function.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from cluster.errors import ClusterError
 WIDTH = 0.6  # Brent's method stops where its interval holds about one integer
 
 
-class Search(NamedTuple):
+class SearchResult(NamedTuple):
     """best: the integer of the highest value, of equal ones the lowest; tried: all values."""
 
     best: int
@@ -24,16 +24,16 @@ class Search(NamedTuple):
 
 def maximize(
     value: Callable[[int], float], low: int, high: int, tried: Mapping[int, float]
-) -> Search:
+) -> SearchResult:
     """Search low..high for the integer with the highest `value`.
 
-    tried: values that are known from before; none of them is asked for again. The search takes the
-    same way with them as without. Raises ClusterError when high is below low.
+    tried: values that are known already and are not evaluated again. They do not change the course
+    of the search. Raises ClusterError when high is below low.
     """
     from scipy.optimize import minimize_scalar
 
     if high < low:
-        raise ClusterError(f"no integer lies in {low} to {high}: the second must not be lower")
+        raise ClusterError(f"no integer lies in {low} to {high}: the second must not be the lower")
     known = dict(tried)
     seen: dict[int, float] = {}
 
@@ -54,7 +54,7 @@ def maximize(
         best = _best(seen)
         beside = [k for k in (best - 1, best + 1) if low <= k <= high and k not in seen]
         if not beside:
-            return Search(best, dict(sorted(seen.items())))
+            return SearchResult(best, dict(sorted(seen.items())))
         for k in beside:
             at(k)
 

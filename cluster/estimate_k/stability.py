@@ -1,8 +1,8 @@
-"""Whether the same clusters are found again: by another start, and in other images.
+"""Stability of a clustering between halves of the images.
 
-Between halves as Lange, Roth, Braun and Buhmann (Neural Computation 2004) and Tibshirani and
-Walther (2005) have it. But: both halves say where all images belong, and the two answers are
-compared by the adjusted Rand index instead of a matching. Between seeds it is
+After Lange, Roth, Braun and Buhmann (Neural Computation 2004) and Tibshirani and Walther (2005).
+But: the centroids of both halves assign all images, and the two assignments are compared by the
+adjusted Rand index instead of a matching. The stability between seeds is
 cluster.metrics.clustering.stability.
 """
 
@@ -23,10 +23,9 @@ def between_halves(
     seeds: Sequence[int],
     device: str = "cpu",
 ) -> np.ndarray:
-    """How alike two fits on disjoint halves of `rows`, drawn by seed, are: ARI, float64 [seed].
+    """The agreement of two fits on disjoint halves of `rows`, drawn by seed: ARI, float64 [seed].
 
-    fit: k-means of rows, once for each of some seeds. Raises ClusterError with fewer
-    than 2 images.
+    fit: k-means of rows, once per seed. Raises ClusterError with fewer than 2 images.
     """
     n = len(rows)
     if n < 2:

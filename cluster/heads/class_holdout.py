@@ -1,8 +1,9 @@
-"""Category discovery in small, where the answer is known: some known classes are held to be new.
+"""Choose a setting of category discovery where the answer is known: hold known classes out as new.
 
-A setting that needs the classes of unlabelled images to be chosen well can be chosen here, by
-labels that are known anyway. Only labelled images take part: were the unlabelled ones there too, a
-cluster that mixes a hidden class with a truly new one would look right, and small weights of
+Some methods have a setting whose best value depends on the unlabelled images, whose classes nobody
+knows. Here it is chosen on the labelled images alone: the labels of some known classes are hidden,
+and the setting that finds these classes best is taken. Unlabelled images take no part: with them, a
+cluster that mixes a hidden class with a truly new one would count as right, and small weights of
 SimGCD's entropy term, which mix classes, would win.
 """
 
@@ -11,49 +12,50 @@ from typing import NamedTuple
 import numpy as np
 
 from cluster.errors import ClusterError
-from cluster.metrics.matching import accuracy, count, one_to_one
+from cluster.metrics.matching import accuracy, contingency_table, one_to_one
 
-PRETENCES = 10  # by which a setting is chosen
-NEW = 0.4  # share of the known classes that is held to be new
-LABELLED = 0.5  # share of the images of the others that keep their label, as in GCD
+HOLDOUTS = 10  # by which a setting is chosen
+NEW = 0.4  # share of the known classes that is held out
+LABELLED = 0.5  # share of the images of the other classes that keep their label, as in GCD
 
 
-class Pretence(NamedTuple):
-    """label: int64 [image], what the method may see, -1 where hidden; truth: int64 [image], all.
-    Classes are numbered anew, those that are held to be new last."""
+class ClassHoldout(NamedTuple):
+    """label: int64 [image], the labels that the method may see, -1 where hidden; truth: int64
+    [image], all labels. Classes are renumbered so that the held-out ones come last."""
 
     label: np.ndarray
     truth: np.ndarray
 
 
-def pretend(label: np.ndarray, number: int, seed: int) -> list[Pretence]:
-    """So many pretences with the images whose label is given, int64 [image], classes 0 to old - 1.
+def hold_out_classes(label: np.ndarray, number: int, seed: int) -> list[ClassHoldout]:
+    """`number` random holdouts of classes; label: int64 [image], of labelled images only, classes
+    0 to old - 1.
 
-    Raises ClusterError for a single class: none can be hidden.
+    Raises ClusterError for a single class: none can be held out.
     """
     old = int(label.max()) + 1
     if old < 2:
-        raise ClusterError("one class is known, so none can be held to be new: give a number")
-    return [_pretend(label, old, np.random.default_rng([seed, n])) for n in range(number)]
+        raise ClusterError("one class is known, so none can be held out as new: give a number")
+    return [_hold_out(label, old, np.random.default_rng([seed, n])) for n in range(number)]
 
 
-def hidden_accuracy(assignment: np.ndarray, pretence: Pretence, k: int) -> float:
-    """The share of the images with a hidden label whose cluster (int [image]) is right, by
-    one-to-one matching of these images: All by v2."""
-    hidden = pretence.label < 0
-    classes = int(pretence.truth.max()) + 1
-    counts = count(assignment[hidden], pretence.truth[hidden], k, classes)
+def hidden_accuracy(assignment: np.ndarray, holdout: ClassHoldout, k: int) -> float:
+    """The accuracy of clusters (int [image]) on the images whose label is hidden, by one-to-one
+    matching of these images: the "All" accuracy of GCD's protocol v2."""
+    hidden = holdout.label < 0
+    classes = int(holdout.truth.max()) + 1
+    counts = contingency_table(assignment[hidden], holdout.truth[hidden], k, classes)
     return accuracy(counts, one_to_one(counts))
 
 
-def _pretend(label: np.ndarray, old: int, generator: np.random.Generator) -> Pretence:
+def _hold_out(label: np.ndarray, old: int, generator: np.random.Generator) -> ClassHoldout:
     new = max(1, round(NEW * old))
     order = generator.permutation(old)
     order = np.concatenate([np.sort(order[new:]), np.sort(order[:new])])
     truth = np.argsort(order)[label]
-    seen = np.full(len(label), -1, np.int64)
+    visible = np.full(len(label), -1, np.int64)
     for known in range(old - new):
         images = np.flatnonzero(truth == known)
         drawn = generator.permutation(images)[: max(1, round(LABELLED * len(images)))]
-        seen[drawn] = known
-    return Pretence(seen, truth.astype(np.int64))
+        visible[drawn] = known
+    return ClassHoldout(visible, truth.astype(np.int64))

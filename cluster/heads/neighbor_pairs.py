@@ -1,27 +1,27 @@
-"""What a head is trained on: an image and one of its neighbours, drawn anew in each pass."""
+"""Batches of pairs: an image and one of its neighbours, which is drawn again in each pass."""
 
 import numpy as np
 
 from cluster.errors import ClusterError
 
-BLOCK = 65_536  # images whose neighbours are put in order at once
+BLOCK = 65_536  # images whose neighbours are sorted at once
 
 
 class Pairs:
-    """An endless stream of pairs; the pairs of a step follow from the seed and its number alone, so
-    a run can go on anywhere."""
+    """An endless stream of pairs. The pairs of a step depend on the seed and the number of the step
+    only, so that a run can resume at any step."""
 
     def __init__(
         self, neighbor: np.ndarray, batch: int, seed: int, held_out: np.ndarray | None = None
     ) -> None:
-        """neighbor: int32 [image, neighbor], rows of the same images; held_out: bool [image], those
-        that no pair may hold. Raises ClusterError when an image is its own neighbour, which would
-        teach a head nothing, or no pair is left."""
+        """neighbor: int32 [image, neighbor], rows of the same images; held_out: bool [image],
+        images that no pair may contain. Raises ClusterError when an image is its own neighbour,
+        from which a head would learn nothing, or no pair is left."""
         _require_table(neighbor)
         out = np.zeros(len(neighbor), bool) if held_out is None else held_out
         self._neighbor, self._choice = neighbor, np.full(len(neighbor), neighbor.shape[1])
         if out.any():
-            # Those that may be drawn come first; an image that has none of them is not drawn.
+            # Neighbours that may be drawn come first; an image without any is not drawn.
             self._neighbor = np.empty_like(neighbor)
             for start in range(0, len(neighbor), BLOCK):
                 here = slice(start, start + BLOCK)
@@ -36,7 +36,7 @@ class Pairs:
         self._seed, self._drawn = seed, dict[int, tuple[np.ndarray, np.ndarray]]()
 
     def __len__(self) -> int:
-        """Images that are drawn in a pass."""
+        """The number of images in a pass."""
         return len(self._images)
 
     def at(self, step: int) -> np.ndarray:
@@ -49,7 +49,7 @@ class Pairs:
         return np.stack([np.concatenate(side)[here] for side in zip(*passes, strict=True)])
 
     def _draw(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """All images in the order of this pass, each with one of its neighbours."""
+        """All images in the order of this pass, each with a random one of its neighbours."""
         generator = np.random.default_rng([self._seed, number])
         image = generator.permutation(self._images)
         which = (generator.random(len(image)) * self._choice[image]).astype(np.int64)
@@ -59,10 +59,10 @@ class Pairs:
 def _require_table(neighbor: np.ndarray) -> None:
     n = len(neighbor)
     if neighbor.min(initial=0) < 0 or neighbor.max(initial=-1) >= n or not neighbor.size:
-        raise ClusterError(f"the table of neighbours does not fit {n} images: make it anew")
+        raise ClusterError(f"the table of neighbours does not fit {n} images: compute it again")
     own = np.flatnonzero((neighbor == np.arange(n)[:, None]).any(axis=1))
     if len(own):
         raise ClusterError(
-            f"{len(own)} images are their own neighbour, the first is {own[0]}: make the table of "
-            "neighbours anew"
+            f"{len(own)} images are their own neighbour, the first is {own[0]}: compute the table "
+            "of neighbours again"
         )

@@ -1,8 +1,8 @@
 """The state of an optimiser as named tensors, for a checkpoint without pickles.
 
-Whoever imports this has optimisers without torch's compiler: torch wraps some of their methods so
-that the compiler leaves them alone, and imports it for that, which takes a second. A step is taken
-without gradients, as it is there.
+Importing this module also unwraps some methods of torch's optimisers: torch wraps them so that its
+compiler leaves them alone, and imports the compiler for that, which takes a second. `step` still
+runs without gradients, as in torch.
 """
 
 import inspect
@@ -23,7 +23,7 @@ def named_state(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
 
 
 def restore(optimizer: torch.optim.Optimizer, named: Mapping[str, torch.Tensor]) -> None:
-    """Put back what `named_state` gave; other names are passed over."""
+    """Load what `named_state` returned; other names are ignored."""
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, tensor in named.items():
         what, *place = key.split("/")

@@ -1,24 +1,27 @@
-"""PIM: a linear head that is sure of each image and uses the clusters as evenly as that allows.
+"""PIM: a linear head that maximises a parametric mutual information of images and clusters.
 
-After Chiaroni et al. (ICCV 2023, arXiv:2212.00334) and what their code does: logits of a linear
-layer without bias that begins at the centroids of k-means, and the loss, over all images at once,
+The head is trained to be certain about each image (low conditional entropy) and to use all clusters
+evenly (high marginal entropy). After Chiaroni et al. (ICCV 2023, arXiv:2212.00334) and their code:
+a linear layer without bias, initialised with the centroids of k-means, and the loss over all images
 
     L = lambda mean_U H(p_i) - H(mean_N p_i) + mean_L -log p_i[y_i]
 
 with U the unlabelled, L the labelled and N all images; Adam with weight decay, full batches. But:
-all heads (seeds and weights lambda) at once; vectors that have no length of 1 are scaled to it on
-average (cluster.vectors.rms_scale); the images are read tile by tile, in two passes:
+all heads (seeds and weights lambda) are trained at once; vectors are scaled to a root mean square
+length of 1 (cluster.vectors.rms_scale); the images are read tile by tile, in two passes:
 
-1. z_i = s w x_i and p_i = softmax(z_i) of each tile, summed to m = mean_N p_i and the entropies.
-2. -H(m) = sum_c m_c log m_c couples the images through m alone. With a_c = log m_c held fixed (the
-   1 of its derivative falls out of a softmax's gradient) the gradient is a sum over images:
+1. z_i = s w x_i and p_i = softmax(z_i) of each tile; their sums give m = mean_N p_i and the
+   entropies.
+2. -H(m) = sum_c m_c log m_c couples the images through m only. With a_c = log m_c held fixed (the
+   constant 1 of its derivative cancels in the gradient of a softmax) the gradient is a sum over
+   images:
 
     dL/dz_ij =   lambda / |U| x -p_ij (log p_ij + H(p_i))               i in U
                + 1 / |N| x p_ij (a_j - sum_c p_ic a_c)                  all i
                + 1 / |L| x (p_ij - [j = y_i])                           i in L
 
-   and dL/dw = s sum_i dL/dz_i x_i: exact, whatever the tiles. The logarithms of the first pass are
-   kept where they fit.
+   and dL/dw = s sum_i dL/dz_i x_i: exact for any tiles. The log-probabilities of the first pass are
+   kept if they fit in memory.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,28 +33,28 @@ import torch
 from cluster.heads.model import Linear
 from cluster.heads.optimizer_state import named_state, restore
 from cluster.heads.training import Step
-from cluster.kernels.blocked_matmul import outputs, slopes
-from cluster.kmeans.data import KEPT as KEPT_SHORT
+from cluster.kernels.blocked_matmul import linear_outputs, weight_gradient
+from cluster.kmeans.data import MAX_BF16_BYTES
 from cluster.kmeans.semi_supervised import require_label
-from cluster.vectors.device import has_room
+from cluster.vectors.device import fits_on_gpu
 from cluster.vectors.rows import Rows
 from cluster.vectors.standardize import Scale
 from cluster.vectors.tiles import tiles
 
-CELLS = 16_000_000  # probabilities at once (64 MB, of which there are several)
-KEPT = 100_000_000  # log-probabilities that are not worked out twice (400 MB)
+CELLS = 16_000_000  # probabilities in one array (64 MB; several such arrays exist at a time)
+KEPT = 100_000_000  # log-probabilities that are kept for the second pass (400 MB)
 
 
 class Settings(NamedTuple):
-    """sharpness: s, by which the products are multiplied."""
+    """logit_scale: s, the factor of all logits."""
 
-    sharpness: float
+    logit_scale: float
     weight_decay: float
 
 
 class Gradient(NamedTuple):
     """loss: float64 [head]; gradient: float32 [head, cluster, dim]; sizes: int64 [head, cluster],
-    images of each cluster."""
+    the number of images in each cluster."""
 
     loss: torch.Tensor
     gradient: torch.Tensor
@@ -59,8 +62,8 @@ class Gradient(NamedTuple):
 
 
 class Pim:
-    """Heads that see all images in every step (a cluster.heads.training.Learner), each with its
-    lambda. The weights are those of the scaled vectors."""
+    """Heads trained on all images in every step (a cluster.heads.training.Learner), each with its
+    own lambda. The weights apply to the scaled vectors."""
 
     def __init__(
         self,
@@ -74,39 +77,39 @@ class Pim:
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        """label: int64 [image], -1 where unlabelled (where all are, nothing is taught); starts:
-        float32 [head, cluster, dim], centroids of the rows; weight: lambda, float [head]; scale: of
-        the rows, one deviation for all dims; dtype: of the products. Raises ClusterError when
-        labels and clusters do not go together."""
+        """label: int64 [image], -1 where unlabelled (if all images are, the supervised term is 0);
+        starts: float32 [head, cluster, dim], centroids of the rows; weight: lambda, float [head];
+        scale: of the rows, one deviation for all dims; dtype: of the matrix products. Raises
+        ClusterError when there are more classes than clusters, or labels do not fit the rows."""
         self.n_heads, self.k = starts.shape[:2]
         require_label(label, len(rows), self.k)
         self.device, self._rows, self._dtype = device, rows, dtype
-        small = dtype == torch.bfloat16 and 2 * len(rows) * rows.dim <= KEPT_SHORT
-        fits = has_room(len(rows) * rows.dim, device) if device.startswith("cuda") else small
+        small = dtype == torch.bfloat16 and 2 * len(rows) * rows.dim <= MAX_BF16_BYTES
+        fits = fits_on_gpu(len(rows) * rows.dim, device) if device.startswith("cuda") else small
         self._kept = [(here, x.to(dtype)) for here, x in tiles(rows, device)] if fits else None
         self._label = torch.from_numpy(label).to(device)
         self._unlabelled = int((label < 0).sum())
         self._lambda = torch.as_tensor(weight, dtype=torch.float32, device=device)
         self._mean, length = torch.from_numpy(scale.mean).to(device), float(scale.deviation[0])
-        begin = (torch.from_numpy(starts).to(device) - self._mean) / length
-        self._weight, self._gain = begin.requires_grad_(), settings.sharpness / length
+        initial = (torch.from_numpy(starts).to(device) - self._mean) / length
+        self._weight, self._gain = initial.requires_grad_(), settings.logit_scale / length
         self._adam = torch.optim.Adam([self._weight], lr=1.0, weight_decay=settings.weight_decay)
 
-    def step(self, batch: object, rate: float) -> Step:
-        """Learn from all images, whatever the batch; see cluster.heads.training."""
+    def step(self, batch: object, lr: float) -> Step:
+        """Learn from all images; the batch is ignored. See cluster.heads.training."""
         found = self.gradient()
         self._weight.grad = found.gradient
         for group in self._adam.param_groups:
-            group["lr"] = rate
+            group["lr"] = lr
         self._adam.step()
         return Step(found.loss, found.sizes)
 
     def judge(self, mean_loss: np.ndarray) -> np.ndarray:
-        """The training loss: every head is kept, so nothing is chosen by it."""
+        """The training loss: every head is kept, so that it selects nothing."""
         return mean_loss
 
     def watch(self, head: int) -> np.ndarray:
-        """No image is watched: int32 [0]."""
+        """No images are watched: int32 [0]."""
         return np.zeros(0, np.int32)
 
     def head(self, number: int) -> Linear:
@@ -126,63 +129,64 @@ class Pim:
 
     @torch.no_grad()
     def gradient(self) -> Gradient:
-        """The loss and its gradient at the present weights, in two passes over the rows."""
+        """The loss and its gradient at the current weights, in two passes over the rows."""
         h, k, n, device = self.n_heads, self.k, len(self._rows), self.device
         keep, kept = h * n * k <= KEPT, []
         share = torch.zeros(h, k, dtype=torch.float64, device=device)
         sizes = torch.zeros(h, k, dtype=torch.int64, device=device)
-        unsure, wrong = torch.zeros(2, h, dtype=torch.float64, device=device)
+        conditional_entropy, cross_entropy = torch.zeros(2, h, dtype=torch.float64, device=device)
         for here, x in self._tiles():
             log_p, label = self._log_p(x), self._label[here]
             p = log_p.exp()
             share += p.sum(2)
-            unsure -= (p * log_p).sum(1)[:, label < 0].sum(1)
+            conditional_entropy -= (p * log_p).sum(1)[:, label < 0].sum(1)
             known = torch.nonzero(label >= 0).ravel()
-            wrong -= log_p[:, label[known], known].sum(1)
-            best = log_p.max(1).indices  # argmax takes ten times as long
+            cross_entropy -= log_p[:, label[known], known].sum(1)
+            best = log_p.max(1).indices  # argmax is ten times slower
             sizes.scatter_add_(1, best, torch.ones_like(best))
             if keep:
                 kept.append(log_p)
         share /= n
-        even = share.clamp(min=1e-38).log()
-        loss = self._lambda * unsure / self._unlabelled + (share * even).sum(1)
-        loss += wrong / max(1, n - self._unlabelled)
+        log_share = share.clamp(min=1e-38).log()
+        loss = self._lambda * conditional_entropy / self._unlabelled + (share * log_share).sum(1)
+        loss += cross_entropy / max(1, n - self._unlabelled)
         total = torch.zeros(h * k, self._rows.dim, dtype=torch.float64, device=device)
         for number, (here, x) in enumerate(self._tiles()):
             log_p = kept[number] if keep else self._log_p(x)
-            each = self._of_logits(log_p, self._label[here], even.float()).flatten(0, 1)
-            total += slopes(each, x) - each.sum(1, keepdim=True) * self._mean
+            each = self._logit_gradient(log_p, self._label[here], log_share.float()).flatten(0, 1)
+            total += weight_gradient(each, x) - each.sum(1, keepdim=True) * self._mean
         gradient = (total * self._gain).view(self._weight.shape).float()
         return Gradient(loss, gradient, sizes)
 
-    def _of_logits(
-        self, log_p: torch.Tensor, label: torch.Tensor, even: torch.Tensor
+    def _logit_gradient(
+        self, log_p: torch.Tensor, label: torch.Tensor, log_share: torch.Tensor
     ) -> torch.Tensor:
-        """dL/dz of one tile, [head, cluster, image]; even: a of the equation, [head, cluster]."""
+        """dL/dz of one tile, [head, cluster, image]; log_share: a of the equation, [head,
+        cluster]."""
         p, n = log_p.exp(), len(self._rows)
         entropy = -(p * log_p).sum(1, keepdim=True)
-        share = even[..., None] - torch.bmm(even[:, None], p)
+        marginal = log_share[..., None] - torch.bmm(log_share[:, None], p)
         free = torch.where(label < 0, 1 / self._unlabelled, 0.0)
-        out = p * (share / n - self._lambda[:, None, None] * free * (log_p + entropy))
+        out = p * (marginal / n - self._lambda[:, None, None] * free * (log_p + entropy))
         known = torch.nonzero(label >= 0).ravel()
         if len(known):
-            taught = p[..., known]
-            taught[:, label[known], torch.arange(len(known), device=p.device)] -= 1
-            out[..., known] += taught / (n - self._unlabelled)
+            error = p[..., known]
+            error[:, label[known], torch.arange(len(known), device=p.device)] -= 1
+            out[..., known] += error / (n - self._unlabelled)
         return out
 
     def _log_p(self, x: torch.Tensor) -> torch.Tensor:
         """[image, dim] → log p, float32 [head, cluster, image]."""
         w = self._weight.detach()
-        flat = outputs((w * self._gain).flatten(0, 1), x).view(*w.shape[:2], len(x))
+        flat = linear_outputs((w * self._gain).flatten(0, 1), x).view(*w.shape[:2], len(x))
         return flat.add_(self._bias(w)[..., None]).log_softmax(1)
 
     def _bias(self, weight: torch.Tensor) -> torch.Tensor:
-        """What the mean comes to, [head, cluster]."""
+        """The bias that subtracts the mean of the rows, [head, cluster]."""
         return -self._gain * (weight @ self._mean)
 
     def _tiles(self) -> Iterator[tuple[slice, torch.Tensor]]:
-        """The rows, no more at once than [head, image, cluster] has room for."""
+        """The rows, in parts small enough that [head, image, cluster] has at most CELLS numbers."""
         most = max(1, CELLS // (self.n_heads * self.k))
         for here, x in tiles(self._rows, self.device) if self._kept is None else self._kept:
             for start in range(0, len(x), most):

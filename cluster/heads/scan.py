@@ -1,9 +1,10 @@
-"""SCAN's heads on fixed features: a linear layer that agrees with itself on neighbours.
+"""SCAN: linear heads on fixed features, trained to give an image and its neighbour one cluster.
 
 After Van Gansbeke et al. (ECCV 2020, arXiv:2005.12320), equation 2, as they train ImageNet: frozen
-backbone, linear heads. But: features are standardised and Adam sets the step, where the rate of 5
-was tied to the scale of MoCo's features; an image is never its own neighbour; heads are chosen by
-the same loss, entropy weighed alike, on images that are held out of train, not on the test images.
+backbone, linear heads. But: features are standardised and the optimiser is AdamW, since the
+original's learning rate of 5 depends on the scale of MoCo's features; an image is never its own
+neighbour; heads are selected by the same loss, with the same entropy weight, on held-out images of
+train, not on the test images.
 """
 
 from collections.abc import Mapping
@@ -15,17 +16,17 @@ import torch
 from cluster.heads.model import Linear
 from cluster.heads.optimizer_state import named_state, restore
 from cluster.heads.training import Step
-from cluster.kernels.blocked_matmul import outputs, slopes
-from cluster.vectors.standardize import Scale, absorbed
+from cluster.kernels.blocked_matmul import linear_outputs, weight_gradient
+from cluster.vectors.standardize import Scale, fold_scale
 
-# Of a logit, below the largest: e to this is nothing beside 1. Sure heads have lower ones, whose
-# exponentials are denormal numbers, by which processors multiply ten times more slowly.
-LEAST = -60.0
-CELLS = 20_000_000  # logits of images held out at once: 20,000 images and 1,000 clusters of a head
+# Logits are clamped to this much below the largest: e^-60 is negligible beside 1. Confident heads
+# have lower ones, whose exponentials are denormal numbers, with which CPUs are ten times slower.
+MIN_LOGIT = -60.0
+CELLS = 20_000_000  # logits of held-out images at once: 20,000 images, 1,000 clusters of a head
 
 
 class Settings(NamedTuple):
-    """entropy_weight: lambda, how much an even use of the clusters counts."""
+    """entropy_weight: lambda, the weight of the entropy of the cluster sizes."""
 
     heads: int
     entropy_weight: float
@@ -48,12 +49,12 @@ class Scan:
         device: str = "cpu",
     ) -> None:
         """Heads for vectors of `dim` that were standardised by `scale`. watched: [image, dim],
-        images whose clusters are told after each epoch; held_out: [2, pair, dim], images and their
-        neighbours by which the heads are judged. Both are of the dtype of the batches."""
+        images whose clusters are recorded after each epoch; held_out: [2, pair, dim], images and
+        their neighbours, on which the heads are compared. Both have the dtype of the batches."""
         self.k, self.n_heads, self.device, self._settings = k, settings.heads, device, settings
         self._scale = scale
         self._watched, self._held_out = watched, held_out
-        generator, reach = torch.Generator().manual_seed(seed), dim**-0.5  # torch's own beginning
+        generator, reach = torch.Generator().manual_seed(seed), dim**-0.5  # torch's default
         weight = torch.empty(settings.heads, k, dim).uniform_(-reach, reach, generator=generator)
         bias = torch.empty(settings.heads, k).uniform_(-reach, reach, generator=generator)
         self._weight, self._bias = (w.to(device).requires_grad_() for w in (weight, bias))
@@ -64,16 +65,16 @@ class Scan:
         self._adam = torch.optim.AdamW(groups, lr=1.0, fused=True)
 
     @torch.no_grad()
-    def step(self, x: torch.Tensor, rate: float) -> Step:
+    def step(self, x: torch.Tensor, lr: float) -> Step:
         """Learn from x, float32 or bfloat16 [2, batch, dim]; see cluster.heads.training."""
         x = x.flatten(0, 1)
         loss, slope, own = scan_gradient(
             self._logits(x, slice(None)), self._settings.entropy_weight
         )
-        self._weight.grad = slopes(slope.flatten(0, 1), x).view_as(self._weight)
+        self._weight.grad = weight_gradient(slope.flatten(0, 1), x).view_as(self._weight)
         self._bias.grad = slope.sum(2)
         for group in self._adam.param_groups:
-            group["lr"] = rate
+            group["lr"] = lr
         self._adam.step()
         own += torch.arange(self.n_heads, device=own.device)[:, None] * self.k
         sizes = torch.bincount(own.ravel(), minlength=self.n_heads * self.k)
@@ -81,11 +82,11 @@ class Scan:
 
     @torch.no_grad()
     def judge(self, mean_loss: np.ndarray) -> np.ndarray:
-        """By the loss on the images held out, or in training where there are none."""
+        """The loss on the held-out images, or the training loss if there are none."""
         if not self._held_out.shape[1]:
             return mean_loss
         x, found = self._held_out.flatten(0, 1), []
-        group = max(1, CELLS // (self.k * len(x)))  # heads that go together
+        group = max(1, CELLS // (self.k * len(x)))  # heads at once
         for low in range(0, self.n_heads, group):
             log_p, log_q = self._logits(x, slice(low, low + group)).log_softmax(1).mT.chunk(2, 1)
             found.append(scan_loss(log_p, log_q, self._settings.entropy_weight))
@@ -100,7 +101,7 @@ class Scan:
     def head(self, number: int) -> Linear:
         """One head, for cluster.heads.model.predict."""
         one = slice(number, number + 1)
-        layer = absorbed(self._weight.detach()[one], self._bias.detach()[one], self._scale)
+        layer = fold_scale(self._weight.detach()[one], self._bias.detach()[one], self._scale)
         return Linear(*(each.cpu().numpy() for each in layer))
 
     def state(self) -> Mapping[str, torch.Tensor]:
@@ -121,28 +122,30 @@ class Scan:
     def _logits(self, x: torch.Tensor, heads: slice) -> torch.Tensor:
         """[image, dim] → float32 [head, cluster, image]."""
         weight, bias = self._weight.detach()[heads], self._bias.detach()[heads]
-        return outputs(weight.flatten(0, 1), x).view(*bias.shape, len(x)).add_(bias[..., None])
+        return (
+            linear_outputs(weight.flatten(0, 1), x).view(*bias.shape, len(x)).add_(bias[..., None])
+        )
 
 
 def scan_loss(log_p: torch.Tensor, log_q: torch.Tensor, entropy_weight: float) -> torch.Tensor:
     """-mean log <p, q> - entropy_weight x H(mean p), of each head: [head].
 
-    log_p of images and log_q of their neighbours: [head, pair, cluster]. Least, -entropy_weight x
-    log k, where neighbours agree and clusters are even.
+    log_p of images and log_q of their neighbours: [head, pair, cluster]. The minimum,
+    -entropy_weight x log k, is reached where neighbours agree and clusters have equal sizes.
     """
-    together = torch.logsumexp(log_p + log_q, 2).mean(1)
+    agreement = torch.logsumexp(log_p + log_q, 2).mean(1)
     share = log_p.exp().mean(1)
     entropy = -(share * share.clamp(min=1e-8).log()).sum(1)
-    return -together - entropy_weight * entropy
+    return -agreement - entropy_weight * entropy
 
 
 class Gradient(NamedTuple):
-    """loss: [head]; slope: its derivative by the logits, [head, cluster, 2 pair]; own: int64 [head,
-    pair], the most probable clusters of the images."""
+    """loss: [head]; slope: its derivative by the logits, [head, cluster, 2 pair]; assignment: int64
+    [head, pair], the most probable clusters of the images."""
 
     loss: torch.Tensor
     slope: torch.Tensor
-    own: torch.Tensor
+    assignment: torch.Tensor
 
 
 def scan_gradient(logits: torch.Tensor, entropy_weight: float) -> Gradient:
@@ -154,14 +157,15 @@ def scan_gradient(logits: torch.Tensor, entropy_weight: float) -> Gradient:
         dL/dz = (p - softmax(z + y) + entropy_weight x p (a - <p, a>)) / B,  a = log m + 1
         dL/dy = (q - softmax(z + y)) / B.
 
-    By hand it takes half the time that autograd takes.
+    Written out by hand, it takes half the time of autograd.
     """
     pairs = logits.shape[2] // 2
     slope, lse = _softmax(logits)
     agreed, lse_both = _softmax(logits[..., :pairs] + logits[..., pairs:])
-    together = (lse_both - lse[..., :pairs] - lse[..., pairs:]).mean((1, 2))
+    agreement = (lse_both - lse[..., :pairs] - lse[..., pairs:]).mean((1, 2))
     p, q = slope.split(pairs, 2)
-    own, share = p.max(1).indices, p.mean(2, keepdim=True)  # argmax takes ten times as long
+    # argmax is ten times slower than max
+    assignment, share = p.max(1).indices, p.mean(2, keepdim=True)
     log_share = share.clamp(min=1e-8).log()
     entropy = -(share * log_share).sum((1, 2))
     uneven = (log_share + (share > 1e-8)).mul_(entropy_weight)
@@ -169,13 +173,13 @@ def scan_gradient(logits: torch.Tensor, entropy_weight: float) -> Gradient:
     pull *= p
     q.sub_(agreed)
     p.sub_(agreed).add_(pull)
-    return Gradient(-together - entropy_weight * entropy, slope.div_(pairs), own)
+    return Gradient(-agreement - entropy_weight * entropy, slope.div_(pairs), assignment)
 
 
 def _softmax(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Probabilities, and the logarithm of the sum of exponentials with a first length of 1, of
-    logits [head, cluster, image]; each exponential is taken once."""
+    """Of logits [head, cluster, image]: probabilities, and their logsumexp [head, 1, image]; each
+    exponential is computed once."""
     most = logits.amax(1, keepdim=True)
-    p = (logits - most).clamp_(min=LEAST).exp_()
+    p = (logits - most).clamp_(min=MIN_LOGIT).exp_()
     total = p.sum(1, keepdim=True)
     return p.div_(total), most + total.log_()

@@ -1,9 +1,10 @@
-"""Self-labelling: what a head is sure of in one view, it is taught in another.
+"""Self-labelling: confident predictions on one view are the labels of another view.
 
 After SCAN's third step (Van Gansbeke et al., arXiv:2005.12320, section 2.3; FixMatch,
-arXiv:2001.07685): images whose cluster is more probable than a threshold in the plain view are
-labels for the other view; classes weigh alike. But: only a linear head learns, on fixed features;
-a batch in which nothing is sure teaches nothing and is counted, where the original crashes.
+arXiv:2001.07685): where the most probable cluster of the plain view reaches a threshold, it is the
+pseudo-label of the other view; clusters have equal weight. But: only a linear head is trained, on
+fixed features; a batch without any confident image is skipped and counted, where the original
+crashes.
 """
 
 from collections.abc import Mapping
@@ -14,14 +15,14 @@ import torch
 
 from cluster.heads.model import Linear
 from cluster.heads.optimizer_state import named_state, restore
-from cluster.heads.scan import LEAST
+from cluster.heads.scan import MIN_LOGIT
 from cluster.heads.training import Step
-from cluster.kernels.blocked_matmul import outputs, slopes
-from cluster.vectors.standardize import Scale, absorbed
+from cluster.kernels.blocked_matmul import linear_outputs, weight_gradient
+from cluster.vectors.standardize import Scale, fold_scale
 
 
 class Settings(NamedTuple):
-    """threshold: least probability of a cluster that is taken for a label."""
+    """threshold: minimal probability of a pseudo-label; balance: clusters have equal weight."""
 
     threshold: float
     balance: bool
@@ -29,8 +30,8 @@ class Settings(NamedTuple):
 
 
 class SelfLabel:
-    """One head of one seed (a cluster.heads.training.Learner). Its criterion, told of each epoch,
-    is the share of the images that were no label; `idle`: steps in which none was."""
+    """One head of one seed (a cluster.heads.training.Learner). Its criterion is the share of the
+    images of an epoch that were not confident; `idle`: steps without any confident image."""
 
     n_heads = 1
 
@@ -43,14 +44,15 @@ class SelfLabel:
         watched: torch.Tensor,
         device: str = "cpu",
     ) -> None:
-        """Go on from `head` (first axis of length 1), which is of plain vectors, on such that were
-        standardised by `scale`; `watched`: [image, dim], of the dtype of the batches."""
+        """Start from `head` (first axis of length 1), which applies to unscaled vectors, and train
+        on vectors standardised by `scale`; `watched`: [image, dim], images whose clusters are
+        recorded after each epoch, of the dtype of the batches."""
         self.k, self.device, self._settings = head.weight.shape[1], device, settings
         self._scale = scale
         self._watched = watched
         mean, deviation = (torch.from_numpy(each).to(device) for each in scale)
         weight, bias = (torch.from_numpy(each).to(device) for each in head)
-        # Of standardised vectors, so that the step size does not hinge on the features' scale
+        # For standardised vectors, so that the learning rate does not depend on the features' scale
         self._weight = (weight * deviation).requires_grad_()
         self._bias = (bias + weight @ mean).requires_grad_()
         groups = [
@@ -58,39 +60,39 @@ class SelfLabel:
             {"params": [self._bias], "weight_decay": 0.0},
         ]
         self._adam = torch.optim.AdamW(groups, lr=1.0, fused=True)
-        self._sure, self._seen, self._idle = (
+        self._confident, self._seen, self._idle = (
             torch.zeros((), dtype=torch.int64, device=device) for _ in range(3)
         )
 
     @property
     def idle(self) -> int:
-        """Steps so far in which nothing was sure."""
+        """Steps so far without any confident image."""
         return int(self._idle)
 
-    def step(self, x: torch.Tensor, rate: float) -> Step:
+    def step(self, x: torch.Tensor, lr: float) -> Step:
         """Learn from x, float32 or bfloat16 [2, batch, dim]: plain views and others; see
         cluster.heads.training."""
         plain, other = self._outputs(x[0]), self._outputs(x[1]).requires_grad_()
-        loss, sure, label = selflabel_loss(
+        loss, confident, label = selflabel_loss(
             plain, other, self._settings.threshold, self._settings.balance
         )
         sizes = torch.bincount(label, minlength=self.k)
         slope = torch.autograd.grad(loss, other)[0].T
-        self._weight.grad = slopes(slope.contiguous(), x[1])[None]
+        self._weight.grad = weight_gradient(slope.contiguous(), x[1])[None]
         self._bias.grad = slope.sum(1)[None]
-        self._sure += sure.sum()
-        self._seen += len(sure)
-        self._idle += ~sure.any()
-        # With nothing to learn Adam's momentum would still move the head.
+        self._confident += confident.sum()
+        self._seen += len(confident)
+        self._idle += ~confident.any()
+        # Without a gradient, Adam's momentum would still move the head.
         for group in self._adam.param_groups:
-            group["lr"] = rate * bool(sure.any())
+            group["lr"] = lr * bool(confident.any())
         self._adam.step()
         return Step(loss.detach()[None], sizes[None])
 
     def judge(self, mean_loss: np.ndarray) -> np.ndarray:
-        """The share of the images of the epoch that were no label."""
-        share = 1 - int(self._sure) / max(1, int(self._seen))
-        self._sure.zero_()
+        """The share of the images of the epoch that were not confident."""
+        share = 1 - int(self._confident) / max(1, int(self._seen))
+        self._confident.zero_()
         self._seen.zero_()
         return np.array([share])
 
@@ -101,7 +103,7 @@ class SelfLabel:
 
     def head(self, number: int) -> Linear:
         """The head, for cluster.heads.model.predict."""
-        layer = absorbed(self._weight.detach(), self._bias.detach(), self._scale)
+        layer = fold_scale(self._weight.detach(), self._bias.detach(), self._scale)
         return Linear(*(each.cpu().numpy() for each in layer))
 
     def state(self) -> Mapping[str, torch.Tensor]:
@@ -109,7 +111,7 @@ class SelfLabel:
         return {
             "head/weight": self._weight,
             "head/bias": self._bias,
-            "count/sure": self._sure,
+            "count/confident": self._confident,
             "count/seen": self._seen,
             "count/idle": self._idle,
             **named_state(self._adam),
@@ -119,37 +121,41 @@ class SelfLabel:
     def restore(self, state: Mapping[str, torch.Tensor]) -> None:
         """See cluster.heads.training."""
         now = self.state()
-        for name in ("head/weight", "head/bias", "count/sure", "count/seen", "count/idle"):
+        for name in ("head/weight", "head/bias", "count/confident", "count/seen", "count/idle"):
             now[name].copy_(state[name])
         restore(self._adam, state)
 
     def _outputs(self, x: torch.Tensor) -> torch.Tensor:
         """[image, dim] → float32 [image, cluster]."""
-        return outputs(self._weight.detach()[0], x).add_(self._bias.detach()[0][:, None]).T
+        return linear_outputs(self._weight.detach()[0], x).add_(self._bias.detach()[0][:, None]).T
 
 
-class Taught(NamedTuple):
-    """loss: scalar; sure: bool [image], those that taught; label: int64 [image], the clusters."""
+class PseudoLabelled(NamedTuple):
+    """loss: scalar; confident: bool [image], whether the pseudo-label counted; label: int64
+    [image], the pseudo-labels."""
 
     loss: torch.Tensor
-    sure: torch.Tensor
+    confident: torch.Tensor
     label: torch.Tensor
 
 
 def selflabel_loss(
     plain: torch.Tensor, other: torch.Tensor, threshold: float, balance: bool
-) -> Taught:
-    """Cross-entropy of the other view with the cluster of the plain one, where that is sure.
+) -> PseudoLabelled:
+    """Cross-entropy of the other view with the cluster of the plain view, where that is confident.
 
-    Logits of both: [image, cluster]. The plain view is taught nothing. 0 where nothing is sure.
+    Logits of both: [image, cluster]. No gradient flows into the plain view. 0 where no image is
+    confident.
     """
     probability, label = plain.detach().softmax(1).max(1)
-    sure = probability >= threshold
-    weight = sure.float()
+    confident = probability >= threshold
+    weight = confident.float()
     if balance:
         of_class = torch.bincount(label, weights=weight, minlength=plain.shape[1])
         weight = weight / of_class.clamp(min=1)[label]
     below = other - other.detach().amax(1, keepdim=True)
-    # But for LEAST, cross-entropy: a label that the other view holds for unlikely still teaches
-    each = below.clamp(min=LEAST).logsumexp(1) - below.gather(1, label[:, None])[:, 0]
-    return Taught((weight * each).sum() / weight.sum().clamp(min=1e-12), sure, label)
+    # Cross-entropy but for MIN_LOGIT, which is not applied to the label's own logit: a label that
+    # the other view finds unlikely keeps its gradient.
+    each = below.clamp(min=MIN_LOGIT).logsumexp(1) - below.gather(1, label[:, None])[:, 0]
+    loss = (weight * each).sum() / weight.sum().clamp(min=1e-12)
+    return PseudoLabelled(loss, confident, label)

@@ -1,18 +1,18 @@
-"""SimGCD's classifier on fixed features: cosine prototypes, one of each class, known or new.
+"""SimGCD's classifier on fixed features: cosine prototypes, one for each known or new class.
 
 After Wen, Zhao and Qi (ICCV 2023, arXiv:2211.11727) and their code: weight-normed prototypes of
-length 1 without bias, on the backbone's vector; the loss of cluster.heads.simgcd_loss; SGD with
-momentum; the last step's prototypes predict. But: the backbone is fixed, and
+length 1 without bias, on the backbone's feature; the loss of cluster.heads.simgcd_loss; SGD with
+momentum; the prototypes of the last step predict. But: the backbone is fixed, and
 
-- the vectors may be centred. Those of a network that ends in a ReLU lie in a narrow cone, in which
-  no prototype is far from any image: on handwritten digits (mean cosine .85) the accuracy of known
-  classes that are held to be new rises from 69 to 93 %.
-- The length 1 is that of the root mean square, so that the head stays linear and its temperature,
-  its mean and that length fold into the weights. Vectors of length 1 that are not centred have just
-  the cosine of the original.
-- 400 steps are enough where only prototypes learn. The rate of the original, .1, is kept: lengths
-  are 1, so that it does not hinge on the features, and .03 and .3 end within a few points of it.
-- All seeds train at once, in stacked matrices, and with them several weights of the entropy term.
+- the vectors may be centred. Features of a network that ends in a ReLU lie in a narrow cone, in
+  which no prototype is far from any image: on handwritten digits (mean cosine .85) centring raises
+  the accuracy on held-out known classes from 69 to 93 %.
+- Vectors are scaled to a root mean square length of 1, not each to length 1, so that the head stays
+  linear: temperature, mean and scale are folded into its weights. For vectors that have length 1
+  and are not centred, this is the original's cosine.
+- 400 steps are enough where only prototypes are trained. The original's learning rate, .1, is kept:
+  since lengths are 1 it does not depend on the features, and .03 and .3 end within a few points.
+- All seeds are trained at once in stacked matrices, each with several weights of the entropy term.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,26 +26,26 @@ from cluster.heads.model import Linear
 from cluster.heads.optimizer_state import named_state, restore
 from cluster.heads.simgcd_loss import Weights, simgcd_loss, teacher_temperature
 from cluster.heads.training import Step
-from cluster.vectors.standardize import Scale, absorbed
+from cluster.vectors.standardize import Scale, fold_scale
 
 MOMENTUM = 0.9  # as in the original
 
 
 class Settings(NamedTuple):
-    """supervised: lambda, the share of the labels in the loss; temperature: of the students; that
-    of the teacher goes from teacher_first to teacher_last in `ramp` steps."""
+    """supervised: lambda, the weight of the supervised loss; temperature: of the students; that of
+    the teacher goes from teacher_first to teacher_last in `teacher_warmup` steps."""
 
     supervised: float
     temperature: float
     teacher_first: float
     teacher_last: float
-    ramp: int
+    teacher_warmup: int
     weight_decay: float
 
 
 class Batch(NamedTuple):
-    """x: float32 or bfloat16 [view, seed, image, dim], one view or two, the labelled images first;
-    label: int64 [seed, labelled], their classes."""
+    """x: float32 or bfloat16 [view, seed, image, dim], of one or two views, the labelled images
+    first; label: int64 [seed, labelled], their classes."""
 
     x: torch.Tensor
     label: torch.Tensor
@@ -53,7 +53,7 @@ class Batch(NamedTuple):
 
 class SimGcd:
     """Heads of all seeds and entropy weights (a cluster.heads.training.Learner): head number
-    `seed's place x weights + weight's place`."""
+    `seed index x number of weights + weight index`."""
 
     def __init__(
         self,
@@ -67,55 +67,57 @@ class SimGcd:
         seeds: Sequence[int],
         device: str = "cpu",
     ) -> None:
-        """Heads for vectors of `dim` to which `scale` (of cluster.vectors.rms_scale) was applied. A
-        head begins as its seed says, whatever trains beside it. Raises ClusterError when k is below
+        """Heads for vectors of `dim` to which `scale` (of cluster.vectors.rms_scale) was applied.
+        The initial weights of a head depend on its seed only. Raises ClusterError when k is below
         the number of `known` classes."""
         if k < known:
             raise ClusterError(f"k is {k}, but {known} classes are known: choose k from {known} on")
         self.k, self.n_heads, self.device = k, len(seeds) * len(entropy_weights), device
         self._settings, self._scale, self._seeds = settings, scale, len(seeds)
-        self._entropy = torch.tensor(list(entropy_weights) * len(seeds), device=device)
-        begin = [w for seed in seeds for w in [_begin(dim, k, seed)] * len(entropy_weights)]
-        self._direction = torch.stack(begin).to(device).requires_grad_()
+        self._entropy_weight = torch.tensor(list(entropy_weights) * len(seeds), device=device)
+        initial = [w for seed in seeds for w in [_initial(dim, k, seed)] * len(entropy_weights)]
+        self._direction = torch.stack(initial).to(device).requires_grad_()
         self._steps = torch.zeros((), dtype=torch.int64)  # on the CPU: it sets the temperature
         self._sgd = torch.optim.SGD(
             [self._direction], lr=1.0, momentum=MOMENTUM, weight_decay=settings.weight_decay
         )
 
-    def step(self, batch: Batch, rate: float) -> Step:
+    def step(self, batch: Batch, lr: float) -> Step:
         """Learn from a batch of each seed; see cluster.heads.training."""
         s = self._settings
         cosine, each = self._cosine(batch.x), self.n_heads // self._seeds
         loss = simgcd_loss(
             cosine,
             batch.label.repeat_interleave(each, 0),
-            teacher_temperature(int(self._steps), s.teacher_first, s.teacher_last, s.ramp),
-            self._entropy,
+            teacher_temperature(
+                int(self._steps), s.teacher_first, s.teacher_last, s.teacher_warmup
+            ),
+            self._entropy_weight,
             Weights(s.supervised, s.temperature),
         )
         loss.sum().backward()
         for group in self._sgd.param_groups:
-            group["lr"] = rate
+            group["lr"] = lr
         self._sgd.step()
         self._sgd.zero_grad()
         self._steps += 1
-        own = cosine.detach()[0].max(2).indices  # argmax takes ten times as long
+        own = cosine.detach()[0].max(2).indices  # argmax is ten times slower
         own += torch.arange(self.n_heads, device=own.device)[:, None] * self.k
         sizes = torch.bincount(own.ravel(), minlength=self.n_heads * self.k)
         return Step(loss.detach(), sizes.view(self.n_heads, self.k))
 
     def judge(self, mean_loss: np.ndarray) -> np.ndarray:
-        """The training loss: every head is kept, so nothing is chosen by it."""
+        """The training loss: every head is kept, so that it selects nothing."""
         return mean_loss
 
     def watch(self, head: int) -> np.ndarray:
-        """No image is watched: int32 [0]."""
+        """No images are watched: int32 [0]."""
         return np.zeros(0, np.int32)
 
     def head(self, number: int) -> Linear:
         """One head, for cluster.heads.model.predict."""
         one = self._prototypes()[number : number + 1].detach() / self._settings.temperature
-        layer = absorbed(one, torch.zeros(1, self.k, device=one.device), self._scale)
+        layer = fold_scale(one, torch.zeros(1, self.k, device=one.device), self._scale)
         return Linear(*(each.cpu().numpy() for each in layer))
 
     def state(self) -> Mapping[str, torch.Tensor]:
@@ -135,16 +137,16 @@ class SimGcd:
         return torch.nn.functional.normalize(self._direction, dim=2)
 
     def _cosine(self, x: torch.Tensor) -> torch.Tensor:
-        """[view, seed, image, dim] → float32 [view, head, image, cluster]; images lie side by side
-        in memory."""
+        """[view, seed, image, dim] → float32 [view, head, image, cluster], whose images are
+        contiguous in memory."""
         views, seeds, images, dim = x.shape
-        # The heads of a seed see the same images: one product for all of them
+        # The heads of a seed see the same images: one matrix product serves all of them
         stacked = self._prototypes().to(x.dtype).view(seeds, -1, dim).repeat(views, 1, 1)
         out = torch.bmm(stacked, x.reshape(views * seeds, images, dim).mT).float()
         return out.view(views, self.n_heads, self.k, images).mT
 
 
-def _begin(dim: int, k: int, seed: int) -> torch.Tensor:
-    """As torch begins a linear layer."""
+def _initial(dim: int, k: int, seed: int) -> torch.Tensor:
+    """The default initial weights of a linear layer in torch."""
     generator, reach = torch.Generator().manual_seed(seed), dim**-0.5
     return torch.empty(k, dim).uniform_(-reach, reach, generator=generator)

@@ -1,10 +1,10 @@
-"""TEMI: heads that give an image and its neighbours the same cluster, each with a teacher.
+"""TEMI: heads trained by self-distillation to give an image and its neighbours the same cluster.
 
 After Adaloglou et al. (BMVC 2023, arXiv:2303.17896) and their code: DINO's heads (Linear, GELU,
-Linear, L2-normalise, weight-normed Linear), a teacher that follows its student, a class prior that
-follows the teacher; the head is chosen by its training loss and the teacher predicts. But: all
-heads at once, in stacked matrices; the work is split into groups of heads where all would fill the
-memory.
+Linear, L2-normalise, weight-normed Linear); the teacher is a moving average of its student, and the
+class prior a moving average of the teacher's predictions; the head of the lowest training loss is
+selected, and its teacher predicts. But: all heads are trained at once in stacked matrices, in
+groups of heads where all of them would not fit in memory.
 """
 
 from collections.abc import Mapping
@@ -17,18 +17,18 @@ from cluster.heads.model import Mlp, mlp
 from cluster.heads.optimizer_state import named_state, restore
 from cluster.heads.temi_loss import Loss, head_losses, pair_weights
 from cluster.heads.training import Step
-from cluster.vectors.standardize import Scale, absorbed
+from cluster.vectors.standardize import Scale, fold_scale
 
-# Numbers in one array of outputs of the heads that go together. On a CPU arrays of 32 MB are used
-# again by the allocator; larger ones are new pages each time, which cost 40 % more.
+# Numbers in one array of outputs of a group of heads. On a CPU, the allocator reuses arrays of 32
+# MB; larger ones are new pages each time, which cost 40 % more.
 CELLS = {"cpu": 8_000_000, "cuda": 50_000_000}
-KEPT = 50_000_000  # outputs of the teachers that are not worked out twice (200 MB)
-TINY = 1e-38  # least prior of a cluster, which has a logarithm
+KEPT = 50_000_000  # outputs of the teachers that are kept, not computed twice (200 MB)
+TINY = 1e-38  # lower bound of a cluster's prior, so that its logarithm is finite
 
 
 class Settings(NamedTuple):
     """temperature: of student and teacher; momentum: of the teacher; prior_momentum: of the class
-    prior; frozen: first steps in which the last layer of the student stays as it is."""
+    prior; frozen: number of first steps in which the student's last layer is not trained."""
 
     heads: int
     hidden: int
@@ -72,12 +72,12 @@ class Temi:
         device: str = "cpu",
     ) -> None:
         """Heads for vectors of `dim` that were standardised by `scale`; `watched`: [image, dim], of
-        the dtype of the batches, images whose clusters are told after each epoch."""
+        the dtype of the batches, images whose clusters are recorded after each epoch."""
         self.k, self.n_heads, self.device, self._settings = k, settings.heads, device, settings
         self._scale = scale
         self._watched = watched
-        begin = (w.to(device) for w in _begin(dim, k, settings, seed))
-        self._student = Weights(*(w.requires_grad_() for w in begin))
+        initial = (w.to(device) for w in _initial(dim, k, settings, seed))
+        self._student = Weights(*(w.requires_grad_() for w in initial))
         self._teacher = Weights(*(w.detach().clone() for w in self._student))
         self._prior = torch.full((settings.heads, k), 1 / k, device=device)
         decayed = [w for w in self._student if w.ndim == 3]
@@ -87,7 +87,7 @@ class Temi:
             [*groups, {"params": plain, "weight_decay": 0.0}], lr=1.0, fused=True
         )
 
-    def step(self, x: torch.Tensor, rate: float) -> Step:
+    def step(self, x: torch.Tensor, lr: float) -> Step:
         """Learn from x, float32 or bfloat16 [2, batch, dim]; see cluster.heads.training."""
         settings, x = self._settings, x.flatten(0, 1)  # all x, then all partners
         groups = self._groups(len(x))
@@ -106,11 +106,11 @@ class Temi:
                     weight.grad = torch.empty_like(weight)
                 weight.grad[heads] = gradient
             losses.append(loss.detach())
-        self._learn(rate)
+        self._learn(lr)
         return Step(torch.cat(losses), sizes)
 
     def judge(self, mean_loss: np.ndarray) -> np.ndarray:
-        """By the training loss: no labels, no other images."""
+        """The training loss: neither labels nor held-out images are needed."""
         return mean_loss
 
     def watch(self, head: int) -> np.ndarray:
@@ -121,7 +121,7 @@ class Temi:
     def head(self, number: int) -> Mlp:
         """One teacher, for cluster.heads.model.predict."""
         w = self._teacher.at(slice(number, number + 1))
-        hidden = absorbed(w.hidden_weight, w.hidden_bias, self._scale)
+        hidden = fold_scale(w.hidden_weight, w.hidden_bias, self._scale)
         last = _prototypes(w, self._settings.temperature)
         layers = (*hidden, w.bottleneck_weight, w.bottleneck_bias, last)
         return Mlp(*(layer.cpu().numpy() for layer in layers))
@@ -145,10 +145,10 @@ class Temi:
         restore(self._adam, state)
 
     def _groups(self, images: int) -> list[slice]:
-        """The heads that go together: as many as the memory has room for."""
+        """Groups of heads, each as large as CELLS allows."""
         widest = max(self.k, self._settings.hidden, self._settings.bottleneck)
-        together = max(1, CELLS[self.device.partition(":")[0]] // (images * widest))
-        return [slice(low, low + together) for low in range(0, self.n_heads, together)]
+        size = max(1, CELLS[self.device.partition(":")[0]] // (images * widest))
+        return [slice(low, low + size) for low in range(0, self.n_heads, size)]
 
     @torch.no_grad()
     def _log_teacher(self, x: torch.Tensor, heads: slice) -> torch.Tensor:
@@ -158,9 +158,9 @@ class Temi:
     def _teach(
         self, x: torch.Tensor, groups: list[slice]
     ) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
-        """What all teachers say of the batch: how probable it is that the two of a pair belong
-        together (equation 9), the sizes of the clusters, and log q_t of each group, or nothing
-        where that would fill the memory. The prior takes in the batch before the loss does."""
+        """The teachers' outputs on the batch: the probability that both of a pair are in the same
+        cluster (equation 9), the cluster sizes, and log q_t of each group of heads, or nothing if
+        that is more than KEPT. Updates the prior, which thereby includes the batch in its loss."""
         pairs, momentum = len(x) // 2, self._settings.prior_momentum
         keep = len(x) * self.n_heads * self.k <= KEPT
         shared, sizes, kept = torch.zeros(pairs, device=x.device), [], []
@@ -170,17 +170,17 @@ class Temi:
                 kept.append(log_t)
             shared += pair_weights(log_t).sum(0)
             self._prior[heads].lerp_(log_t.exp().mean(1), 1 - momentum)
-            best = log_t[:, :pairs].max(2).indices  # argmax takes ten times as long
+            best = log_t[:, :pairs].max(2).indices  # argmax is ten times slower
             best += torch.arange(len(best), device=x.device)[:, None] * self.k
             sizes.append(torch.bincount(best.ravel(), minlength=len(best) * self.k))
         return shared / self.n_heads, torch.cat(sizes).view(self.n_heads, self.k), kept
 
-    def _learn(self, rate: float) -> None:
-        """A step of the students; the teachers follow."""
+    def _learn(self, lr: float) -> None:
+        """An optimiser step of the students and an update of the teachers."""
         if self._steps_made() < self._settings.frozen:
             self._student.direction.grad = self._student.length.grad = None
         for group in self._adam.param_groups:
-            group["lr"] = rate
+            group["lr"] = lr
         self._adam.step()
         with torch.no_grad():
             torch._foreach_lerp_(
@@ -192,9 +192,9 @@ class Temi:
         return int(made)
 
 
-def _begin(dim: int, k: int, settings: Settings, seed: int) -> Weights:
-    """Normal with a deviation of .02, as in DINO's heads, cut at two of them; the last layer as
-    torch begins one."""
+def _initial(dim: int, k: int, settings: Settings, seed: int) -> Weights:
+    """Truncated normal with a deviation of .02, cut at two deviations, as in DINO's heads; for the
+    last layer torch's default."""
     generator = torch.Generator().manual_seed(seed)
     h, hidden, bottleneck = settings.heads, settings.hidden, settings.bottleneck
 
@@ -210,15 +210,15 @@ def _begin(dim: int, k: int, settings: Settings, seed: int) -> Weights:
 
 
 def _prototypes(w: Weights, temperature: float) -> torch.Tensor:
-    """The weight-normed last layer (Salimans and Kingma 2016) by the temperature, [head, cluster,
-    bottleneck]."""
+    """The weight-normed last layer (Salimans and Kingma 2016) divided by the temperature, [head,
+    cluster, bottleneck]."""
     norm = w.direction.norm(dim=2).clamp(min=1e-12)
     return w.direction * (w.length / (norm * temperature))[..., None]
 
 
 def _log_probabilities(x: torch.Tensor, w: Weights, temperature: float) -> torch.Tensor:
-    """x [image, dim] → log q, float32 [head, image, cluster]; images lie side by side in memory.
-    Products are of the dtype of x."""
+    """x [image, dim] → log q, float32 [head, image, cluster], images contiguous in memory. Matrix
+    products are in the dtype of x."""
     plain = (w.hidden_weight, w.hidden_bias, w.bottleneck_weight, w.bottleneck_bias)
     layers = [layer.to(x.dtype) for layer in (*plain, _prototypes(w, temperature))]
     return mlp(x, *layers).log_softmax(1).mT

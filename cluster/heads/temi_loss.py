@@ -1,10 +1,10 @@
 """The loss of TEMI (Adaloglou, Michels, Kalisch, Kollmann, BMVC 2023, arXiv:2303.17896).
 
 Pointwise mutual information between the clusters of an image and of its neighbour (equations 5, 6),
-weighted by how probable it is that the two belong together (8, 9). With its relatives: `pmi`
-without weights, `wmi` with each head's own weight, and `scan`, the loss of SCAN (Van Gansbeke et
-al., arXiv:2005.12320, equation 2) on the same heads. In logarithms throughout: probabilities of
-25,000 clusters underflow.
+weighted by the probability that the two belong to the same cluster (8, 9). Variants: `pmi` without
+weights, `wmi` with each head's own weight, and `scan`, the loss of SCAN (Van Gansbeke et al.,
+arXiv:2005.12320, equation 2) on the same heads. All in logarithms, since probabilities of 25,000
+clusters underflow.
 """
 
 from typing import Literal
@@ -39,10 +39,10 @@ def head_losses(
     s, s_other = log_student.chunk(2, 1)
     t, t_other = log_teacher.chunk(2, 1)
     if loss == "scan":
-        together = torch.logsumexp(s + t_other, 2) + torch.logsumexp(s_other + t, 2)
+        agreement = torch.logsumexp(s + t_other, 2) + torch.logsumexp(s_other + t, 2)
         share = log_student.exp().mean(1)
         entropy = -(share * share.clamp(min=1e-8).log()).sum(1)
-        return -together.mean(1) / 2 - ENTROPY_WEIGHT * entropy
+        return -agreement.mean(1) / 2 - ENTROPY_WEIGHT * entropy
     prior = log_prior[:, None]
     pmi = torch.logsumexp(beta * (s + t_other) - prior, 2)
     pmi = pmi + torch.logsumexp(beta * (s_other + t) - prior, 2)

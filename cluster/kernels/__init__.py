@@ -1,1 +1,1 @@
-"""The inner loops: products, nearest centroids, lists of neighbours, sums of clusters."""
+"""Kernels that the algorithms share: matrix products, argmin, top-k, sums, similarities."""

@@ -1,10 +1,11 @@
-"""The nearest centroid of each row of a piece, out of what a product gave: on a CPU.
+"""Certified argmin: the nearest centroid of each image from approximate scores, on a CPU.
 
-In one look at the scores of a row: the lowest, all that may be lowest by their error, and how low
-any other is. If there are several that may be lowest, they are compared again in float64.
+One pass over the scores of an image finds the lowest, every centroid whose score may be the lowest
+given its error, and a lower bound on the scores of all others. Where several may be lowest, their
+distances are compared again in float64, so that the answer does not depend on rounding.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,71 +13,91 @@ import torch
 from cluster.kernels.jit import compiled
 from cluster.kernels.low_precision import bits_of
 
-LANES = np.uint64(32)  # lowest scores that are kept while the others pass
+LANES = np.uint64(32)  # running minima that are kept side by side, so that the loop vectorises
 TIE = 1e-12  # squared distances that differ by less, relative to |x||c|, are equal
 
 
-def choose(
-    products: torch.Tensor,
-    short: torch.Tensor,
-    off: torch.Tensor,
-    x: torch.Tensor,
-    place: torch.Tensor,
-    norms: torch.Tensor,
-    centroids: torch.Tensor,
-    squares: torch.Tensor,
-    cluster: torch.Tensor,
-    best: torch.Tensor,
-    lower: torch.Tensor,
-) -> None:
-    """products: float32 or bfloat16 [image, column], -2 x·c of the clusters run after run, and
-    short: float32 [column], |c|²; off: float32 [image, run], by how much their sum, the score |x -
-    c|² - |x|², can be off, beside the rounding of products to bfloat16; x: float32, of which an
-    image is the row `place`, int64 [image]; norms: float32 [image]; centroids: float32 [run,
-    cluster, dim]; squares: float64 [run, cluster].
+class ArgminProblem(NamedTuple):
+    """Images, centroids, and the error of the scores |c|² - 2 x·c = |x - c|² - |x|².
 
-    Writes cluster: int64 [image, run], of those equally near the lowest; best: float32 [image,
-    run], what its score is at most; lower: float32 [image, run], what any other has at least.
+    squares: float32 [column], |c|² of the clusters of run after run; error: float32 [image, run],
+    by how much a score can be off, beside the rounding of products to bfloat16; x: float32 [row,
+    dim]; row: int64 [image], where in x an image is; norms: float32 [image]; centroids: float32
+    [run, cluster, dim]; exact_squares: float64 [run, cluster].
     """
-    rest = short, off, x, place, norms, centroids, squares, cluster, best, lower
-    _choose(*bits_of(products), *(each.numpy() for each in rest))
+
+    squares: Any
+    error: Any
+    x: Any
+    row: Any
+    norms: Any
+    centroids: Any
+    exact_squares: Any
+
+
+class ArgminResult(NamedTuple):
+    """cluster: int64 [image, run], the lowest-numbered of those equally near; upper: float32
+    [image, run], an upper bound on its score; lower: float32 [image, run], a lower bound on the
+    score of every other cluster."""
+
+    cluster: Any
+    upper: Any
+    lower: Any
+
+
+class _Scratch(NamedTuple):
+    """Memory of a thread. score: float32 [cluster]; low, high: float32 [lane]; near: int64
+    [cluster]; exact: float64 [cluster]."""
+
+    score: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    near: np.ndarray
+    exact: np.ndarray
+
+
+def certified_argmin(products: torch.Tensor, problem: ArgminProblem, out: ArgminResult) -> None:
+    """Write the nearest centroids of `problem` (of tensors) to `out`, which has their shapes.
+
+    products: float32 or bfloat16 [image, column], -2 x·c of the clusters of run after run.
+    """
+    arrays = ArgminProblem._make(each.numpy() for each in problem)
+    _argmin(*bits_of(products), arrays, ArgminResult._make(each.numpy() for each in out))
 
 
 @compiled
-def _choose(
-    products: np.ndarray, shift: np.int32, rounded: np.float32, short: np.ndarray, off: np.ndarray,
-    x: np.ndarray, place: np.ndarray, norms: np.ndarray, centroids: np.ndarray,
-    squares: np.ndarray, cluster: np.ndarray, best: np.ndarray, lower: np.ndarray,
+def _argmin(
+    products: np.ndarray, shift: np.int32, rounded: np.float32, problem: ArgminProblem,
+    out: ArgminResult,
 ) -> None:  # fmt: skip
-    runs, k = np.uint64(centroids.shape[0]), np.uint64(centroids.shape[1])
-    bits, score = np.empty(k, np.int32), np.empty(k, np.float32)
+    runs, k = np.uint64(problem.centroids.shape[0]), np.uint64(problem.centroids.shape[1])
+    bits = np.empty(k, np.int32)
     value = bits.view(np.float32)
-    least, most = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
-    near, exact = np.empty(k, np.int64), np.empty(k, np.float64)
-    for image in range(np.uint64(len(place))):
+    scratch = _Scratch(
+        np.empty(k, np.float32), np.empty(LANES, np.float32), np.empty(LANES, np.float32),
+        np.empty(k, np.int64), np.empty(k, np.float64),
+    )  # fmt: skip
+    for image in range(np.uint64(len(problem.row))):
         for run in range(runs):
             start = run * k
             for c in range(k):
                 bits[c] = np.int32(products[image, start + c]) << shift
-            found = _lowest(
-                value, short, start, rounded, off[image, run], x, place[image], norms[image],
-                centroids, squares, run, score, least, most, near, exact,
-            )  # fmt: skip
-            cluster[image, run], best[image, run], lower[image, run] = found
+            found = _argmin_of_one(value, rounded, image, run, problem, scratch)
+            out.cluster[image, run], out.upper[image, run], out.lower[image, run] = found
 
 
 @compiled
-def _lowest(
-    value: np.ndarray, short: np.ndarray, start: np.uint64, rounded: np.float32, off: float,
-    x: np.ndarray, row: int, norm: float, centroids: np.ndarray, squares: np.ndarray,
-    run: int, score: np.ndarray, least: np.ndarray, most: np.ndarray,
-    near: np.ndarray, exact: np.ndarray,
+def _argmin_of_one(
+    value: np.ndarray, rounded: np.float32, image: int, run: int, problem: ArgminProblem,
+    scratch: _Scratch,
 ) -> tuple[Any, Any, Any]:  # fmt: skip
-    """Of one image and run: the cluster, its score at most, that of any other at least. value:
-    float32 [cluster], -2 x·c, off by that share; the last five are room. Lane by lane, since that
-    is what compilers make vectors of: the lane of a cluster is its number modulo LANES."""
+    """Of one image and run: the cluster, the upper bound of its score, the lower bound of all other
+    scores. value: float32 [cluster], -2 x·c, each off by the share `rounded` of itself. Minima are
+    kept lane by lane, which compilers vectorise: a cluster's lane is its number modulo LANES."""
+    score, least, most, near = scratch.score, scratch.low, scratch.high, scratch.near
+    short, off = problem.squares, problem.error[image, run]
     k = np.uint64(len(value))
-    whole, lanes = k // LANES * LANES, min(k, LANES)
+    start, whole, lanes = run * k, k // LANES * LANES, min(k, LANES)
     for lane in range(LANES):
         least[lane], most[lane] = np.inf, np.inf
     for block in range(np.uint64(0), whole, LANES):
@@ -108,13 +129,25 @@ def _lowest(
                 other = min(other, score[c])
     if many < 2:
         return (near[0] if many else 0), upper + off, other - off
+    which, first, second = _compare_exactly(image, run, many, problem, near, scratch.exact)
+    return near[which], first, min(second, other - off)
+
+
+@compiled
+def _compare_exactly(
+    image: int, run: int, many: int, problem: ArgminProblem, near: np.ndarray, exact: np.ndarray
+) -> tuple[Any, Any, Any]:
+    """The first `many` clusters of `near` in float64: which is nearest (of equal ones the
+    lowest-numbered), its score, and the lowest score of the rest."""
+    squares, row = problem.exact_squares, problem.row[image]
     first, far = np.inf, 0.0
     for at in range(many):
-        far = max(far, squares[run, near[at]])
-        exact[at] = squares[run, near[at]] - 2 * _dot(x[row], centroids[run, near[at]])
+        c = near[at]
+        far = max(far, squares[run, c])
+        exact[at] = squares[run, c] - 2 * _dot(problem.x[row], problem.centroids[run, c])
         first = min(first, exact[at])
     length = np.sqrt(far)  # the longest of those that are compared
-    tie = TIE * length * (norm + length)
+    tie = TIE * length * (problem.norms[image] + length)
     which, second = -1, np.inf
     for at in range(many):
         if exact[at] <= first + tie and (which < 0 or near[at] < near[which]):
@@ -122,7 +155,7 @@ def _lowest(
     for at in range(many):
         if at != which:
             second = min(second, exact[at])
-    return near[which], exact[which], min(second, other - off)
+    return which, exact[which], second
 
 
 @compiled

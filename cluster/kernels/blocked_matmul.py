@@ -1,42 +1,44 @@
-"""Products of a linear layer with a batch, the same to the bit at any number of threads.
+"""Matrix products of a linear layer in blocks: bit-identical at any number of threads.
 
-Libraries share a product of few outputs among threads along the sum, whose rounding then depends on
-their number. So in float32 on a CPU these are batches of products of fixed size, which threads
-share whole; products of bfloat16, and those of a GPU, are one.
+BLAS libraries split a product with few outputs among threads along the summed axis, so its rounding
+depends on their number. In float32 on a CPU the product is therefore a batch of products of fixed
+size, each computed by one thread; in bfloat16, and on a GPU, it is a single product.
 """
 
 import torch
 
-PARTS = 16  # products of a batch: as many threads can share them
+BLOCKS = 16  # products in a batch: an upper bound on the threads that can share the work
 
 
-def outputs(weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+def linear_outputs(weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """weight xᵀ, float32 [output, image], of weight float32 [output, dim] and x, float32 or
-    bfloat16 [image, dim], whose dtype the product is of."""
-    if _is_one(x):
+    bfloat16 [image, dim]. The product is computed in the dtype of x."""
+    if _in_one_product(x):
         return (weight.to(x.dtype) @ x.T).float()
-    parts = _along(x, 0)
-    return _joined(torch.bmm(weight.expand(len(parts), *weight.shape), parts.mT), len(x))
+    blocks = _blocks(x, 0)
+    return _joined(torch.bmm(weight.expand(len(blocks), *weight.shape), blocks.mT), len(x))
 
 
-def slopes(of_outputs: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """The derivative by the weight of `outputs`, float32 [output, dim], from that by the outputs,
-    float32 [output, image]."""
-    if _is_one(x):
-        return (of_outputs.to(x.dtype) @ x).float()
-    parts = _along(x, 1)
-    return _joined(torch.bmm(of_outputs.expand(len(parts), *of_outputs.shape), parts), x.shape[1])
+def weight_gradient(output_gradient: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """The gradient of the loss by the weight of `linear_outputs`, float32 [output, dim], given that
+    by its outputs, float32 [output, image]."""
+    if _in_one_product(x):
+        return (output_gradient.to(x.dtype) @ x).float()
+    parts = _blocks(x, 1)
+    return _joined(
+        torch.bmm(output_gradient.expand(len(parts), *output_gradient.shape), parts), x.shape[1]
+    )
 
 
-def _is_one(x: torch.Tensor) -> bool:
+def _in_one_product(x: torch.Tensor) -> bool:
     return x.is_cuda or x.dtype != torch.float32
 
 
-def _along(x: torch.Tensor, axis: int) -> torch.Tensor:
-    """Parts of x along an axis, one after the other along a new first one, without a copy; they
-    begin at equal distances, and have what is left in the end in common with the next."""
+def _blocks(x: torch.Tensor, axis: int) -> torch.Tensor:
+    """Blocks of x along an axis, stacked along a new first axis without a copy. They start at equal
+    distances; each is longer than that by the remainder, so that neighbouring blocks overlap."""
     x, size = x.contiguous(), x.shape[axis]
-    count = min(PARTS, size)
+    count = min(BLOCKS, size)
     step = size // count
     shape, strides = list(x.shape), list(x.stride())
     shape[axis] = size - (count - 1) * step
@@ -44,7 +46,7 @@ def _along(x: torch.Tensor, axis: int) -> torch.Tensor:
 
 
 def _joined(found: torch.Tensor, size: int) -> torch.Tensor:
-    """[part, output, place] → [output, size]."""
+    """[block, output, place] → [output, size]; overlaps are taken once."""
     step = size // len(found)
     out = found.new_empty(found.shape[1], size)
     shared = len(found) * step

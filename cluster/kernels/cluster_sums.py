@@ -1,8 +1,8 @@
-"""Sums of the vectors of each cluster: the half of k-means that is not a matrix product.
+"""Sums of the vectors of each cluster: the update step of k-means.
 
-Sorted by cluster, then summed cluster by cluster: several times faster than scattering or a product
-with one-hot rows. On a CPU in float64 and in the order of the vectors, so that the sums are the
-same at any thread count, and whatever the parts that the vectors come in.
+The vectors are sorted by cluster and summed cluster by cluster, several times faster than
+scattering or a product with one-hot rows. On a CPU sums are in float64 and in the order of the
+vectors: the same at any thread count, and however the vectors are divided into chunks.
 """
 
 from typing import NamedTuple
@@ -13,13 +13,13 @@ import torch
 from cluster.kernels.jit import in_order
 from cluster.kernels.threads import on_cores
 
-LONG = 64  # vectors that a GPU sums in float32: what they are rounded by stays, as sums change
-BAGGED = 4096  # vectors that a core sums in one go, about
+GPU_BAG = 64  # vectors that a GPU sums in float32; sums are updated, so their rounding remains
+CORE_VECTORS = 4096  # vectors that a core sums at once, about
 
 
 class Sums(NamedTuple):
-    """group: int64 [group], rising, each once; sums: float64 [group, dim]; size: int64 [group].
-    Vectors that are taken away count less than 0."""
+    """group: int64 [group], sorted and distinct; sums: float64 [group, dim]; size: int64 [group].
+    A removed vector counts -1."""
 
     group: torch.Tensor
     sums: torch.Tensor
@@ -29,12 +29,12 @@ class Sums(NamedTuple):
 def cluster_sums(
     x: torch.Tensor, cluster: torch.Tensor, k: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sum of x [image, dim] over each cluster of each run, float64 [run x cluster, dim], and the
-    sizes, int64; `cluster` is int64 [image, run]."""
+    """Sums of x [image, dim] over the clusters of each run, float64 [run x cluster, dim], and the
+    cluster sizes, int64 [run x cluster]; `cluster` is int64 [image, run]."""
     runs = cluster.shape[1]
     group = (cluster + torch.arange(runs, device=x.device) * k).T.reshape(-1)
     image = torch.arange(len(x), device=x.device).repeat(runs)
-    found = add_groups(no_sums(x.shape[1], x.device), x, image, group, torch.ones_like(group))
+    found = add_to_sums(empty_sums(x.shape[1], x.device), x, image, group, torch.ones_like(group))
     sums = torch.zeros(runs * k, x.shape[1], dtype=torch.float64, device=x.device)
     sums[found.group] = found.sums
     count = torch.zeros(runs * k, dtype=torch.int64, device=x.device)
@@ -42,17 +42,17 @@ def cluster_sums(
     return sums, count
 
 
-def no_sums(dim: int, device: torch.device | str) -> Sums:
-    """Of nothing."""
+def empty_sums(dim: int, device: torch.device | str) -> Sums:
+    """The sums of no vectors."""
     none = torch.empty(0, dtype=torch.int64, device=device)
     return Sums(none, torch.empty(0, dim, dtype=torch.float64, device=device), none)
 
 
-def add_groups(
+def add_to_sums(
     before: Sums, x: torch.Tensor, image: torch.Tensor, group: torch.Tensor, sign: torch.Tensor
 ) -> Sums:
-    """The sums so far, and to them x[image[i]] (float32 [image, dim]) added to group[i], times
-    sign[i], which is 1 or -1 (all int64 [pair])."""
+    """`before`, with x[image[i]] (float32 [image, dim]) added to group[i] where sign[i] is 1, and
+    subtracted where it is -1 (all int64 [pair])."""
     order = _sorted(group)
     own, size = torch.unique_consecutive(group[order], return_counts=True)
     name = own if not len(before.group) else torch.unique(torch.cat([before.group, own]))
@@ -72,10 +72,10 @@ def add_groups(
 
 
 def _sorted(group: torch.Tensor) -> torch.Tensor:
-    """The order that sorts, stably."""
+    """A stable argsort."""
     if group.is_cuda:
         return torch.argsort(group, stable=True)
-    # numpy sorts 16-bit numbers by radix: the low half first, then the high one
+    # numpy has a radix sort for 16-bit numbers: sort by the low half, then by the high one
     wide = group.numpy()
     order = np.argsort(wide.astype(np.uint16), kind="stable")
     if len(wide) and wide.max() >= 2**16:
@@ -93,10 +93,10 @@ def _add(
     sums: torch.Tensor,
 ) -> None:
     """Add the vectors of each group, from `first` on, to sums[at]."""
-    told = tuple(each.numpy() for each in (x, image, sign, first, size, at, sums))
-    aim = np.arange(1, max(1, len(image) // BAGGED)) * BAGGED
+    arrays = tuple(each.numpy() for each in (x, image, sign, first, size, at, sums))
+    aim = np.arange(1, max(1, len(image) // CORE_VECTORS)) * CORE_VECTORS
     cuts = [0, *np.searchsorted(first.numpy(), aim).tolist(), len(first)]
-    on_cores(lambda i: _add_some(cuts[i], cuts[i + 1], *told), range(len(cuts) - 1))
+    on_cores(lambda i: _add_some(cuts[i], cuts[i + 1], *arrays), range(len(cuts) - 1))
 
 
 @in_order
@@ -119,12 +119,12 @@ def _bags(
     size: torch.Tensor,
     sign: torch.Tensor,
 ) -> torch.Tensor:
-    """The sum of each group, float64 [group, dim], on a GPU."""
-    pieces = (size + LONG - 1) // LONG
+    """The sum of each group, float64 [group, dim], on a GPU: float32 in bags, float64 over bags."""
+    pieces = (size + GPU_BAG - 1) // GPU_BAG
     begin = pieces.cumsum(0) - pieces
     bag = torch.arange(int(pieces.sum()), device=x.device)
     owner = torch.arange(len(size), device=x.device).repeat_interleave(pieces)
-    starts = first[owner] + (bag - begin[owner]) * LONG
+    starts = first[owner] + (bag - begin[owner]) * GPU_BAG
     weight = sign.to(x.dtype)
     bags = torch.nn.functional.embedding_bag(
         image, x, starts, mode="sum", per_sample_weights=weight

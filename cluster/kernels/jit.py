@@ -1,11 +1,12 @@
-"""Loops over numbers that numba compiles for this processor.
+"""Compile loops with numba for this processor.
 
-They let other threads work, and touch each vector once, while it is in the cache. Compiled code is
-kept beside the source (or in the user's cache folder), so that only the first run waits for it. It
-is made anew when its file changes: after a change of this one, or of a constant that comes from
-another, remove `cluster/__pycache__`.
+Compiled loops release the GIL and read each vector once, while it is in the cache. The machine code
+is cached beside the source (or in the user's cache folder), so that only the first run compiles. It
+is recompiled when its source file changes, but not when this file or an imported constant does:
+then remove the `__pycache__` folders of `cluster`.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -13,23 +14,25 @@ import numba
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
-# Sums may be taken in any order, which is what lets them be vectors; infinity is a number here.
-FREE = {"nnan", "nsz", "reassoc", "contract"}
+# Sums may be reordered, which allows SIMD instructions; infinities keep their meaning.
+FAST_MATH = {"nnan", "nsz", "reassoc", "contract"}
 
 
 def compiled(loop: Loop) -> Loop:
-    """The loop as machine code: once for each dtype and layout of its arrays, so give it few."""
-    return _made(loop, FREE)
+    """The loop as machine code, compiled once for each combination of dtypes and array layouts:
+    keep those few."""
+    return _compile(loop, FAST_MATH)
 
 
 def in_order(loop: Loop) -> Loop:
-    """The same, whose sums are taken in the order in which they are written."""
-    return _made(loop, set())
+    """The same, but sums keep the order in which they are written."""
+    return _compile(loop, set())
 
 
-def _made(loop: Loop, free: set[str]) -> Loop:
-    settings: dict[str, Any] = {"nogil": True, "fastmath": free, "error_model": "numpy"}
+def _compile(loop: Loop, fast_math: set[str]) -> Loop:
+    loop = cast(Loop, inspect.unwrap(loop))  # tests wrap functions to check types; numba cannot
+    settings: dict[str, Any] = {"nogil": True, "fastmath": fast_math, "error_model": "numpy"}
     try:
         return cast(Loop, numba.njit(cache=True, **settings)(loop))
-    except RuntimeError:  # there is no folder to keep it in
+    except RuntimeError:  # no folder is writable: compile without a cache
         return cast(Loop, numba.njit(**settings)(loop))

@@ -1,9 +1,9 @@
-"""Products of float32 matrices in the fast arithmetic of this machine, and how far off they can be.
+"""Low-precision matrix products of float32 numbers, with a bound on their error.
 
 Processors multiply 8-bit significands (bfloat16 on CPUs with AMX) or 11-bit ones (TF32 on GPUs)
-several times faster than float32. Whoever needs exact answers takes these products to tell what
-is clear, and looks again where it is not: with a bound that holds for any numbers, not with a
-guess of how rounding errors spread. Where a machine has no such arithmetic the products are plain.
+several times faster than float32. Exact searches use these products to decide the clear cases and
+recompute the others. The bound holds for any numbers; it does not guess how rounding errors spread.
+On a machine without such arithmetic the products are those of float32.
 """
 
 from collections.abc import Iterator
@@ -13,32 +13,36 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-# Relative error of a number that is rounded to bfloat16; of one that is cut to TF32.
+# Relative error of a number that is rounded to bfloat16; of one that is truncated to TF32.
 BFLOAT16, TF32 = 2.0**-8, 2.0**-10
-# Errors of a dot product of n float32 add up like a random walk: to a few times this, times √n.
+# The rounding errors of a dot product of n float32 add up like a random walk: to at most a few
+# times this, times √n.
 ROUNDING = 16 * 2.0**-24
-CUT = -(2**13)  # a mask of the bits that TF32 keeps
+TF32_MASK = -(2**13)  # the bits of a float32 that TF32 keeps
 
 
-class Coarse(NamedTuple):
-    """error: |product - x·y| is at most this times |x||y|, of norms between 1e-15 and 1e18, beside
-    the rounding of sums in float32, and of results to bfloat16 where the numbers are of that dtype;
-    0 where products are plain."""
+class MatmulPrecision(NamedTuple):
+    """The arithmetic of a matrix product, and its error.
+
+    error: |product - x·y| <= error |x||y| for norms between 1e-15 and 1e18, beside the rounding of
+    sums in float32, and of results to bfloat16 where the numbers are of that dtype; 0 in float32.
+    precision: "bf16", "tf32", or the float32 of the device. switch: torch's setting, None on CPUs.
+    """
 
     error: float
     precision: str
     switch: Any
 
     @contextmanager
-    def products(self) -> Iterator[None]:
+    def applied(self) -> Iterator[None]:
         """Inside, torch multiplies float32 matrices of a GPU in this arithmetic, in all threads. On
-        a CPU who multiplies makes bfloat16 of them.
+        a CPU the caller has to convert them to bfloat16.
 
-        Products of float32 on a GPU whose answer is promised are taken in here, plain ones too
-        (what heads and probes learn is promised to no digit, and they learn outside): outside,
-        torch.set_float32_matmul_precision and TORCH_ALLOW_TF32_CUBLAS_OVERRIDE, which
-        NVIDIA's containers set, decide. Inside, torch's older switch may contradict this newer
-        one, and then raises a RuntimeError for whoever reads it: allow_tf32,
+        Every float32 product on a GPU with a guaranteed answer is computed inside, also those of
+        full precision. Outside, torch.set_float32_matmul_precision and
+        TORCH_ALLOW_TF32_CUBLAS_OVERRIDE, which NVIDIA's containers set, decide; heads and probes
+        guarantee no digit and are trained outside. Inside, torch's older setting may contradict
+        this newer one; reading it then raises a RuntimeError: allow_tf32,
         get_float32_matmul_precision, and PYTORCH_TUNABLEOP_ENABLED=1.
         """
         if self.switch is None:
@@ -51,48 +55,49 @@ class Coarse(NamedTuple):
         finally:
             self.switch.fp32_precision = before
 
-    def rest(self, x: torch.Tensor) -> torch.Tensor:
-        """How far each of x [image, dim] is, at most, from what is multiplied in its place: float32
-        [image]. By this |product - x·y| is at most rest(x)|y| + (|x| + rest(x)) rest(y), which is
-        about half of `error` for vectors of many dims."""
+    def residual(self, x: torch.Tensor) -> torch.Tensor:
+        """The norm of x - x', where x' is what is multiplied in place of x [image, dim], at most:
+        float32 [image]. |product - x·y| is at most residual(x)|y| + (|x| + residual(x))
+        residual(y), which is about half of `error` for vectors of many dims."""
         if self.precision == "bf16":
             return (x - x.bfloat16()).norm(dim=1)
-        if self.precision == "tf32":  # rounding, where that is what is done, is no worse
-            return (x - (x.view(torch.int32) & CUT).view(torch.float32)).norm(dim=1)
+        if self.precision == "tf32":  # hardware that rounds instead of truncating is no worse
+            return (x - (x.view(torch.int32) & TF32_MASK).view(torch.float32)).norm(dim=1)
         return torch.zeros(len(x), device=x.device)
 
 
-def coarse(device: torch.device | str) -> Coarse:
-    """What `device` has."""
+def fast_precision(device: torch.device | str) -> MatmulPrecision:
+    """The fastest arithmetic of `device` whose error is known."""
     device = torch.device(device)
     if device.type == "cuda":
         if torch.cuda.get_device_capability(device)[0] >= 8:
-            return Coarse(_of_pair(TF32), "tf32", torch.backends.cuda.matmul)
+            return MatmulPrecision(_product_error(TF32), "tf32", torch.backends.cuda.matmul)
     elif has_amx():
-        return Coarse(_of_pair(BFLOAT16), "bf16", None)
-    return plain(device)
+        return MatmulPrecision(_product_error(BFLOAT16), "bf16", None)
+    return full_precision(device)
 
 
-def plain(device: torch.device | str) -> Coarse:
-    """float32, whatever other code or the environment allows torch to do on a GPU."""
+def full_precision(device: torch.device | str) -> MatmulPrecision:
+    """float32, whatever other code or the environment allows torch to use on a GPU."""
     if torch.device(device).type == "cuda":
-        return Coarse(0.0, "ieee", torch.backends.cuda.matmul)
-    return Coarse(0.0, "", None)
+        return MatmulPrecision(0.0, "ieee", torch.backends.cuda.matmul)
+    return MatmulPrecision(0.0, "", None)
 
 
 def bits_of(products: torch.Tensor) -> tuple[np.ndarray, np.int32, np.float32]:
-    """float32 or bfloat16 as integers, how far left these stand in the bits of a float32, and the
-    share of itself by which a number is rounded: so one compiled loop reads both."""
+    """float32 or bfloat16 numbers as integers, how many bits to shift those left to get a float32,
+    and the relative rounding error of a number: so that one compiled loop reads both dtypes."""
     if products.dtype == torch.bfloat16:
         return products.view(torch.int16).numpy(), np.int32(16), np.float32(BFLOAT16)
     return products.view(torch.int32).numpy(), np.int32(0), np.float32(0)
 
 
 def has_amx() -> bool:
-    """Whether this processor multiplies matrices of bfloat16, and torch makes use of it."""
-    asked = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return bool(asked and asked() and torch.backends.mkldnn.is_available())
+    """Whether this processor multiplies matrices of bfloat16 (AMX), and torch uses it."""
+    supported = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return bool(supported and supported() and torch.backends.mkldnn.is_available())
 
 
-def _of_pair(error: float) -> float:
+def _product_error(error: float) -> float:
+    """Relative error of a product of two numbers, each of relative error `error`."""
     return 2 * error + error**2

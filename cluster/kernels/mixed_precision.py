@@ -1,11 +1,11 @@
-"""The arithmetic in which heads are trained: products of bfloat16 where those are fast.
+"""Mixed-precision training of heads: products of bfloat16 where those are fast.
 
 After Micikevicius et al. (ICLR 2018, arXiv:1710.03740): vectors and weights are rounded for the
-products of a step, which are summed in float32; losses, and the weights that the optimiser changes,
-are float32. But: bfloat16 has the range of float32, so no loss has to be scaled.
+products of a step, which are summed in float32; losses, and the weights that the optimiser updates,
+are float32. But: bfloat16 has the range of float32, so losses need no scaling.
 
 SCAN, TEMI and SimGCD end within .1 points of the accuracy of float32 (means of 5 seeds on digits,
-clothing photographs and a tenth of Fashion-MNIST, of which the deviation over seeds is 2 to 5).
+clothing photographs and a tenth of Fashion-MNIST, where the deviation over seeds is 2 to 5).
 """
 
 import torch
@@ -16,7 +16,7 @@ from cluster.kernels.low_precision import has_amx
 
 def training_dtype(device: str) -> torch.dtype:
     """bfloat16 on GPUs with tensor cores for it, on processors with AMX and on AMD's with
-    avx512_bf16; else float32. It hinges on nothing but the processor: equal seeds give equal heads.
+    avx512_bf16; else float32. It depends on the processor only, so equal seeds give equal heads.
 
     Intel's avx512_bf16 is no faster than its float32: products of 2,048 x 1,280 by 100 take 1.6
     times as long there.

@@ -1,4 +1,4 @@
-"""Lengths of vectors, and distances to a centroid that is known, by differences: exact near 0."""
+"""Norms of rows, and Euclidean distances to given centroids by differences: exact near 0."""
 
 from typing import NamedTuple
 
@@ -6,75 +6,76 @@ import numpy as np
 import torch
 
 from cluster.kernels.jit import compiled
-from cluster.kernels.low_precision import coarse
+from cluster.kernels.low_precision import fast_precision
 from cluster.kernels.threads import on_cores
 
-ROWS = 1024  # that a core takes at once
+ROWS = 1024  # rows that a core processes at once
 
 
-class Measures(NamedTuple):
-    """length: float32 [image]; rest: float32 [image], what coarse products take a vector from
-    itself, at most; totals: float64 [block of ROWS, dim], sums of the vectors."""
+class RowStats(NamedTuple):
+    """norm: float32 [image]; residual: float32 [image], an upper bound of MatmulPrecision.residual
+    in the fast arithmetic of the device; block_sums: float64 [block of ROWS, dim]."""
 
-    length: torch.Tensor
-    rest: torch.Tensor
-    totals: torch.Tensor
+    norm: torch.Tensor
+    residual: torch.Tensor
+    block_sums: torch.Tensor
 
 
-def measured(x: torch.Tensor, short: torch.Tensor | None = None) -> Measures:
-    """Of x [image, dim], in one read. Writes `short`, if given: x as bfloat16."""
+def row_stats(x: torch.Tensor, bf16: torch.Tensor | None = None) -> RowStats:
+    """Statistics of x [image, dim] in one read. If `bf16` is given, writes x to it as bfloat16."""
     n, dim = x.shape
-    length, rest = torch.empty(2, n, device=x.device)
-    total = torch.zeros(-(-n // ROWS), dim, dtype=torch.float64, device=x.device)
-    way = coarse(x.device)
+    norm, residual = torch.empty(2, n, device=x.device)
+    sums = torch.zeros(-(-n // ROWS), dim, dtype=torch.float64, device=x.device)
+    precision = fast_precision(x.device)
     if x.is_cuda:
         for at, some in enumerate(x.split(ROWS)):
             here = slice(at * ROWS, at * ROWS + len(some))
-            length[here], rest[here] = some.norm(dim=1), way.rest(some)
-            total[at] = some.sum(0, dtype=torch.float64)
+            norm[here], residual[here] = some.norm(dim=1), precision.residual(some)
+            sums[at] = some.sum(0, dtype=torch.float64)
     else:
-        half = torch.empty(0, dim, dtype=torch.int16) if short is None else short.view(torch.int16)
-        told = tuple(each.numpy() for each in (x, length, rest, total, half))
-        rounds = bool(way.error) or short is not None
-        on_cores(lambda start: _measure(start, rounds, *told), range(0, n, ROWS))
-    return Measures(length, rest, total)
+        half = torch.empty(0, dim, dtype=torch.int16) if bf16 is None else bf16.view(torch.int16)
+        arrays = tuple(each.numpy() for each in (x, norm, residual, sums, half))
+        rounds = bool(precision.error) or bf16 is not None
+        on_cores(lambda start: _row_stats(start, rounds, *arrays), range(0, n, ROWS))
+    return RowStats(norm, residual, sums)
 
 
-def rests(x: torch.Tensor) -> torch.Tensor:
-    """What coarse products take x [image, dim] from itself at most."""
+def residuals(x: torch.Tensor) -> torch.Tensor:
+    """The residual of `row_stats` alone, float32 [image], of x [image, dim]."""
     if x.is_cuda:
-        return coarse(x.device).rest(x)
-    return measured(x).rest
+        return fast_precision(x.device).residual(x)
+    return row_stats(x).residual
 
 
 def distances(x: torch.Tensor, centroids: torch.Tensor, cluster: torch.Tensor) -> torch.Tensor:
-    """Of x [image, dim] to its own (`cluster`, int64 [image]) of centroids [cluster, dim]."""
+    """Distance of each row of x [image, dim] to its own centroid (`cluster`, int64 [image]) of
+    centroids [cluster, dim]: float32 [image]."""
     if x.is_cuda:
-        parts = zip(x.split(ROWS * 16), cluster.split(ROWS * 16), strict=True)
-        return torch.cat([centroids[own].sub_(part).norm(dim=1) for part, own in parts])
+        pieces = zip(x.split(ROWS * 16), cluster.split(ROWS * 16), strict=True)
+        return torch.cat([centroids[own].sub_(some).norm(dim=1) for some, own in pieces])
     out = torch.empty(len(x))
-    told = x.numpy(), centroids.numpy(), cluster.contiguous().numpy(), out.numpy()
-    on_cores(lambda start: _distances(start, min(start + ROWS, len(x)), *told),
+    arrays = x.numpy(), centroids.numpy(), cluster.contiguous().numpy(), out.numpy()
+    on_cores(lambda start: _distances(start, min(start + ROWS, len(x)), *arrays),
              range(0, len(x), ROWS))  # fmt: skip
     return out
 
 
 @compiled
-def _measure(
-    start: int, coarse: bool, x: np.ndarray, length: np.ndarray, rest: np.ndarray,
-    total: np.ndarray, half: np.ndarray,
+def _row_stats(
+    start: int, rounds: bool, x: np.ndarray, norm: np.ndarray, residual: np.ndarray,
+    sums: np.ndarray, half: np.ndarray,
 ) -> None:  # fmt: skip
     dim = np.uint64(x.shape[1])
     bits = np.empty(dim, np.int32)
     near = bits.view(np.float32)
-    out = total[start // ROWS]
+    out = sums[start // ROWS]
     for image in range(start, min(start + ROWS, len(x))):
         row, square = x[image], 0.0
         for d in range(dim):
             square += np.float64(row[d]) * np.float64(row[d])
             out[d] += np.float64(row[d])
-        length[image], rest[image] = np.sqrt(square), 0
-        if coarse:  # rounded to bfloat16, of equally near ones to the even one
+        norm[image], residual[image] = np.sqrt(square), 0
+        if rounds:  # to the nearest bfloat16, ties to even
             whole = row.view(np.int32)
             for d in range(dim):
                 odd = (whole[d] >> np.int32(16)) & np.int32(1)
@@ -83,7 +84,7 @@ def _measure(
             for d in range(dim):
                 apart = np.float64(row[d]) - np.float64(near[d])
                 square += apart * apart
-            rest[image] = np.sqrt(square)
+            residual[image] = np.sqrt(square)
         if len(half):
             for d in range(dim):
                 half[image, d] = np.int16(bits[d] >> np.int32(16))

@@ -1,13 +1,13 @@
-"""How alike two vectors are, to the bit; and as a scaled product, for a search by matrices.
+"""Bit-identical similarities of pairs, and their reduction to inner products for a search.
 
-The similarity of a pair is a sum in float64 whose order depends on nothing but the dim: no block,
+The similarity of a pair is a sum in float64 whose order depends on the dim only: no block size,
 thread, library or device changes its last digit, and equal vectors get equal similarities. The
 cosine is x·y / √(x·x y·y), which for equal vectors is 1 exactly.
 
-A search cannot afford that for each pair. It takes the vectors as `Space` puts them: of a length
-near 1, so that one product of matrices in float32 orders them up to `slack`. Euclidean distance
-becomes a product with one more dim: x·y - y·y/2 = (x·x - |x - y|²)/2, about a mean, so that data
-far from the origin loses no digits.
+A search cannot afford that for each pair. `ProductSpace` transforms the vectors to norms of about
+1, so that one matrix product in float32 orders them by similarity up to `error_bound`. Euclidean
+distance becomes an inner product with one more dim: x·y - y·y/2 = (x·x - |x - y|²)/2, of centred
+vectors, so that data far from the origin loses no digits.
 """
 
 from typing import Literal, NamedTuple
@@ -21,13 +21,13 @@ from cluster.vectors.rows import TILE, Rows
 
 Metric = Literal["cosine", "inner_product", "euclidean"]
 
-READ, STEP = 2**19, 2**16  # numbers that a core reads at once, and works on in its cache
-ROUNDING_64 = ROUNDING * 2.0**-26  # of products in float64, with some room
+READ, STEP = 2**19, 2**16  # numbers that a core reads at once, and that it processes in its cache
+ROUNDING_64 = ROUNDING * 2.0**-26  # of products in float64, with a safety factor
 
 
 class Survey(NamedTuple):
-    """squares: float64 [image], x·x; mean: float64 [dim]; code: uint64 [image], equal for equal
-    vectors; positive: whether no number is below 0."""
+    """Statistics of all rows. squares: float64 [image], x·x; mean: float64 [dim]; code: uint64
+    [image], a hash, equal for equal vectors; positive: whether no number is below 0."""
 
     squares: np.ndarray
     mean: np.ndarray
@@ -36,7 +36,8 @@ class Survey(NamedTuple):
 
 
 def survey(rows: Rows) -> Survey:
-    """Look at all rows once. ClusterError, naming the first, if any holds nan or infinity."""
+    """Read all rows once. Raises ClusterError, naming the first such image, if a row holds nan or
+    infinity."""
     squares, code = np.empty(len(rows)), np.empty(len(rows), np.uint64)
     total, positive = np.zeros(rows.dim), True
     random = np.random.default_rng(0).integers(0, 2**64, rows.dim, np.uint64) | np.uint64(1)
@@ -44,14 +45,14 @@ def survey(rows: Rows) -> Survey:
     for start in range(0, len(rows), TILE):
         block = rows.block(start, min(start + TILE, len(rows)))
 
-        def part(low: int, first: int = start, block: np.ndarray = block) -> None:
+        def survey_block(low: int, first: int = start, block: np.ndarray = block) -> None:
             x = block[low : low + step].astype(np.float64)
             here = slice(first + low, first + low + len(x))
             squares[here] = (x * x).sum(-1)
             bits = (block[low : low + step] + np.float32(0)).view(np.uint32)  # -0 becomes 0
             code[here] = (bits * random).sum(-1)
 
-        on_cores(part, range(0, len(block), step))
+        on_cores(survey_block, range(0, len(block), step))
         finite = np.isfinite(squares[start : start + len(block)])
         if not finite.all():
             raise ClusterError(
@@ -72,15 +73,16 @@ def similarities(
     position: np.ndarray,
     metric: Metric,
 ) -> np.ndarray:
-    """float64 [pair]: of x[row] and the row `position` of `among` (both int64 [pair]).
+    """The similarity of x[row] and the row `position` of `among` (both int64 [pair]): float64
+    [pair].
 
-    x: float32 [image, dim], squares: float64 [image]. Euclidean: minus the distance; the cosine of
-    a vector of zeros is 0.
+    x: float32 [image, dim]; squares: float64 [image], x·x. metric euclidean: minus the distance.
+    The cosine of a vector of zeros is 0.
     """
     out = np.empty(len(row))
     read, step = max(1, READ // among.dim), max(1, STEP // among.dim)
 
-    def part(start: int) -> None:
+    def compare(start: int) -> None:
         there = among.take(position[start : start + read])
         for low in range(0, len(there), step):
             here = slice(start + low, start + min(low + step, len(there)))
@@ -93,73 +95,73 @@ def similarities(
                 y *= x[row[here]].astype(np.float64)
                 out[here] = y.sum(-1)
 
-    on_cores(part, range(0, len(row), read))
+    on_cores(compare, range(0, len(row), read))
     if metric == "cosine":
         length = np.sqrt(squares[row] * of_among.squares[position])
         np.divide(out, length, out=out, where=length > 0)
     return out + 0.0  # not -0
 
 
-class Space(NamedTuple):
-    """Where products order the rows of `among` by their similarity to a query."""
+class ProductSpace(NamedTuple):
+    """A transform after which inner products order the rows of `among` by similarity to a query."""
 
     metric: Metric
     mean: np.ndarray  # float64 [dim]
-    scale: float  # what lengths are divided by; of the cosine metric each has its own
+    scale: float  # divides all norms; unused by the cosine metric, which normalises each vector
 
     @classmethod
-    def of(cls, among: Survey, metric: Metric) -> "Space":
+    def of(cls, among: Survey, metric: Metric) -> "ProductSpace":
         longest = float(np.sqrt(among.squares.max(initial=0)))
         if metric == "euclidean":
             longest += float(np.linalg.norm(among.mean))
         return cls(metric, among.mean, longest or 1.0)
 
     def targets(self, x: np.ndarray, squares: np.ndarray, dtype: type) -> np.ndarray:
-        """Rows of `among` as columns to multiply with: x float32 [image, dim] → [image, dim(+1)]"""
+        """Rows of `among`, to multiply with: x float32 [image, dim] → [image, dim (+ 1)]."""
         if self.metric == "cosine":
-            return _divided(x, np.sqrt(squares)[:, None]).astype(dtype)
+            return _divide_or_zero(x, np.sqrt(squares)[:, None]).astype(dtype)
         if self.metric == "inner_product":
             return np.divide(x, self.scale, dtype=np.float64).astype(dtype)
         y = (x - self.mean) / self.scale
         return np.concatenate([y, -np.square(y).sum(1, keepdims=True) / 2], 1, dtype=dtype)
 
     def queries(self, x: np.ndarray, squares: np.ndarray, dtype: type) -> np.ndarray:
-        """And the rows that look for neighbours."""
+        """The same of the queries."""
         if self.metric != "euclidean":
-            return _divided(x, np.sqrt(squares)[:, None]).astype(dtype)
+            return _divide_or_zero(x, np.sqrt(squares)[:, None]).astype(dtype)
         y = (x - self.mean) / self.scale
         return np.concatenate([y, np.ones((len(y), 1))], 1, dtype=dtype)
 
     def product(self, similarity: np.ndarray, query: np.ndarray, squares: np.ndarray) -> np.ndarray:
-        """The product (float64 [image]) that belongs to a similarity to each of the queries."""
+        """The product, float64 [image], that corresponds to a similarity to each of the queries."""
         if self.metric == "cosine":
             return similarity
         if self.metric == "inner_product":
-            return _divided(similarity, np.sqrt(squares) * self.scale)
-        return (self._square(query) - np.square(similarity / self.scale)) / 2
+            return _divide_or_zero(similarity, np.sqrt(squares) * self.scale)
+        return (self._squared_norm(query) - np.square(similarity / self.scale)) / 2
 
-    def slack(
+    def error_bound(
         self, similarity: np.ndarray, query: np.ndarray, rounding: float = ROUNDING
     ) -> np.ndarray:
-        """float64 [image]: how much a product can be off, of any row of `among` whose similarity to
-        the query is at least this."""
+        """The error, float64 [image], of the product with any row of `among` whose similarity to
+        the query is at least `similarity`."""
         if self.metric != "euclidean":
             return np.full(len(query), rounding * query.shape[1] ** 0.5)
-        length = np.sqrt(self._square(query))
-        reach = length - similarity / self.scale  # nothing that near is longer
+        length = np.sqrt(self._squared_norm(query))
+        reach = length - similarity / self.scale  # the norm of any target that near
         return rounding * query.shape[1] ** 0.5 * reach * (length + reach)
 
     def margin(self, query: np.ndarray, error: float) -> np.ndarray:
-        """float32 [image]: how far below the k-th largest product a target may lie that is one of
-        the k, where products are off by `error` times the lengths beside rounding."""
-        # No row of `among` is longer than 1 here, or, with its dim more, than √(1 + 1/4).
+        """How far below the k-th largest product one of the k true neighbours may lie, float32
+        [image], where products are off by `error` times the norms, beside rounding."""
+        # The norm of a target is at most 1 here, or, with the dim added, √(1 + 1/4).
         longest = 1.25**0.5 if self.metric == "euclidean" else 1.0
         off = (error + ROUNDING * query.shape[1] ** 0.5) * longest * 1.01
         return (2 * off * np.linalg.norm(query, axis=1)).astype(np.float32)
 
-    def _square(self, query: np.ndarray) -> np.ndarray:
+    def _squared_norm(self, query: np.ndarray) -> np.ndarray:
         return np.square(query[:, :-1], dtype=np.float64).sum(1)
 
 
-def _divided(x: np.ndarray, by: np.ndarray) -> np.ndarray:
+def _divide_or_zero(x: np.ndarray, by: np.ndarray) -> np.ndarray:
     return np.divide(x, by, out=np.zeros(np.broadcast_shapes(x.shape, by.shape)), where=by > 0)

@@ -1,6 +1,6 @@
-"""Each core takes parts of the work through all steps by itself.
+"""Parallelism over blocks of work: each core takes a block through all steps by itself.
 
-When another program is busy too, that is far less waiting than with all cores at each step.
+When other programs use the processor, that waits far less than sharing each step among all cores.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,12 +12,12 @@ from threadpoolctl import ThreadpoolController
 
 
 def on_cores(work: Callable[[int], None], starts: Sequence[int]) -> None:
-    """Call work(start) for each start, as many at once as torch uses threads. `work` writes its
-    results in place; products of matrices inside it keep to its core."""
-    if len(starts) == 1:  # waking a core takes longer than much of the work
+    """Call work(start) for each start, in as many threads as torch uses. `work` writes its results
+    in place; BLAS and OpenMP inside it use one thread."""
+    if len(starts) == 1:  # starting a thread takes longer than a small block
         work(starts[0])
         return
-    left = iter(starts)  # one for all: each core takes the next
+    left = iter(starts)  # shared: each thread takes the next start
 
     def some() -> None:
         for start in left:
@@ -28,7 +28,7 @@ def on_cores(work: Callable[[int], None], starts: Sequence[int]) -> None:
         working = [_pool(workers).submit(some) for _ in range(min(workers, len(starts)))]
         wait(working)
     for each in working:
-        each.result()  # or what it raised
+        each.result()  # raises what the thread raised
 
 
 @cache
@@ -38,10 +38,10 @@ def _libraries() -> ThreadpoolController:
 
 @cache
 def _pool(workers: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(workers, "cores", initializer=_alone)
+    return ThreadPoolExecutor(workers, "cores", initializer=_use_one_thread)
 
 
-def _alone() -> None:
-    """What torch does in this thread keeps to it."""
-    torch.get_num_threads()  # or torch would choose their number later, at its first work here
+def _use_one_thread() -> None:
+    """Make torch use one thread for its work in this thread."""
+    torch.get_num_threads()  # else torch sets their number at its first work here
     _libraries().limit(limits=1, user_api="openmp")

@@ -1,1 +1,1 @@
-"""K-means: Lloyd's algorithm with bounds, mini-batches, balanced and half-labelled."""
+"""K-means: Lloyd's algorithm with Hamerly's bounds, mini-batch, balanced and semi-supervised."""

@@ -1,9 +1,9 @@
 """k-means by Lloyd's algorithm (Lloyd 1982), all seeds and starts in one read of the data.
 
 After scikit-learn's KMeans, and equal to it from the same start. But: batched over runs; read tile
-by tile, so nothing has to fit in memory; sums in float64 over tiles; the cosine metric keeps
-vectors and centroids at unit length (Dhillon and Modha 2001). Empty clusters move to the images
-furthest from their centroids, as there.
+by tile, so the data need not fit in memory; sums in float64 over tiles; the cosine metric keeps
+vectors and centroids at unit length (Dhillon and Modha 2001). Empty clusters are relocated to the
+images furthest from their centroids, as there.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,25 +11,25 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float32, Float64, Int
 
 from cluster.errors import ClusterError
 from cluster.kmeans.assign import assign
-from cluster.kmeans.engine import Engine, Parts, here
+from cluster.kmeans.engine import Engine, EngineFactory, local_engines
 from cluster.kmeans.init import Run, start_centroids
-from cluster.kmeans.lloyd import Ends, exact_inertia, lloyd
+from cluster.kmeans.lloyd import LloydResult, exact_inertia, lloyd
 from cluster.vectors.rows import Rows
 
-CELLS = 14_000_000  # numbers in the centroids of the runs that go together (112 MB of float64)
-PLACES = 64_000_000  # images x runs that go together: 12 bytes each
+CELLS = 14_000_000  # numbers in the centroids of one batch of runs (112 MB of float64)
+PLACES = 64_000_000  # images x runs in one batch: 12 bytes each
 
 
 class Fit(NamedTuple):
-    """centroids: float32 [seed, cluster, dim]; inertia: float64 [seed], sum of squared distances;
-    iterations: int32 [seed]. Of the starts of a seed, the one of lowest inertia."""
+    """Of each seed the start with the lowest inertia. inertia: sum of squared distances."""
 
-    centroids: np.ndarray
-    inertia: np.ndarray
-    iterations: np.ndarray
+    centroids: Float32[np.ndarray, "seed cluster dim"]
+    inertia: Float64[np.ndarray, " seed"]
+    iterations: Int[np.ndarray, " seed"]
 
 
 def kmeans(
@@ -42,59 +42,70 @@ def kmeans(
     tol: float,
     cosine: bool = False,
     init_images: int = 100_000,
-    starts: np.ndarray | None = None,
+    starts: Float32[np.ndarray, "run cluster dim"] | None = None,
     device: str = "cpu",
     progress: Callable[[int], object] = lambda moved: None,
-    engine: Engine | None = None,
+    make_engine: EngineFactory | None = None,
 ) -> Fit:
-    """Cluster `rows` ([image, dim]) into `k`, once a seed, each with `n_init` starts.
+    """Cluster `rows` ([image, dim]) into `k`, once per seed, each with `n_init` starts.
 
     A run stops when no image changes its cluster, when the centroids move by less than `tol` times
-    the mean variance of the dims (as scikit-learn), or after `max_iter`. `init_images`: k-means++
-    looks at that many images, drawn by seed, when there are more. `starts` (float32 [run, cluster,
-    dim]) replaces k-means++; runs are then seed-major. `progress` is told the number of images that
-    moved in each pass. `engine`: who holds the same rows in parts, if not this process. Raises
-    ClusterError when k is not in 1..images, or starts do not fit.
+    the mean variance of the dims (as in scikit-learn), or after `max_iter` iterations.
+    `init_images`: with more images than that, k-means++ uses a sample of that size, drawn by seed.
+    `starts` replaces k-means++; its runs are ordered by seed. `progress` is called after each
+    iteration with the number of images that changed cluster. `make_engine`: who computes over
+    chunks of the same rows, by default this process. Raises ClusterError when k is not in
+    1..images, or `starts` has another shape.
     """
     require_k(k, len(rows))
-    engine, best = engine or here(rows, cosine, device), no_fit(len(seeds), k, rows.dim)
+    make_engine = make_engine or local_engines(rows, cosine, device)
+    best = empty_fit(len(seeds), k, rows.dim)
 
     def draw(runs: Sequence[Run]) -> np.ndarray:
         return start_centroids(rows, k, runs, cosine, init_images, device)
 
-    for seed_of, begin in together(seeds, n_init, k, (len(rows), rows.dim), draw, starts):
-        parts = engine(len(begin), None)
-        ends = lloyd(parts, begin, max_iter, tol, progress)
-        keep(best, *lowest(parts, ends, seed_of))
-        del parts, ends  # before the next ones are made
+    for seed_of, begin in batch_runs(seeds, n_init, k, (len(rows), rows.dim), draw, starts):
+        engine = make_engine(len(begin), None)
+        result = lloyd(engine, begin, max_iter, tol, progress)
+        update_best(best, *best_per_seed(engine, result, seed_of))
+        del engine, result  # free their memory before the next batch is allocated
     return best
 
 
-def lowest(
-    parts: Parts, ends: Ends, seed_of: Sequence[int]
-) -> tuple[list[int], np.ndarray, np.ndarray, np.ndarray]:
-    """The runs that may be the lowest of their seed: its position in the seeds, centroids (float32
-    [run, cluster, dim], outside of the frame), inertia (float64 [run], of distances now) and
-    iterations of each."""
-    least = {seed: ends.inertia[np.equal(seed_of, seed)].min() for seed in set(seed_of)}
-    near = [ends.inertia[run] <= least[seed] + 2 * ends.off for run, seed in enumerate(seed_of)]
+def best_per_seed(
+    engine: Engine, result: LloydResult, seed_of: Sequence[int]
+) -> tuple[
+    list[int],
+    Float32[np.ndarray, "candidate cluster dim"],
+    Float64[np.ndarray, " candidate"],
+    Int[np.ndarray, " candidate"],
+]:
+    """The runs whose inertia may be the lowest of their seed: each one's position in the seeds, its
+    centroids (in the original coordinates), its inertia recomputed from distances, and its
+    iterations. seed_of: the position in the seeds of each run."""
+    least = {seed: result.inertia[np.equal(seed_of, seed)].min() for seed in set(seed_of)}
+    near = [
+        result.inertia[run] <= least[seed] + 2 * result.inertia_error
+        for run, seed in enumerate(seed_of)
+    ]
     runs = np.flatnonzero(near)
-    centroids = ends.centroids[torch.from_numpy(runs)]
-    inertia = exact_inertia(parts, runs, centroids)
+    centroids = result.centroids[torch.from_numpy(runs)]
+    inertia = exact_inertia(engine, runs, centroids)
     seeds = [seed_of[run] for run in runs.tolist()]
-    return seeds, parts.frame.outside(centroids), inertia, ends.iterations[runs]
+    original = engine.centering.inverse_transform(centroids)
+    return seeds, original, inertia, result.iterations[runs]
 
 
-def together(
+def batch_runs(
     seeds: Sequence[int],
     n_init: int,
     k: int,
     shape: tuple[int, int],
     draw: Callable[[Sequence[Run]], np.ndarray],
-    starts: np.ndarray | None,
+    starts: Float32[np.ndarray, "run cluster dim"] | None,
 ) -> Iterator[tuple[list[int], np.ndarray]]:
-    """The runs in groups that memory has room for: each run's position in `seeds`, and where it
-    starts, float32 [run, cluster, dim], drawn or out of `starts`. shape: images and dims."""
+    """Batches of runs that fit in memory: the position in `seeds` of each run, and its initial
+    centroids, float32 [run, cluster, dim], from `draw` or `starts`. shape: images and dims."""
     n, dim = shape
     if starts is not None:
         n_init = _require_starts(starts, k, dim, len(seeds))
@@ -109,13 +120,13 @@ def together(
 
 
 def require_k(k: int, n: int) -> None:
-    """Refuse a number of clusters that so many images cannot have."""
+    """Raise ClusterError unless n images can be divided into k clusters."""
     if not 1 <= k <= n:
         raise ClusterError(f"k is {k}, but there are {n} images to fit on: choose k from 1 to {n}")
 
 
-def no_fit(n_seeds: int, k: int, dim: int) -> Fit:
-    """What every run is better than."""
+def empty_fit(n_seeds: int, k: int, dim: int) -> Fit:
+    """A fit of infinite inertia, to be replaced by the first run."""
     return Fit(
         np.zeros((n_seeds, k, dim), np.float32),
         np.full(n_seeds, np.inf),
@@ -123,34 +134,34 @@ def no_fit(n_seeds: int, k: int, dim: int) -> Fit:
     )
 
 
-def keep_best(
+def evaluate_and_update_best(
     best: Fit,
     seed_of: Sequence[int],
     rows: Rows,
-    centroids: np.ndarray,
-    iterations: np.ndarray,
+    centroids: Float32[np.ndarray, "run cluster dim"],
+    iterations: Int[np.ndarray, " run"],
     cosine: bool,
     device: str,
 ) -> None:
-    """Write into `best` the runs of lower inertia (`seed_of`: each run's position in it); of equal
-    ones the first stays."""
+    """As update_best, with the inertia computed from all `rows`."""
     distance = assign(rows, centroids, unit=cosine, device=device).distance
-    keep(best, seed_of, centroids, inertia_of(distance), iterations)
+    update_best(best, seed_of, centroids, inertia_of(distance), iterations)
 
 
-def inertia_of(distance: np.ndarray) -> np.ndarray:
-    """The sum of squares of the distances [run, image] of each run, float64 [run]."""
+def inertia_of(distance: Float32[np.ndarray, "run image"]) -> Float64[np.ndarray, " run"]:
+    """The sum of squared distances of each run."""
     return np.array([np.square(own, dtype=np.float64).sum() for own in distance])
 
 
-def keep(
+def update_best(
     best: Fit,
     seed_of: Sequence[int],
-    centroids: np.ndarray,
-    inertia: np.ndarray,
-    iterations: np.ndarray,
+    centroids: Float32[np.ndarray, "run cluster dim"],
+    inertia: Float64[np.ndarray, " run"],
+    iterations: Int[np.ndarray, " run"],
 ) -> None:
-    """The same for runs whose inertia (float64 [run]) is known."""
+    """Write into `best` the runs of lower inertia (`seed_of`: the position of each run's seed);
+    of equal ones the first stays."""
     for run, seed in enumerate(seed_of):
         if inertia[run] < best.inertia[seed]:
             best.centroids[seed] = centroids[run]
@@ -161,7 +172,7 @@ def keep(
 def _require_starts(starts: np.ndarray, k: int, dim: int, n_seeds: int) -> int:
     if starts.shape[1:] != (k, dim) or not len(starts) or len(starts) % n_seeds:
         raise ClusterError(
-            f"starts are {list(starts.shape)}, [run, cluster, dim] of {k} clusters, {dim} dims and "
-            f"the same number of runs for each of {n_seeds} seeds is needed"
+            f"starts have the shape {list(starts.shape)}: expected [run, cluster, dim] of {k} "
+            f"clusters, {dim} dims and the same number of runs for each of {n_seeds} seeds"
         )
     return len(starts) // n_seeds

@@ -5,51 +5,52 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float32, Int, Int32, Int64
 
 from cluster.kernels.norms import distances
-from cluster.kmeans.nearest import Targets, nearest_in_tile, targets
+from cluster.kmeans.nearest import PreparedCentroids, nearest_in_tile, prepare_centroids
 from cluster.vectors.rows import Rows
 from cluster.vectors.tiles import tiles
 
 
 class Nearest(NamedTuple):
-    """assignment: int32 [seed, image]; distance: float32 [seed, image], Euclidean, to the own
-    centroid."""
+    """distance: Euclidean, to the centroid of the assigned cluster."""
 
-    assignment: np.ndarray
-    distance: np.ndarray
+    assignment: Int32[np.ndarray, "seed image"]
+    distance: Float32[np.ndarray, "seed image"]
 
 
 def assign(
     rows: Rows,
-    centroids: np.ndarray,
+    centroids: Float[np.ndarray, "seed cluster dim"],
     *,
     unit: bool = False,
-    label: np.ndarray | None = None,
+    label: Int[np.ndarray, " image"] | None = None,
     device: str = "cpu",
 ) -> Nearest:
-    """Nearest of `centroids` (float32 [seed, cluster, dim]) for all rows; `unit`: rows are scaled
-    to length 1 first (the cosine metric). Ties: the lower cluster. Distances are taken by
-    differences: exact near 0. `label`: int64 [image], the cluster that an image is pinned to
-    whatever is nearest, -1 where it is free.
+    """The nearest of `centroids` (taken as float32) for all rows; ties: the lower cluster.
+
+    `unit`: rows are first scaled to length 1 (the cosine metric). `label`: the cluster to which an
+    image is pinned whatever is nearest, -1 where it is free. Distances are computed by differences,
+    hence exact near 0.
     """
     c = torch.as_tensor(centroids, dtype=torch.float32, device=device)
     return assign_tiles(tiles(rows, device, unit=unit), len(rows), c, label)
 
 
 def assign_tiles(
-    parts: Iterable[tuple[slice, torch.Tensor]],
+    tiles: Iterable[tuple[slice, torch.Tensor]],
     n: int,
-    centroids: torch.Tensor,
-    label: np.ndarray | None,
+    centroids: Float32[torch.Tensor, "seed cluster dim"],
+    label: Int[np.ndarray, " image"] | None,
 ) -> Nearest:
-    """The same for `n` rows that come as tiles, and centroids that lie among them."""
-    to = targets(centroids)
+    """As assign, of `n` rows that come as tiles, in the coordinates of the centroids."""
+    to = prepare_centroids(centroids)
     pinned = None if label is None else torch.as_tensor(label, device=centroids.device)
     out = Nearest(
         np.empty((len(centroids), n), np.int32), np.empty((len(centroids), n), np.float32)
     )
-    for here, x in parts:
+    for here, x in tiles:
         own = None if pinned is None else pinned[here]
         cluster = nearest_or_pinned(x, x.norm(dim=1), to, own)
         out.assignment[:, here] = cluster.T.cpu().numpy()
@@ -59,10 +60,12 @@ def assign_tiles(
 
 
 def nearest_or_pinned(
-    x: torch.Tensor, norms: torch.Tensor, to: Targets, label: torch.Tensor | None
-) -> torch.Tensor:
-    """x float32 [image, dim] and its norms → the nearest cluster of each run, int64 [image, run];
-    where `label` (int64 [image]) is not -1, that."""
+    x: Float32[torch.Tensor, "image dim"],
+    norms: Float32[torch.Tensor, " image"],
+    to: PreparedCentroids,
+    label: Int[torch.Tensor, " image"] | None,
+) -> Int64[torch.Tensor, "image run"]:
+    """The nearest cluster of each run, or `label` where that is not -1."""
     if label is None:
         return nearest_in_tile(x, norms, to)
     free = label < 0

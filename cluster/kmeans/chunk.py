@@ -1,144 +1,124 @@
-"""A part of the rows under k-means: the unit of work of an engine, on this machine or another.
+"""A chunk of the rows under k-means: the unit of work of an engine, on this machine or another.
 
-It remembers the cluster of each image in each run, and how far it is from another (bounds.py): most
-images need no look after the first passes. Sums change by the images that moved. All that is only
-speed: a part that lost it finds the same clusters again from the centroids of the pass before.
+It keeps the cluster of each image in each run, and Hamerly's bounds (hamerly_bounds.py), by which
+most images need no distances after the first iterations. Cluster sums are updated by the images
+that moved. This state only saves time: a chunk that lost it recomputes the same clusters from the
+centroids of the previous iteration.
 """
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, final
 
 import torch
+from jaxtyping import Bool, Float32, Float64, Int, Int32, Int64
 
-from cluster.kernels.bf16_rows import room_for_short
-from cluster.kernels.cluster_sums import Sums, add_groups, no_sums
-from cluster.kernels.norms import distances, measured
-from cluster.kmeans.data import View, keeps_short
+from cluster.kernels.bf16_rows import empty_bf16
+from cluster.kernels.cluster_sums import Sums, add_to_sums, empty_sums
+from cluster.kernels.norms import distances, row_stats
+from cluster.kmeans.chunk_messages import Farthest, StepInput, StepResult
+from cluster.kmeans.data import Data, keeps_bf16
 from cluster.kmeans.hamerly_bounds import Bounds
-from cluster.kmeans.nearest import Targets, nearest, targets
+from cluster.kmeans.nearest import PreparedCentroids, nearest, prepare_centroids
 from cluster.vectors.rows import TILE
 
-PART = 65_536  # rows of a part: fixed, since it is the order of sums
-MOVES = 2**19  # images x runs at once
-TOGETHER = 512  # clusters of all runs in one product: fewer are no faster, more skip fewer images
+CHUNK_ROWS = 65_536  # fixed, since chunks decide the order of sums
+ASSIGNMENTS = 2**19  # images x runs that are processed at once
+CLUSTERS = (
+    512  # of all runs in one product: fewer are no faster, with more fewer images are skipped
+)
 
 
-class Pass(NamedTuple):
-    """What a pass asks of a part. runs: int64 [active], which they are; centroids, and `before`,
-    those of each run's last pass: float32 [active, cluster, dim]; way: float32 [active, cluster],
-    how far each centroid went since, at most. In a first pass `before` and `way` are None."""
+class _RunGroup(NamedTuple):
+    """Runs whose distances are computed in one product. shift: of their centroids, or None."""
 
-    runs: torch.Tensor
-    centroids: torch.Tensor
-    before: torch.Tensor | None
-    way: torch.Tensor | None
-
-
-class Change(NamedTuple):
-    """sums: what the images that moved change, by run x clusters + cluster; moved: int64 [active],
-    how many."""
-
-    sums: Sums
-    moved: torch.Tensor
-
-
-class Far(NamedTuple):
-    """The images furthest from their centroids, furthest first. row: int64 [image], in the part;
-    distance: float32 [image], squared; cluster: int64 [image]; x: float32 [image, dim]."""
-
-    row: torch.Tensor
-    distance: torch.Tensor
-    cluster: torch.Tensor
-    x: torch.Tensor
-
-
-class _Group(NamedTuple):
-    """Runs (int64 [run]) that go together, their centroids, and how far each went, or None."""
-
-    runs: torch.Tensor
-    to: Targets
-    way: torch.Tensor | None
+    runs: Int64[torch.Tensor, " run"]
+    to: PreparedCentroids
+    shift: Float32[torch.Tensor, "run cluster"] | None
 
 
 class _Tile(NamedTuple):
-    """The rows of a tile that are looked at, x float32 [image, dim]; place: int64 [image of the
-    tile], where each of them lies in x."""
+    """The rows x of a tile that are needed. place: the row of x of each image of the tile."""
 
     here: slice
-    x: torch.Tensor
-    place: torch.Tensor
+    x: Float32[torch.Tensor, "row dim"]
+    place: Int64[torch.Tensor, " image"]
 
 
 @final
-class Part:
-    """Rows start.. of a view, at most PART."""
+class ChunkState:
+    """Rows start.. of the data, at most CHUNK_ROWS."""
 
     def __init__(
-        self, view: View, start: int, runs: int, label: torch.Tensor | None = None
+        self, data: Data, start: int, runs: int, label: Int[torch.Tensor, " image"] | None = None
     ) -> None:
-        """label: int64 [image of the part], the cluster that an image stays in; -1: none."""
-        self._view, self._start, self._label = view, start, label
-        n = min(PART, len(view) - start)
-        self._norms, self._rest = torch.empty(2, n, device=view.device)
-        self._cluster = torch.full((runs, n), -1, dtype=torch.int32, device=view.device)
-        self._bounds = Bounds(runs, n, view.device)
-        self._total = torch.zeros(view.dim, dtype=torch.float64, device=view.device)
-        self._short = room_for_short(n, view.dim) if keeps_short(view) else None
+        """label: the cluster that an image of the chunk is pinned to; -1: none."""
+        self._data, self._start, self._label = data, start, label
+        n = min(CHUNK_ROWS, len(data) - start)
+        self._norms, self._residual = torch.empty(2, n, device=data.device)
+        self._cluster = torch.full((runs, n), -1, dtype=torch.int32, device=data.device)
+        self._bounds = Bounds(runs, n, data.device)
+        self._total = torch.zeros(data.dim, dtype=torch.float64, device=data.device)
+        self._bf16 = empty_bf16(n, data.dim) if keeps_bf16(data) else None
         for here in self._tiles():
-            short = None if self._short is None else self._short[here]
-            self._norms[here], self._rest[here], totals = measured(self._read(here), short)
-            for total in totals:
-                self._total += total
+            bf16 = None if self._bf16 is None else self._bf16[here]
+            stats = row_stats(self._read(here), bf16)
+            self._norms[here], self._residual[here] = stats.norm, stats.residual
+            for block_sum in stats.block_sums:
+                self._total += block_sum
 
     def __len__(self) -> int:
         return len(self._norms)
 
-    def moments(self) -> tuple[float, torch.Tensor]:
-        """The sum of |x|², and the sum of x, float64 [dim]."""
+    def moments(self) -> tuple[float, Float64[torch.Tensor, " dim"]]:
+        """The sum of |x|², and the sum of x."""
         return _sum_of_squares(self._norms, 0.0), self._total
 
-    def step(self, asked: Pass) -> Change:
-        """Give each image its nearest centroid in the runs that are asked for."""
-        asked = _on(self._view.device, asked)
-        if asked.before is not None:
-            self._know(asked.runs, asked.before)
-        return self._assign(asked)
+    def step(self, step: StepInput) -> StepResult:
+        """Assign each image to its nearest centroid in the active runs."""
+        step = step.to(self._data.device)
+        if step.before is not None:
+            self._ensure_assigned(step.runs, step.before)
+        return self._assign(step)
 
-    def put(self, cluster: torch.Tensor, k: int) -> Sums:
-        """Put all images where `cluster` (int32 [run, image of all parts]) says; the sums of that,
-        by run x k + cluster."""
-        own = cluster[:, self._start : self._start + len(self)].to(self._view.device)
+    def set_assignment(self, cluster: Int32[torch.Tensor, "run image_of_all"], k: int) -> Sums:
+        """Assign the images as `cluster` says, whatever is nearest; the cluster sums of that, by
+        run x k + cluster."""
+        own = cluster[:, self._start : self._start + len(self)].to(self._data.device)
         self._cluster[:] = own
-        self._bounds.forget()
-        sums = no_sums(self._view.dim, own.device)
+        self._bounds.reset()
+        sums = empty_sums(self._data.dim, own.device)
         base = torch.arange(len(own), device=own.device)[:, None] * k
         for here in self._tiles():
             image = torch.arange(here.stop - here.start, device=own.device).repeat(len(own))
             group = (own[:, here].long() + base).ravel()
-            sums = add_groups(sums, self._read(here), image, group, torch.ones_like(group))
+            sums = add_to_sums(sums, self._read(here), image, group, torch.ones_like(group))
         return sums
 
-    def far(self, run: int, centroids: torch.Tensor, count: int) -> Far:
-        """The `count` images furthest from centroids [cluster, dim] of a run, which they were
-        assigned by; those that have a label come last."""
-        centroids = centroids.to(self._view.device)
-        self._know(torch.tensor([run], device=centroids.device), centroids[None])
+    def farthest(
+        self, run: int, centroids: Float32[torch.Tensor, "cluster dim"], count: int
+    ) -> Farthest:
+        """The `count` images furthest from the centroids of a run by which they were assigned;
+        labelled images come last."""
+        centroids = centroids.to(self._data.device)
+        self._ensure_assigned(torch.tensor([run], device=centroids.device), centroids[None])
         cluster = self._cluster[run].long()
-        distance = torch.empty(len(self), device=self._view.device)
+        distance = torch.empty(len(self), device=self._data.device)
         for here in self._tiles():
             distance[here] = distances(self._read(here), centroids, cluster[here]).square_()
         if self._label is not None:
             distance[self._label >= 0] = -1
         row = torch.argsort(-distance, stable=True)[:count]
-        x = self._view.take(row.cpu().numpy() + self._start)
-        return Far(row, distance[row], cluster[row], x)
+        x = self._data.take(row.cpu().numpy() + self._start)
+        return Farthest(row, distance[row], cluster[row], x)
 
-    def inertia(self, runs: torch.Tensor, centroids: torch.Tensor) -> torch.Tensor:
-        """The sum of squared distances of the images to their own of centroids [run, cluster, dim],
-        which they were assigned by, float64 [run], for some runs."""
+    def inertia(
+        self, runs: Int64[torch.Tensor, " run"], centroids: Float32[torch.Tensor, "run cluster dim"]
+    ) -> Float64[torch.Tensor, " run"]:
+        """The sum of squared distances of the images to the centroids by which they were assigned,
+        for some runs."""
         total = [0.0] * len(runs)
-        centroids = centroids.to(self._view.device)
-        self._know(runs.to(self._view.device), centroids)
+        centroids = centroids.to(self._data.device)
+        self._ensure_assigned(runs.to(self._data.device), centroids)
         for here in self._tiles():
             x = self._read(here)
             for at, run in enumerate(runs.tolist()):
@@ -146,69 +126,85 @@ class Part:
                 total[at] = _sum_of_squares(distances(x, centroids[at], own), total[at])
         return torch.tensor(total, dtype=torch.float64)
 
-    def _know(self, runs: torch.Tensor, centroids: torch.Tensor) -> None:
-        """Find out where images are by the centroids they were assigned by, if that was lost."""
+    def _ensure_assigned(
+        self, runs: Int64[torch.Tensor, " run"], centroids: Float32[torch.Tensor, "run cluster dim"]
+    ) -> None:
+        """Assign the images of runs whose state was lost, by their previous centroids."""
         lost = (self._cluster[runs] < 0).any(1)
         if bool(lost.any()):
-            self._assign(Pass(runs[lost], centroids[lost], None, None))
+            self._assign(StepInput(runs[lost], centroids[lost], None, None))
 
-    def _assign(self, asked: Pass) -> Change:
-        size = max(1, TOGETHER // asked.centroids.shape[1])
+    def _assign(self, step: StepInput) -> StepResult:
+        size = max(1, CLUSTERS // step.centroids.shape[1])
         groups = []
-        for low in range(0, len(asked.runs), size):
+        for low in range(0, len(step.runs), size):
             some = slice(low, low + size)
-            way = None if asked.way is None else asked.way[some]
-            groups.append(_Group(asked.runs[some], targets(asked.centroids[some]), way))
-        moved = torch.zeros(int(asked.runs.max()) + 1, dtype=torch.int64, device=asked.runs.device)
-        sums = no_sums(self._view.dim, asked.runs.device)
+            shift = None if step.shift is None else step.shift[some]
+            groups.append(
+                _RunGroup(step.runs[some], prepare_centroids(step.centroids[some]), shift)
+            )
+        moved = torch.zeros(int(step.runs.max()) + 1, dtype=torch.int64, device=step.runs.device)
+        sums = empty_sums(self._data.dim, step.runs.device)
         for here in self._tiles():
-            sums = self._pass_tile(here, groups, moved, sums)
-        return Change(sums, moved[asked.runs])
+            sums = self._assign_tile(here, groups, moved, sums)
+        return StepResult(sums, moved[step.runs])
 
-    def _pass_tile(
-        self, here: slice, groups: Sequence[_Group], moved: torch.Tensor, sums: Sums
+    def _assign_tile(
+        self,
+        here: slice,
+        groups: Sequence[_RunGroup],
+        moved: Int64[torch.Tensor, " run"],
+        sums: Sums,
     ) -> Sums:
-        """Find the clusters of a tile's images, and add what that changes to `moved`, int64 [run],
-        and to the sums."""
-        looks = [self._who(here, group) for group in groups]
-        tile = self._look_at(here, looks)
+        """Assign the images of a tile, count in `moved` those that change their cluster, and return
+        the sums with these changes."""
+        undecided = [self._undecided(here, group) for group in groups]
+        tile = self._load(here, undecided)
         changes = []
-        for group, look in zip(groups, looks, strict=True):
-            rows = torch.nonzero(look).ravel()
+        for group, mask in zip(groups, undecided, strict=True):
+            rows = torch.nonzero(mask).ravel()
             if len(rows):
-                changes.append(self._move(tile, group, rows, moved))
+                changes.append(self._assign_rows(tile, group, rows, moved))
         if not any(len(change[0]) for change in changes):
             return sums
-        return add_groups(sums, tile.x, *(torch.cat(each) for each in zip(*changes, strict=True)))
+        return add_to_sums(sums, tile.x, *(torch.cat(each) for each in zip(*changes, strict=True)))
 
-    def _who(self, here: slice, group: _Group) -> torch.Tensor:
-        """Whom of the images of a tile to compare with the centroids, bool [image]."""
-        if group.way is None:
+    def _undecided(self, here: slice, group: _RunGroup) -> Bool[torch.Tensor, " image"]:
+        """Which images of a tile have to be compared with the centroids."""
+        if group.shift is None:
             return torch.ones_like(self._norms[here], dtype=torch.bool)
-        return self._bounds.widen(group.runs, here, self._cluster, group.way)
+        return self._bounds.widen(group.runs, here, self._cluster, group.shift)
 
-    def _look_at(self, here: slice, looks: Sequence[torch.Tensor]) -> _Tile:
-        """What is to be read of a tile."""
-        rows = torch.nonzero(torch.stack(list(looks)).any(0)).ravel()
+    def _load(self, here: slice, undecided: Sequence[Bool[torch.Tensor, " image"]]) -> _Tile:
+        """Read the images of a tile that are undecided in any group."""
+        rows = torch.nonzero(torch.stack(list(undecided)).any(0)).ravel()
         place = torch.arange(here.stop - here.start, device=rows.device)
-        if self._view.at_hand or 2 * len(rows) > len(place):
+        if self._data.is_resident or 2 * len(rows) > len(place):
             return _Tile(here, self._read(here), place)
         place[rows] = torch.arange(len(rows), device=rows.device)
-        x = self._view.take(rows.cpu().numpy() + here.start + self._start)
+        x = self._data.take(rows.cpu().numpy() + here.start + self._start)
         return _Tile(here, x, place)
 
-    def _move(
-        self, tile: _Tile, group: _Group, rows: torch.Tensor, moved: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Give some images of a tile (int64 [image]) their clusters, and count those that moved.
-        What that changes, as add_groups wants it: in the order of the images."""
+    def _assign_rows(
+        self,
+        tile: _Tile,
+        group: _RunGroup,
+        rows: Int64[torch.Tensor, " undecided"],
+        moved: Int64[torch.Tensor, " run"],
+    ) -> tuple[
+        Int64[torch.Tensor, " change"],
+        Int64[torch.Tensor, " change"],
+        Int64[torch.Tensor, " change"],
+    ]:
+        """Assign some images of a tile and count those that moved. The changes of the sums as
+        add_to_sums takes them, in the order of the images: image, group and sign."""
         at: slice | torch.Tensor = rows + tile.here.start
         where: Any = group.runs[:, None], at
         if len(rows) == len(tile.place):
-            at, where = tile.here, (group.runs, tile.here)  # without fetching
+            at, where = tile.here, (group.runs, tile.here)  # views instead of copies
         place = None if len(rows) == len(tile.x) else tile.place[rows]
-        short = None if self._short is None else self._short[tile.here]
-        found = nearest(tile.x, self._norms[at], group.to, place, self._rest[at], short)
+        bf16 = None if self._bf16 is None else self._bf16[tile.here]
+        found = nearest(tile.x, self._norms[at], group.to, place, self._residual[at], bf16)
         new, upper, lower = (each.T for each in found)
         if self._label is not None:
             pinned = self._label[at]
@@ -225,22 +221,19 @@ class Part:
         was = torch.stack([old >= 0, torch.ones_like(old, dtype=torch.bool)], 1).ravel()
         return image.repeat_interleave(2)[was], name.ravel()[was], sign[was]
 
-    def _read(self, here: slice) -> torch.Tensor:
-        return self._view.tile(slice(here.start + self._start, here.stop + self._start))
+    def _read(self, here: slice) -> Float32[torch.Tensor, "image dim"]:
+        return self._data.tile(slice(here.start + self._start, here.stop + self._start))
 
     def _tiles(self) -> list[slice]:
         n, step = len(self), TILE
-        if self._view.device == "cpu" and self._view.at_hand:  # more are faster
-            step = max(TILE, min(PART, MOVES // len(self._cluster) // TILE * TILE))
+        if self._data.device == "cpu" and self._data.is_resident:  # larger tiles are faster
+            step = max(TILE, min(CHUNK_ROWS, ASSIGNMENTS // len(self._cluster) // TILE * TILE))
         return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 
-def _sum_of_squares(numbers: torch.Tensor, before: float) -> float:
-    """Added to what there was before, so few at once that threads have no say in the order."""
+def _sum_of_squares(numbers: Float32[torch.Tensor, " image"], before: float) -> float:
+    """The sum of squares, added to `before`; in pieces that torch does not divide among threads, so
+    that their number has no influence on the order."""
     for some in numbers.split(TILE):
         before += float(some.double().square().sum())
     return before
-
-
-def _on(device: str, asked: Pass) -> Pass:
-    return Pass._make(each if each is None else each.to(device) for each in asked)

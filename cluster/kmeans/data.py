@@ -1,43 +1,44 @@
-"""Rows as k-means sees them (frame.py), tile by tile, on the device if they fit there."""
+"""The rows of k-means, centred (centering.py), tile by tile, kept on the GPU if they fit there."""
 
 from collections.abc import Iterator
 from typing import final
 
 import numpy as np
 import torch
+from jaxtyping import Float32, Int
 
 from cluster.kernels.low_precision import has_amx
-from cluster.kmeans.centering import Frame
-from cluster.vectors.device import has_room
+from cluster.kmeans.centering import Centering
+from cluster.vectors.device import fits_on_gpu
 from cluster.vectors.rows import TILE, ArrayRows, Rows
 
-KEPT = 400_000_000  # bytes, at most, of a bfloat16 copy
+MAX_BF16_BYTES = 400_000_000  # of a cached bfloat16 copy
 
 
 @final
-class View:
-    """Rows in a frame. Tiles start at multiples of TILE, so that sums have one order."""
+class Data:
+    """Centred rows. Tiles start at multiples of TILE, so that sums have one order."""
 
-    def __init__(self, rows: Rows, frame: Frame, device: str) -> None:
-        self._rows, self.frame, self.device, self.dim = rows, frame, device, rows.dim
+    def __init__(self, rows: Rows, centering: Centering, device: str) -> None:
+        self._rows, self.centering, self.device, self.dim = rows, centering, device, rows.dim
         self._kept: list[tuple[slice, torch.Tensor]] | None = None
-        if has_room(len(rows) * rows.dim, device):
+        if fits_on_gpu(len(rows) * rows.dim, device):
             self._kept = list(self.tiles())
 
     @property
-    def at_hand(self) -> bool:
-        """Whether tiles cost nothing to read."""
+    def is_resident(self) -> bool:
+        """Whether tiles are in memory as they are needed, so that reading them costs nothing."""
         if self._kept is not None:
             return True
-        frame, rows = self.frame, self._rows
+        centering, rows = self.centering, self._rows
         plain = isinstance(rows, ArrayRows) and rows.array.flags.writeable  # others are copied
-        return plain and not frame.cosine and frame.shift is None
+        return plain and not centering.cosine and centering.shift is None
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def tiles(self) -> Iterator[tuple[slice, torch.Tensor]]:
-        """Which rows, and those rows, float32 [image, dim]."""
+    def tiles(self) -> Iterator[tuple[slice, Float32[torch.Tensor, "image dim"]]]:
+        """The range of rows of each tile, and those rows."""
         if self._kept is not None:
             yield from self._kept
             return
@@ -45,18 +46,18 @@ class View:
             here = slice(start, min(start + TILE, len(self)))
             yield here, self.tile(here)
 
-    def tile(self, here: slice) -> torch.Tensor:
+    def tile(self, here: slice) -> Float32[torch.Tensor, "image dim"]:
         """Rows start..stop of one tile."""
         if self._kept is not None:
             return self._kept[here.start // TILE][1]
-        return self.frame.place(self._rows.block(here.start, here.stop), self.device)
+        return self.centering.transform_rows(self._rows.block(here.start, here.stop), self.device)
 
-    def take(self, rows: np.ndarray) -> torch.Tensor:
-        """Some rows (int [image], any order), float32 [image, dim]."""
-        return self.frame.place(self._rows.take(rows), self.device)
+    def take(self, rows: Int[np.ndarray, " image"]) -> Float32[torch.Tensor, "image dim"]:
+        """Some rows, in any order."""
+        return self.centering.transform_rows(self._rows.take(rows), self.device)
 
 
-def keeps_short(view: View) -> bool:
-    """Whether to keep a bfloat16 copy of the rows: fast products pay, and it is small."""
-    small = 2 * len(view) * view.dim <= KEPT
-    return small and view.at_hand and view.device == "cpu" and has_amx()
+def keeps_bf16(data: Data) -> bool:
+    """Whether to cache a bfloat16 copy of the rows: it is used by the processor, and small."""
+    small = 2 * len(data) * data.dim <= MAX_BF16_BYTES
+    return small and data.is_resident and data.device == "cpu" and has_amx()

@@ -1,28 +1,34 @@
-"""Empty clusters of k-means move to the images that are furthest from their centroids."""
+"""Relocate the empty clusters of k-means to the images furthest from their centroids."""
 
 import numpy as np
 import torch
+from jaxtyping import Float32, Float64, Int64
 
-from cluster.kmeans.chunk import Part
-from cluster.kmeans.engine import Parts
+from cluster.kmeans.chunk import ChunkState
+from cluster.kmeans.engine import Engine
 
 
-def refill(
-    parts: Parts, run: int, centroids: torch.Tensor, sums: torch.Tensor, counts: torch.Tensor
+def relocate_empty_clusters(
+    engine: Engine,
+    run: int,
+    centroids: Float32[torch.Tensor, "cluster dim"],
+    sums: Float64[torch.Tensor, "cluster dim"],
+    counts: Int64[torch.Tensor, " cluster"],
 ) -> None:
-    """Give an image to each cluster of a run without one, as scikit-learn does, in sums (float64
-    [cluster, dim]) and counts (int64 [cluster]), in place.
+    """Give one image to each empty cluster of a run, as scikit-learn does: changes sums and counts
+    in place.
 
-    centroids: float32 [cluster, dim], those that the images were assigned by. Images with a label
-    stay where they are, if there are as many others as clusters to fill. When all images lie on
-    their centroids there is nothing to gain: the clusters stay empty.
+    centroids: those that the images were assigned by. Images with a label stay where they are, if
+    there are as many others as empty clusters. When all images lie on their centroids, nothing can
+    be gained and the clusters stay empty.
     """
     empty = torch.nonzero(counts == 0).ravel()
     found = [
-        [each.cpu() for each in far] for far in parts.map(Part.far, run, centroids, len(empty))
+        [each.cpu() for each in farthest]
+        for farthest in engine.map(ChunkState.farthest, run, centroids, len(empty))
     ]
     _, distance, source, x = (torch.cat(each) for each in zip(*found, strict=True))
-    # Parts come in the order of their rows, and so do the images of each that are equally far
+    # Chunks come in the order of their rows, and so do equally far images: a stable sort keeps it
     order = torch.from_numpy(np.argsort(-distance.numpy(), kind="stable")[: len(empty)])
     if distance[order[0]] <= 0:
         return

@@ -1,64 +1,72 @@
-"""Rows in parts, and who works on them: here one after the other, elsewhere all at once."""
+"""Engines of k-means: they hold the rows in chunks and map functions over these.
+
+The engine here maps one chunk after the other in this process; others may do it elsewhere, all
+chunks at once (pipeline/ray).
+"""
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import Int
 
-from cluster.kmeans.centering import Frame, frame_of
-from cluster.kmeans.chunk import PART, Part
-from cluster.kmeans.data import View
+from cluster.kmeans.centering import Centering, fit_centering
+from cluster.kmeans.chunk import CHUNK_ROWS, ChunkState
+from cluster.kmeans.data import Data
 from cluster.vectors.rows import Rows
 
 Result = TypeVar("Result")
 
 
-class Parts(Protocol):
-    """n: images; frame: how they are seen; device: where the engine adds up."""
+@runtime_checkable
+class Engine(Protocol):
+    """n: the number of images; centering: of the rows; device: where results are added up."""
 
     @property
     def n(self) -> int: ...
     @property
-    def frame(self) -> Frame: ...
+    def centering(self) -> Centering: ...
     @property
     def device(self) -> str: ...
 
     def map(self, work: Callable[..., Result], *arguments: Any) -> Iterator[Result]:
-        """work(part, *arguments) of every Part, in the order of their rows."""
+        """work(chunk, *arguments) of every ChunkState, in the order of their rows."""
         ...
 
 
-# Makes the parts for so many runs at once; label: int64 [image], or None.
-Engine = Callable[[int, np.ndarray | None], Parts]
+# Makes an engine for a number of runs and, in semi-supervised k-means, labels (int [image]).
+EngineFactory = Callable[[int, np.ndarray | None], Engine]
 
 
-class LocalParts(NamedTuple):
-    """All parts in this process."""
+class LocalEngine(NamedTuple):
+    """All chunks in this process."""
 
     n: int
-    frame: Frame
+    centering: Centering
     device: str
-    parts: list[Part]
+    chunks: list[ChunkState]
 
     def map(self, work: Callable[..., Result], *arguments: Any) -> Iterator[Result]:
-        return (work(part, *arguments) for part in self.parts)
+        return (work(chunk, *arguments) for chunk in self.chunks)
 
 
-def here(rows: Rows, cosine: bool, device: str) -> Engine:
-    """An engine that works in this process."""
-    view = View(rows, frame_of(rows, cosine), device)
-    return lambda runs, label: local_parts(view, runs, label)
+def local_engines(rows: Rows, cosine: bool, device: str) -> EngineFactory:
+    """A factory of engines in this process, which share the data."""
+    data = Data(rows, fit_centering(rows, cosine), device)
+    return lambda runs, label: local_engine(data, runs, label)
 
 
-def local_parts(view: View, runs: int, label: np.ndarray | None) -> LocalParts:
-    return LocalParts(len(view), view.frame, view.device, parts_of(view, runs, label))
+def local_engine(data: Data, runs: int, label: Int[np.ndarray, " image"] | None) -> LocalEngine:
+    return LocalEngine(len(data), data.centering, data.device, chunks_of(data, runs, label))
 
 
-def parts_of(view: View, runs: int, label: np.ndarray | None) -> list[Part]:
-    """The parts of a view; label: int64 [image], the cluster that an image stays in, or -1."""
-    pinned = None if label is None else torch.as_tensor(label, device=view.device)
+def chunks_of(data: Data, runs: int, label: Int[np.ndarray, " image"] | None) -> list[ChunkState]:
+    """The chunks of all rows. label: the cluster that an image is pinned to, or -1."""
+    pinned = None if label is None else torch.as_tensor(label, device=data.device)
     return [
-        Part(view, start, runs, None if pinned is None else pinned[start : start + PART])
-        for start in range(0, len(view), PART)
+        ChunkState(
+            data, start, runs, None if pinned is None else pinned[start : start + CHUNK_ROWS]
+        )
+        for start in range(0, len(data), CHUNK_ROWS)
     ]

@@ -1,51 +1,58 @@
-"""Lloyd's passes over few, short vectors: a whole run in one compiled loop, a run a core.
+"""Lloyd's algorithm for few vectors of few dims: a run is one compiled loop, one run per core.
 
-Where vectors are few, the passes of lloyd.py take longer to begin than to do. What comes out is the
-same, up to rounding: distances are float64 here, the nearest centroid and its ties as in choose.py,
-images that cannot have moved are passed over as in bounds.py (Hamerly 2010), and empty clusters
-move to the images furthest from their centroids as in refill.py.
+With few vectors, an iteration of lloyd.py spends more time on its set-up than on its work. The
+result is the same, up to rounding: distances are float64 here; the nearest centroid and its ties
+are those of argmin_cpu.py, images that keep their cluster by Hamerly's bounds are skipped as in
+hamerly_bounds.py, and empty clusters are relocated as in empty_clusters.py.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float32, Float64, Int64
 
 from cluster.kernels.argmin_cpu import TIE
 from cluster.kernels.jit import compiled
 from cluster.kernels.threads import on_cores
-from cluster.kmeans.api import Fit, keep, no_fit, require_k
+from cluster.kmeans.api import Fit, empty_fit, require_k, update_best
+from cluster.kmeans.hamerly_bounds import widen
 from cluster.kmeans.init import start_centroids
 from cluster.vectors.rows import Rows
 
-VECTORS, CENTROIDS = 2**20, 2**13  # numbers in all vectors, and in the centroids of a run
-ROWS = 512  # that are compared with the centroids at once
-SURE = 1 - 1e-9  # a bound has to hold by more than rounding
+VECTORS, CENTROIDS = 2**20, 2**13  # most numbers in all vectors, and in the centroids of a run
+ROWS = 512  # images that are compared with the centroids at once
+SURE = 1 - 1e-9  # bounds have to differ by more than rounding
 
 
 def small_kmeans(
     rows: Rows, k: int, *, seeds: Sequence[int], n_init: int, max_iter: int, tol: float
 ) -> Fit:
-    """k-means as cluster.kmeans.api.kmeans has it, for rows that `is_small` says are small."""
+    """As cluster.kmeans.api.kmeans, for rows that are small by `is_small`."""
     require_k(k, len(rows))
-    x, best = rows.block(0, len(rows)), no_fit(len(seeds), k, rows.dim)
+    x, best = rows.block(0, len(rows)), empty_fit(len(seeds), k, rows.dim)
     runs = [(seed, start) for seed in seeds for start in range(n_init)]
     seed_of = [seed for seed in range(len(seeds)) for _ in range(n_init)]
     starts = start_centroids(rows, k, runs, False, len(rows), "cpu")
-    keep(best, seed_of, *small_lloyd(x, starts, max_iter, tol))
+    update_best(best, seed_of, *small_lloyd(x, starts, max_iter, tol))
     return best
 
 
 def is_small(rows: Rows, k: int) -> bool:
-    """Whether vectors and centroids fit into a cache."""
+    """Whether vectors and centroids fit in the cache of a core."""
     return len(rows) * rows.dim <= VECTORS and k * rows.dim <= CENTROIDS
 
 
 def small_lloyd(
-    x: np.ndarray, starts: np.ndarray, max_iter: int, tol: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Iterate every run of `starts` (float32 [run, cluster, dim]) over x (float32 [image, dim]) to
-    its own end, as cluster.kmeans.lloyd does: centroids (of the shape of starts), inertia (float64
-    [run]) and iterations (int64 [run])."""
+    x: Float32[np.ndarray, "image dim"],
+    starts: Float32[np.ndarray, "run cluster dim"],
+    max_iter: int,
+    tol: float,
+) -> tuple[
+    Float32[np.ndarray, "run cluster dim"], Float64[np.ndarray, " run"], Int64[np.ndarray, " run"]
+]:
+    """Iterate every run of `starts` until it converges, as cluster.kmeans.lloyd does: centroids,
+    inertia and iterations."""
     runs = len(starts)
     centroids, inertia = starts.astype(np.float64), np.empty(runs)
     iterations = np.empty(runs, np.int64)
@@ -60,7 +67,7 @@ def small_lloyd(
 
 @compiled
 def _run(x: np.ndarray, c: np.ndarray, max_iter: int, least: float) -> tuple[float, int]:
-    """One run, in place of c (float64 [cluster, dim]): its inertia and iterations."""
+    """One run, which updates c (float64 [cluster, dim]) in place: its inertia and iterations."""
     n, k, dim = len(x), len(c), x.shape[1]
     norms, own = np.zeros(n), np.full(n, -1)
     upper, lower = np.full(n, np.inf), np.zeros(n)
@@ -68,15 +75,16 @@ def _run(x: np.ndarray, c: np.ndarray, max_iter: int, least: float) -> tuple[flo
         for d in range(dim):
             norms[i] += np.float64(x[i, d]) * x[i, d]
     norms = np.sqrt(norms)
-    sums, counts, way = np.zeros((k, dim)), np.zeros(k, np.int64), np.zeros(k)
+    sums, counts, shift = np.zeros((k, dim)), np.zeros(k, np.int64), np.zeros(k)
     iteration, still = 0, False
     while iteration < max_iter and not still:
         iteration += 1
         moved = _assign(x, norms, c, own, upper, lower, sums, counts)
-        travel = _move(x, c, own, sums, counts, way)
-        _widen(own, way, upper, lower)
-        still = moved == 0 and travel == 0
-        if travel <= least:
+        squared_shift = _update(x, c, own, sums, counts, shift)
+        first, second, which = _two_largest(shift)
+        widen(own, shift, first, second, which, upper, lower, 1.0, 1.0)
+        still = moved == 0 and squared_shift == 0
+        if squared_shift <= least:
             break
     if not still:
         _assign(x, norms, c, own, upper, lower, sums, counts)
@@ -91,8 +99,8 @@ def _assign(
     x: np.ndarray, norms: np.ndarray, c: np.ndarray, own: np.ndarray, upper: np.ndarray,
     lower: np.ndarray, sums: np.ndarray, counts: np.ndarray,
 ) -> int:  # fmt: skip
-    """Each image goes to its nearest centroid: how many moved. Those that may move are compared
-    with all centroids, ROWS at a time, by a product of matrices."""
+    """The assignment step: how many images changed their cluster. Images that may change it are
+    compared with all centroids by a matrix product, ROWS at a time."""
     n, (k, dim) = len(x), c.shape
     columns, squares = np.empty((dim, k)), np.zeros(k)
     for j in range(k):
@@ -143,17 +151,17 @@ def _add(x: np.ndarray, sign: int, cluster: int, sums: np.ndarray, counts: np.nd
 
 
 @compiled
-def _move(
+def _update(
     x: np.ndarray, c: np.ndarray, own: np.ndarray, sums: np.ndarray, counts: np.ndarray,
-    way: np.ndarray,
+    shift: np.ndarray,
 ) -> float:  # fmt: skip
-    """Each centroid goes to the mean of its images, as float32; how far each went is written to
-    `way`, and the sum of the squares is returned."""
+    """The update step: each centroid moves to the mean of its images, rounded to float32. Writes
+    how far each moved to `shift`, and returns the sum of the squares."""
     k, dim = c.shape
     if counts.min() == 0:
         sums, counts = sums.copy(), counts.copy()
-        _refill(x, c, own, sums, counts)
-    travel = 0.0
+        _relocate_empty_clusters(x, c, own, sums, counts)
+    squared_shift = 0.0
     for j in range(k):
         square = 0.0
         if counts[j] > 0:
@@ -161,16 +169,16 @@ def _move(
                 mean = np.float64(np.float32(sums[j, d] / counts[j]))
                 square += (mean - c[j, d]) ** 2
                 c[j, d] = mean
-        way[j] = np.sqrt(square)
-        travel += square
-    return travel
+        shift[j] = np.sqrt(square)
+        squared_shift += square
+    return squared_shift
 
 
 @compiled
-def _refill(
+def _relocate_empty_clusters(
     x: np.ndarray, c: np.ndarray, own: np.ndarray, sums: np.ndarray, counts: np.ndarray
 ) -> None:
-    """Give each cluster without images one of those furthest from their centroids."""
+    """Give each empty cluster one of the images furthest from their centroids."""
     distance = np.empty(len(x), np.float32)
     for i in range(len(x)):
         distance[i] = _squared(x, c, i, own[i])
@@ -187,16 +195,13 @@ def _refill(
 
 
 @compiled
-def _widen(own: np.ndarray, way: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> None:
-    """Bounds that hold after the centroids went so far."""
-    first = way.argmax()
-    most, other = way[first], 0.0
-    for j in range(len(way)):
-        if j != first:
-            other = max(other, way[j])
-    for i in range(len(own)):
-        upper[i] += way[own[i]]
-        lower[i] -= other if own[i] == first else most
+def _two_largest(shift: np.ndarray) -> tuple[Any, float, Any]:
+    """The largest shift, the second largest, and the cluster of the largest."""
+    which, second = shift.argmax(), 0.0
+    for j in range(len(shift)):
+        if j != which:
+            second = max(second, shift[j])
+    return shift[which], second, which
 
 
 @compiled

@@ -1,8 +1,9 @@
-"""How much two divisions of the same images agree: by pairs of images, and by shared information.
+"""Agreement of two partitions of the same images: pair counts and mutual information.
 
-The adjusted Rand index (Hubert and Arabie 1985), Fowlkes and Mallows (1983), and mutual information
-over the mean of the entropies, with the answers of scikit-learn. But: from counts, not from every
-image, and without its import, which takes longer than the scores of a few thousand images.
+The adjusted Rand index (Hubert and Arabie 1985), the index of Fowlkes and Mallows (1983), and
+mutual information over the mean of the entropies, with the values of scikit-learn. But: from
+counts, not from every image, and without its import, which takes longer than the scores of a few
+thousand images.
 """
 
 from typing import NamedTuple
@@ -13,8 +14,8 @@ from cluster.metrics.ami import entropy, mutual_information
 
 
 class Pairs(NamedTuple):
-    """How many pairs of images there are, and how many are together in one division, in the other
-    and in both. Whole numbers of any size: of a billion images their products pass 64 bits."""
+    """The number of pairs of images, and of those that are together in one partition, in the other
+    and in both. Python integers: of a billion images their products exceed 64 bits."""
 
     every: int
     one: int
@@ -22,15 +23,15 @@ class Pairs(NamedTuple):
     both: int
 
 
-def pairs_of(shared: np.ndarray, one: np.ndarray, other: np.ndarray) -> Pairs:
-    """From how many images each two parts share, and the sizes of the parts: int64 [any] each."""
+def count_pairs(shared: np.ndarray, one: np.ndarray, other: np.ndarray) -> Pairs:
+    """The pairs from the sizes of overlaps and of the clusters of either partition: int64 [any]."""
     images = int(one.sum())
     together = (int(np.sum(n * (n - 1)) // 2) for n in (one, other, shared))
     return Pairs(images * (images - 1) // 2, *together)
 
 
 def adjusted_rand(pairs: Pairs) -> float:
-    """1: the same division; 0: as alike as by chance."""
+    """1: the same partition; 0: as expected by chance."""
     every, one, other, both = pairs
     if one == other == both:
         return 1.0
@@ -39,14 +40,14 @@ def adjusted_rand(pairs: Pairs) -> float:
 
 
 def fowlkes_mallows(pairs: Pairs) -> float:
-    """The geometric mean of the shares of pairs that are together in both; 0 where none is."""
+    """The geometric mean of pairwise precision and recall; 0 where no pair is together in both."""
     if not pairs.both:
         return 0.0
     return float(np.sqrt(pairs.both / pairs.one) * np.sqrt(pairs.both / pairs.other))
 
 
 def normalized_mutual_information(counts: np.ndarray) -> float:
-    """Over the arithmetic mean of the entropies; counts: int [cluster, class], not all 0."""
+    """NMI over the arithmetic mean of the entropies; counts: int [cluster, class], not all 0."""
     clusters, classes = counts.sum(axis=1), counts.sum(axis=0)
     clusters, classes = clusters[clusters > 0], classes[classes > 0]
     if len(clusters) == len(classes) == 1:
@@ -55,8 +56,8 @@ def normalized_mutual_information(counts: np.ndarray) -> float:
     return found / ((entropy(clusters) + entropy(classes)) / 2) if found else 0.0
 
 
-def rand_of(one: np.ndarray, other: np.ndarray) -> float:
+def adjusted_rand_index(one: np.ndarray, other: np.ndarray) -> float:
     """The adjusted Rand index of two assignments of the same images, int [image], none below 0."""
     cell = one.astype(np.int64) * (int(other.max()) + 1) + other
     sizes = (np.unique(each, return_counts=True)[1] for each in (cell, one, other))
-    return adjusted_rand(pairs_of(*sizes))
+    return adjusted_rand(count_pairs(*sizes))

@@ -1,8 +1,8 @@
-"""Mutual information corrected for chance (Vinh, Epps and Bailey, JMLR 2010, equations 24a, 25).
+"""Adjusted mutual information (Vinh, Epps and Bailey, JMLR 2010, equations 24a, 25).
 
-After scikit-learn's adjusted_mutual_info_score, whose answer it gives. But: what chance shares
-depends on the sizes alone, so pairs of equal sizes are worked out once, and only over the overlaps
-that can happen. ImageNet in 1000 clusters takes a second instead of a minute.
+After scikit-learn's adjusted_mutual_info_score, with its values. But: the expectation depends on
+the sizes only, so it is computed once for pairs of equal sizes, and only over overlaps of non-zero
+probability. ImageNet in 1000 clusters takes a second instead of a minute.
 """
 
 import numpy as np
@@ -17,15 +17,15 @@ def adjusted_mutual_information(counts: np.ndarray) -> float:
     expected = expected_mutual_information(clusters, classes)
     mean_entropy = (entropy(clusters) + entropy(classes)) / 2
     found = mutual_information(counts)
-    room = mean_entropy - expected
-    # Each image in a cluster and class of its own: nothing can be better than chance.
-    return float((found - expected) / room) if abs(room) > np.finfo(float).eps else 1.0
+    largest = mean_entropy - expected
+    # Each image in a cluster and class of its own: no partition is better than chance
+    return float((found - expected) / largest) if abs(largest) > np.finfo(float).eps else 1.0
 
 
 def mutual_information(counts: np.ndarray) -> float:
-    """What cluster and class say of each other, in nats; counts: int [cluster, class], not all 0.
+    """Mutual information of cluster and class in nats; counts: int [cluster, class], not all 0.
 
-    What is below the rounding of one number is 0.
+    Values below the rounding of float64 are 0.
     """
     cluster, label = np.nonzero(counts)
     n, shared = counts.sum(), counts[cluster, label]
@@ -35,14 +35,14 @@ def mutual_information(counts: np.ndarray) -> float:
 
 
 def entropy(sizes: np.ndarray) -> float:
-    """The entropy in nats of a division into parts of `sizes` (int [part], none empty)."""
+    """The entropy in nats of a partition into clusters of `sizes` (int [cluster], none 0)."""
     share = sizes / sizes.sum()
     return float(-(share * np.log(share)).sum())
 
 
 def expected_mutual_information(clusters: np.ndarray, classes: np.ndarray) -> float:
-    """What two independent divisions share on average, in nats, given the sizes of their parts
-    (int [cluster] and int [class], none empty, of equal sum)."""
+    """The expected mutual information, in nats, of two independent partitions with these sizes
+    (int [cluster] and int [class], none 0, of equal sum)."""
     from scipy.special import gammaln
 
     n = int(clusters.sum())

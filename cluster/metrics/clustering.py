@@ -1,20 +1,26 @@
-"""How good a clustering is: against labels, and by itself.
+"""Scores of clusterings, with labels and without.
 
-Label scores with the answers of scikit-learn, and the accuracies of kmeans_selfsuper (arXiv
-2008.10312) with a strict one-to-one (see cluster.metrics.matching). purity is majority_acc and
-v_measure is nmi, by definition; papers report them under either name."""
+Scores by labels have the values of scikit-learn; the accuracies are those of kmeans_selfsuper
+(arXiv 2008.10312) with a strict one-to-one mapping (see cluster.metrics.matching). purity is
+majority_acc and v_measure is nmi, by definition; papers report them under either name."""
 
 import numpy as np
 
 from cluster.metrics.agreement import (
     adjusted_rand,
+    adjusted_rand_index,
+    count_pairs,
     fowlkes_mallows,
     normalized_mutual_information,
-    pairs_of,
-    rand_of,
 )
 from cluster.metrics.ami import adjusted_mutual_information, entropy
-from cluster.metrics.matching import Meaning, accuracy, count, learn, one_to_one
+from cluster.metrics.matching import (
+    ClusterMeaning,
+    accuracy,
+    contingency_table,
+    learn_meaning,
+    one_to_one,
+)
 
 NAN = float("nan")
 LABEL_SCORES = (
@@ -23,19 +29,19 @@ LABEL_SCORES = (
 )
 
 
-def label_scores(counts: np.ndarray, train: Meaning | None) -> dict[str, float]:
+def label_scores(counts: np.ndarray, train: ClusterMeaning | None) -> dict[str, float]:
     """LABEL_SCORES, all in 0..1 (ami and ari may be a little below 0), from the contingency table.
 
     `counts`: int [cluster, class] of the images that are scored; without images all scores are nan.
-    `train`: what each cluster stands for, learned elsewhere; without it the `_train_map` scores
-    are nan. The other accuracies learn it from `counts`, from the very images that are scored.
+    `train`: the class of each cluster, learned from other images; without it the `_train_map`
+    scores are nan. The other accuracies learn it from `counts`, the images that are scored.
     """
     if not counts.sum():
         return dict.fromkeys(LABEL_SCORES, NAN)
-    here = learn(counts)
+    here = learn_meaning(counts)
     most = accuracy(counts, here.majority)
     nmi = normalized_mutual_information(counts)
-    pairs = pairs_of(counts[counts > 0], counts.sum(axis=1), counts.sum(axis=0))
+    pairs = count_pairs(counts[counts > 0], counts.sum(axis=1), counts.sum(axis=0))
     return {
         "acc": accuracy(counts, here.one_to_one),
         "acc_train_map": accuracy(counts, train.one_to_one) if train else NAN,
@@ -53,21 +59,21 @@ def label_scores(counts: np.ndarray, train: Meaning | None) -> dict[str, float]:
 def accuracies(assignments: np.ndarray, label: np.ndarray) -> np.ndarray:
     """The one-to-one accuracy of each of many assignments of the same images: float64 [...].
 
-    assignments: int [..., image]; label: int [image], one at least. Each is matched by itself. As
-    fast for any number of clusters: those without images take no part.
+    assignments: int [..., image]; label: int [image], one at least. Each is matched
+    separately. Empty clusters are left out, so that their number costs no time.
     """
     classes, label = np.unique(label, return_inverse=True)
     each = assignments.reshape(-1, len(label))
     out = np.empty(len(each))
     for number, assignment in enumerate(each):
         clusters, own = np.unique(assignment, return_inverse=True)
-        counts = count(own, label, len(clusters), len(classes))
+        counts = contingency_table(own, label, len(clusters), len(classes))
         out[number] = accuracy(counts, one_to_one(counts))
     return out.reshape(assignments.shape[:-1])
 
 
 def size_scores(sizes: np.ndarray) -> dict[str, float]:
-    """How the images are spread over the clusters: `sizes` int [cluster].
+    """Scores of the cluster sizes: `sizes` int [cluster].
 
     live: clusters that have images; entropy of the sizes in nats; balance: the entropy as a share
     of log k, the entropy of k equal clusters; largest and smallest: images in a cluster.
@@ -99,14 +105,14 @@ def silhouettes(vectors: np.ndarray, assignments: np.ndarray) -> np.ndarray:
     for seed, assignment in enumerate(assignments):
         clusters, own, size = np.unique(assignment, return_inverse=True, return_counts=True)
         if 2 <= len(clusters) < len(assignment):
-            out[seed] = _widths(distance, own, size).mean()
+            out[seed] = _silhouette_of_images(distance, own, size).mean()
     return out
 
 
 def _distances(x: np.ndarray) -> np.ndarray:
     """Euclidean, of all pairs: float64 [image, image]."""
     squares, distance = np.einsum("ij,ij->i", x, x), x @ x.T
-    distance *= -2  # in place: new pages cost more than the sums
+    distance *= -2  # in place: allocating memory takes longer than the sums
     distance += squares
     distance += squares[:, None]
     np.sqrt(np.maximum(distance, 0, out=distance), out=distance)
@@ -114,13 +120,13 @@ def _distances(x: np.ndarray) -> np.ndarray:
     return distance
 
 
-def _widths(distance: np.ndarray, own: np.ndarray, size: np.ndarray) -> np.ndarray:
+def _silhouette_of_images(distance: np.ndarray, own: np.ndarray, size: np.ndarray) -> np.ndarray:
     """The silhouette of each image, float64 [image]; 0 for one that is alone in its cluster.
 
     own: int [image], of 0..cluster-1; size: int [cluster], none empty.
     """
     image = np.arange(len(own))
-    to = distance @ np.eye(len(size))[own]  # [image, cluster], all sums in one product
+    to = distance @ np.eye(len(size))[own]  # [image, cluster], all sums in one matrix product
     within = to[image, own] / np.maximum(size[own] - 1, 1)
     to /= size
     to[image, own] = np.inf
@@ -131,7 +137,7 @@ def _widths(distance: np.ndarray, own: np.ndarray, size: np.ndarray) -> np.ndarr
 
 
 def stability(assignments: np.ndarray) -> np.ndarray:
-    """How well each seed's clusters agree with the other seeds': mean ARI, float64 [seed].
+    """The agreement of each seed's clusters with the other seeds': mean ARI, float64 [seed].
 
     assignments: int [seed, image]. The mean over seeds is the mean over all pairs of seeds. nan
     where there is one seed only, or no image.
@@ -142,5 +148,7 @@ def stability(assignments: np.ndarray) -> np.ndarray:
     agree = np.zeros((seeds, seeds))
     for one in range(seeds):
         for other in range(one):
-            agree[one, other] = agree[other, one] = rand_of(assignments[one], assignments[other])
+            agree[one, other] = agree[other, one] = adjusted_rand_index(
+                assignments[one], assignments[other]
+            )
     return agree.sum(axis=1) / (seeds - 1)

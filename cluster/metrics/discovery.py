@@ -1,25 +1,25 @@
-"""How good the discovery of categories is: accuracy on All, Old and New images.
+"""Accuracy of category discovery on All, Old and New images.
 
 After Vaze et al. (GCD, CVPR 2022, arXiv:2201.02609) and the code of Wen et al. (SimGCD, ICCV 2023,
-arXiv:2211.11727). Scored are the unlabelled images of train. Three ways are in use, and their
+arXiv:2211.11727). Scored are the unlabelled images of train. Three protocols are in use, whose
 numbers cannot be compared:
 
-- v2, the official one: one Hungarian matching over all images; a class's images are right where
-  they lie in the cluster that it got.
+- v2, the official one: one Hungarian matching over all images; an image is correct if it lies in
+  the cluster that is matched to its class.
 - v2b: the same matching, but the mean over classes, so that large ones do not outweigh the rest.
-- v1: Old and New are matched each by itself, as if it were known which are which; All is the mean
-  of the two by images. It is never below v2, and by much above it when clusters mix old and new.
+- v1: Old and New are matched separately, as if it were known which are which; All is their mean,
+  weighted by images. It is never below v2, and far above it when clusters mix old and new.
 
-There may be more clusters than classes; those left over are wrong.
+There may be more clusters than classes; images of unmatched clusters are wrong.
 """
 
 import numpy as np
 
 from cluster.metrics.matching import NO_CLASS, one_to_one
 
-WAYS = ("v2", "v2b", "v1")
-PARTS = ("all", "old", "new")
-DISCOVERY_SCORES = tuple(f"{part}_{way}" for way in WAYS for part in PARTS)
+PROTOCOLS = ("v2", "v2b", "v1")
+SUBSETS = ("all", "old", "new")
+DISCOVERY_SCORES = tuple(f"{part}_{way}" for way in PROTOCOLS for part in SUBSETS)
 
 
 def discovery_scores(counts: np.ndarray, old: np.ndarray) -> dict[str, float]:

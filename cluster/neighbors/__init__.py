@@ -1,1 +1,1 @@
-"""Nearest neighbours, exact and approximate, and what follows from them."""
+"""Nearest neighbours, exact and approximate, and methods that use them."""

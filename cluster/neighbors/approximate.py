@@ -1,9 +1,9 @@
-"""Nearly the k nearest neighbours, for collections where all pairs are too many.
+"""Approximate nearest neighbours by inverted lists, for collections with too many pairs.
 
-faiss's inverted lists (Jégou, Douze and Schmid, 2011): the vectors lie in lists by their nearest
-centroid, in float16, and a query looks in the lists nearest to it. In how many is not a setting:
-they are doubled until, on a sample of the queries, the wanted share of the true neighbours is
-found. The similarities are those of the exact search, to the bit; only neighbours can be missing.
+After Jégou, Douze and Schmid (2011), with faiss: the vectors lie in lists by their nearest
+centroid, in float16, and a query searches the lists nearest to it. Their number is not a setting:
+it is doubled until, on a sample of the queries, the wanted recall of the true neighbours is
+reached. The similarities are those of the exact search, to the bit; only neighbours can be missing.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from cluster.kernels.similarity import Metric, Space, survey
+from cluster.kernels.similarity import Metric, ProductSpace, survey
 from cluster.kmeans.api import kmeans
 from cluster.neighbors.candidates import Tile
-from cluster.neighbors.exact import Neighbors, Search, nearest_neighbors, prepare, require
-from cluster.neighbors.rerank import ranked
+from cluster.neighbors.exact import Neighbors, nearest_neighbors
+from cluster.neighbors.prepared_search import PreparedSearch, prepare_search, require_neighbors
+from cluster.neighbors.rerank import QueryCandidates, Targets, rerank
 from cluster.vectors.rows import TILE, Rows, Subset
 
-LIST_IMAGES = 256  # in a list, about, of few images; of many, lists grow with their root
-FITTED = 64  # images a list that its centroid is fitted to
-PASSES = 10
-LOOKED_IN = 8  # lists, at first
+LIST_IMAGES = 256  # in a list, about; with many images lists grow with the root of their number
+FITTED = 64  # images per list that the centroids are fitted to
+PASSES = 10  # iterations of k-means
+FIRST_PROBES = 8  # lists that a query searches at first
 
 
 def approximate_neighbors(
@@ -38,19 +39,19 @@ def approximate_neighbors(
     device: str = "cpu",
     progress: Callable[[int], object] = lambda images: None,
 ) -> tuple[Neighbors, float]:
-    """Neighbours as `nearest_neighbors` gives them, and the share of the true ones that was found
-    for `sample` of the queries, drawn by `seed`: `recall` or more. Errors: as there."""
+    """Neighbours as of `nearest_neighbors`, and the share of the true ones that was found for
+    `sample` of the queries, drawn by `seed`: at least `recall`. Raises the same errors."""
     own = np.full(len(rows), -1, np.int64) if own is None else own.astype(np.int64)
-    require(rows, among, k, own)
+    require_neighbors(rows, among, k, own)
     queries = survey(rows)
-    search = prepare(among, queries if rows is among else survey(among), k, metric, own)
+    search = prepare_search(among, queries if rows is among else survey(among), k, metric, own)
     drawn = np.random.default_rng(seed).permutation(len(rows))[:sample]
     drawn.sort()
     true = nearest_neighbors(
         Subset(rows, drawn), among, k, metric=metric, own=own[drawn], device=device
     )
     index = _index(search, seed, device)
-    index.nprobe = min(LOOKED_IN, index.nlist)
+    index.nprobe = min(FIRST_PROBES, index.nlist)
     while True:
         found = _search(index, Subset(rows, drawn), queries.squares[drawn], drawn, search, k)
         share = _recall(found, true)
@@ -67,8 +68,8 @@ def approximate_neighbors(
     return found, share
 
 
-def _index(search: Search, seed: int, device: str) -> Any:
-    """The inverted lists, with all targets in them, by their position."""
+def _index(search: PreparedSearch, seed: int, device: str) -> Any:
+    """The inverted lists of all targets, by position."""
     import faiss
 
     faiss.omp_set_num_threads(torch.get_num_threads())
@@ -77,7 +78,7 @@ def _index(search: Search, seed: int, device: str) -> Any:
     drawn = np.random.default_rng(seed).permutation(count)[: lists * FITTED]
     drawn.sort()
     centroids = kmeans(
-        _Placed(Subset(search.targets, drawn), search.facts.squares[drawn], search.space),
+        _ProductRows(Subset(search.targets, drawn), search.facts.squares[drawn], search.space),
         lists,
         seeds=[seed],
         n_init=1,
@@ -96,8 +97,8 @@ def _index(search: Search, seed: int, device: str) -> Any:
         False,
     )
     index.quantizer.add(centroids)
-    index.train(centroids)  # its lists are there already
-    for _, tile in _placed(search.targets, search.facts.squares, search.space):
+    index.train(centroids)  # its centroids are given: only marks it as trained
+    for _, tile in _product_tiles(search.targets, search.facts.squares, search.space):
         index.add(tile)
     return index
 
@@ -107,13 +108,14 @@ def _search(
     rows: Rows,
     squares: np.ndarray,
     number: np.ndarray,
-    search: Search,
+    search: PreparedSearch,
     k: int,
     progress: Callable[[int], object] = lambda images: None,
 ) -> Neighbors:
-    """The k best of what the lists hold, -1 where they hold fewer. number: int64 [image], which
-    of all queries these are."""
+    """The k best of the lists that are searched, -1 where they hold fewer. number: int64 [image],
+    the numbers of `rows` among all queries."""
     found = Neighbors(np.empty((len(rows), k), np.int32), np.empty((len(rows), k), np.float32))
+    targets = Targets(search.targets, search.facts, search.space.metric)
     count = min(k + 9 + k // 8, len(search.keep))
     for start in range(0, len(rows), TILE):
         here = slice(start, min(start + TILE, len(rows)))
@@ -123,10 +125,8 @@ def _search(
         position[position == search.own[number[here], None]] = -1
         there = position >= 0
         first = np.concatenate([[0], np.cumsum(there.sum(1))])
-        best, exact = ranked(
-            *(x, squares[here], first, position[there], search.targets, search.facts),
-            *(search.space.metric, k),
-        )
+        block = QueryCandidates(x, squares[here], first, position[there])
+        best, exact = rerank(block, targets, k)
         found.neighbor[here] = np.where(best < 0, -1, search.keep[best])
         found.similarity[here] = exact
         progress(len(x))
@@ -138,10 +138,10 @@ def _recall(found: Neighbors, true: Neighbors) -> float:
     return float((same[:, 1:] == same[:, :-1])[same[:, 1:] >= 0].sum() / true.neighbor.size)
 
 
-class _Placed:
-    """Rows as the space has them."""
+class _ProductRows:
+    """Rows transformed to the product space, without its added dim."""
 
-    def __init__(self, rows: Rows, squares: np.ndarray, space: Space) -> None:
+    def __init__(self, rows: Rows, squares: np.ndarray, space: ProductSpace) -> None:
         self._rows, self._squares, self._space = rows, squares, space
         self.dim: int = rows.dim
 
@@ -149,21 +149,21 @@ class _Placed:
         return len(self._rows)
 
     def block(self, start: int, stop: int) -> np.ndarray:
-        return self._place(self._rows.block(start, stop), self._squares[start:stop])
+        return self._transform(self._rows.block(start, stop), self._squares[start:stop])
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        return self._place(self._rows.take(rows), self._squares[rows])
+        return self._transform(self._rows.take(rows), self._squares[rows])
 
-    def _place(self, x: np.ndarray, squares: np.ndarray) -> np.ndarray:
+    def _transform(self, x: np.ndarray, squares: np.ndarray) -> np.ndarray:
         return _without_last(self._space.targets(x, squares, np.float32), self._space)
 
 
-def _placed(rows: Rows, squares: np.ndarray, space: Space) -> Iterator[Tile]:
-    placed = _Placed(rows, squares, space)
+def _product_tiles(rows: Rows, squares: np.ndarray, space: ProductSpace) -> Iterator[Tile]:
+    product_rows = _ProductRows(rows, squares, space)
     for start in range(0, len(rows), TILE):
-        yield start, placed.block(start, min(start + TILE, len(rows)))
+        yield start, product_rows.block(start, min(start + TILE, len(rows)))
 
 
-def _without_last(x: np.ndarray, space: Space) -> np.ndarray:
-    """faiss has distances of its own, without the dim that makes them products."""
+def _without_last(x: np.ndarray, space: ProductSpace) -> np.ndarray:
+    """faiss computes Euclidean distances itself, without the dim that turns them into products."""
     return np.ascontiguousarray(x[:, :-1]) if space.metric == "euclidean" else x

@@ -1,8 +1,8 @@
-"""Which targets may be among the k of largest product with each query, by products of matrices.
+"""Candidate neighbours: the targets that may be among the k largest products of each query.
 
-Nearly all of the work is the product itself, and that may be coarse
-(`cluster.kernels.low_precision`): a target is given up only if it cannot be one of the k however
-much its product, and that of the k-th, are off."""
+Nearly all of the work is the matrix product, which may be of low precision
+(`cluster.kernels.low_precision`): a target is dropped only if it cannot be one of the k given the
+error of its product and of the k-th."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -11,150 +11,157 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from cluster.kernels.bf16_rows import room_for_short
-from cluster.kernels.low_precision import ROUNDING, Coarse
-from cluster.kernels.norms import Measures, measured
+from cluster.kernels.bf16_rows import empty_bf16
+from cluster.kernels.low_precision import ROUNDING, MatmulPrecision
+from cluster.kernels.norms import RowStats, row_stats
 from cluster.kernels.threads import on_cores
-from cluster.kernels.topk_cpu import Pool
-from cluster.kernels.topk_gpu import PoolOnGpu
-from cluster.vectors.device import has_room
+from cluster.kernels.topk_cpu import TopKBuffer
+from cluster.kernels.topk_gpu import TopKBufferGpu
+from cluster.vectors.device import fits_on_gpu
 
 ROWS = 512  # queries in one product of a core
-DIMS = 32
-TINY = 2.0**-120  # more than what is lost of numbers that are nearly 0
+DIMS = 32  # bfloat16 products are fast with multiples of so many dims
+TINY = 2.0**-120  # more than the error of numbers that are nearly 0
 CELLS = 64_000_000  # products that a GPU holds at once (256 MB)
 
 Tile = tuple[int, np.ndarray | torch.Tensor]  # its first target, and float32 [target, dim]
 
 
+class Queries(NamedTuple):
+    """vectors: float32 [query, dim], in the product space; k: how many targets each query wants;
+    margin: float32 [query], how far below the k-th largest product a candidate may lie; own: int64
+    [query], a target to leave out, -1 for none."""
+
+    vectors: np.ndarray
+    k: int
+    margin: np.ndarray
+    own: np.ndarray
+
+
 class Candidates(NamedTuple):
-    """start: int64 [query + 1], where in `position` (int64 [pair]) those of each query begin;
-    floor: float32 [query], which the product of no other target passes, -inf where there is none;
-    lost: bool [query], so many came near that some, or all, were given up."""
+    """start: int64 [query + 1] and position: int64 [pair]: the candidates of query i are
+    position[start[i]:start[i + 1]]; floor: float32 [query], an upper bound of the products of all
+    other targets, -inf where there are none; overflowed: bool [query], whether a query had too many
+    candidates, so that some, or all, were dropped."""
 
     start: np.ndarray
     position: np.ndarray
     floor: np.ndarray
-    lost: np.ndarray
+    overflowed: np.ndarray
 
 
-def candidates(
-    query: np.ndarray,
+def find_candidates(
+    queries: Queries,
     tiles: Iterable[Tile],
-    k: int,
-    margin: np.ndarray,
-    own: np.ndarray,
     *,
     device: str,
-    arithmetic: Coarse,
+    precision: MatmulPrecision,
     progress: Callable[[], None],
 ) -> Candidates:
-    """All targets whose product with a query (float32 [query, dim]) is less than `margin` (float32
-    [query]) below the k-th largest, but for its `own` (int64 [query], -1 for none). Coarse products
-    on a CPU have margins of their own, which are narrower.
+    """All targets whose product with a query is less than `margin` below the k-th largest, except
+    its `own`. Low-precision products on a CPU compute margins of their own, which are narrower.
 
-    `arithmetic` is that of the products; progress is called after each tile. A query is lost when
-    more than 2k + 128 come that near: in plain products the largest are kept, in coarse ones none.
+    progress is called after each tile. A query overflows when more than 2k + 128 targets come that
+    near: full-precision products then keep the largest, low-precision ones none.
     """
     search = _on_gpu if device.startswith("cuda") else _on_cpu
-    return search(query, tiles, k, margin, own, device, arithmetic, progress)
+    return search(queries, tiles, device, precision, progress)
 
 
-def resident(tiles: Iterator[Tile], numbers: int, device: str) -> list[Tile] | None:
-    """The tiles on a GPU, if it has room for so many numbers."""
-    if not has_room(numbers, device):
+def tiles_on_gpu(tiles: Iterator[Tile], numbers: int, device: str) -> list[Tile] | None:
+    """The tiles as tensors on the GPU, if it has enough memory for `numbers` float32."""
+    if not fits_on_gpu(numbers, device):
         return None
     return [(start, torch.as_tensor(tile, device=device)) for start, tile in tiles]
 
 
 def _on_gpu(
-    query: np.ndarray,
+    queries: Queries,
     tiles: Iterable[Tile],
-    k: int,
-    margin: np.ndarray,
-    own: np.ndarray,
     device: str,
-    arithmetic: Coarse,
+    precision: MatmulPrecision,
     progress: Callable[[], None],
 ) -> Candidates:
-    q = torch.from_numpy(query).to(device)
-    slack, mine = torch.from_numpy(margin).to(device), torch.from_numpy(own).to(device)
-    pools: list[PoolOnGpu] = []
+    q = torch.from_numpy(queries.vectors).to(device)
+    margin, own = (torch.from_numpy(each).to(device) for each in (queries.margin, queries.own))
+    buffers: list[TopKBufferGpu] = []
     for start, tile in tiles:
         target = torch.as_tensor(tile, device=device)
-        if not pools:
+        if not buffers:
             step = max(16, CELLS // len(target))
-            pools = [
-                PoolOnGpu(mine[low : low + step], slack[low : low + step], k, arithmetic.error > 0)
-                for low in range(0, len(q), step)
-            ]
-        for pool, part in zip(pools, q.split(step), strict=True):
-            with arithmetic.products():
-                scores = part @ target.T
-            pool.add(scores, start)
+            pieces = zip(own.split(step), margin.split(step), strict=True)
+            buffers = [TopKBufferGpu(*each, queries.k, precision.error > 0) for each in pieces]
+        for buffer, some in zip(buffers, q.split(step), strict=True):
+            with precision.applied():
+                scores = some @ target.T
+            buffer.add(scores, start)
         progress()
-    return _together([pool.found() for pool in pools])
+    return _concatenate([buffer.found() for buffer in buffers])
 
 
 def _on_cpu(
-    query: np.ndarray,
+    queries: Queries,
     tiles: Iterable[Tile],
-    k: int,
-    margin: np.ndarray,
-    own: np.ndarray,
     device: str,
-    arithmetic: Coarse,
+    precision: MatmulPrecision,
     progress: Callable[[], None],
 ) -> Candidates:
-    """Each core makes products of its own: far less waiting when another program is busy too."""
-    left, off = torch.from_numpy(query), np.zeros_like(margin)
-    if arithmetic.error:
-        left, of_query = _short(left)
-        margin = off
-    pool = Pool(own, margin, k, arithmetic.error > 0)
+    """Each core computes products of its own: less waiting when other programs use the CPU."""
+    margin, no_error = queries.margin, np.zeros_like(queries.margin)
+    left, error = torch.from_numpy(queries.vectors), no_error
+    if precision.error:
+        left, of_query = _bf16(left)
+        margin = no_error
+    buffer = TopKBuffer(queries.own, margin, queries.k, precision.error > 0)
     for start, tile in tiles:
         right = torch.as_tensor(tile)
-        if arithmetic.error:
-            right, of_target = _short(right)
-            off = _off(of_query, of_target, query.shape[1])
-        pieces = range(0, len(query), ROWS)
-        with arithmetic.products():
-            on_cores(partial(_look, pool, left, right, start, off), pieces)
+        if precision.error:
+            right, of_target = _bf16(right)
+            error = _error(of_query, of_target, queries.vectors.shape[1])
+        pieces = range(0, len(left), ROWS)
+        with precision.applied():
+            on_cores(partial(_add_products, buffer, left, right, start, error), pieces)
         progress()
-    return _together([pool.found()])
+    return _concatenate([buffer.found()])
 
 
-def _look(
-    pool: Pool, left: torch.Tensor, right: torch.Tensor, start: int, off: np.ndarray, low: int
+def _add_products(
+    buffer: TopKBuffer,
+    left: torch.Tensor,
+    right: torch.Tensor,
+    start: int,
+    error: np.ndarray,
+    low: int,
 ) -> None:
-    """At the products of some queries with a tile."""
-    pool.add(_products(left[low : low + ROWS], right), low, start, off)
+    """Add the products of the queries from `low` on with a tile."""
+    buffer.add(_products(left[low : low + ROWS], right), low, start, error)
 
 
-def _short(x: torch.Tensor) -> tuple[torch.Tensor, Measures]:
-    """x as bfloat16, with zeros up to a number of dims that products are fast with."""
+def _bf16(x: torch.Tensor) -> tuple[torch.Tensor, RowStats]:
+    """x as bfloat16, with zeros up to a multiple of DIMS."""
     x = torch.nn.functional.pad(x, (0, -x.shape[1] % DIMS))
-    short = room_for_short(*x.shape)
-    return short, measured(x, short)
+    bf16 = empty_bf16(*x.shape)
+    return bf16, row_stats(x, bf16)
 
 
 def _products(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """[query, target]. Numpy's is faster than torch's on some processors."""
+    """[query, target]. Numpy's product is faster than torch's on some processors."""
     if left.dtype == torch.float32:
         return torch.from_numpy(left.numpy() @ right.numpy().T)
     return left @ right.T
 
 
-def _off(query: Measures, target: Measures, dim: int) -> np.ndarray:
-    """How far products of bfloat16 are off, but for the rounding of the results: float32 [query]"""
-    rest, longest = target.rest.max(), target.length.max()
-    off = query.rest * longest + (query.length + query.rest) * rest
-    return (off + ROUNDING * dim**0.5 * query.length * longest + TINY).numpy()
+def _error(query: RowStats, target: RowStats, dim: int) -> np.ndarray:
+    """The error of bfloat16 products, beside the rounding of the results: float32 [query]."""
+    residual, longest = target.residual.max(), target.norm.max()
+    error = query.residual * longest + (query.norm + query.residual) * residual
+    return (error + ROUNDING * dim**0.5 * query.norm * longest + TINY).numpy()
 
 
-def _together(found: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> Candidates:
-    """One after the other: how many candidates each query has, they, the floors, who is lost."""
+def _concatenate(found: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> Candidates:
+    """The candidates of several buffers, one after the other (see TopKBuffer.found)."""
     if not found:
         return Candidates(np.zeros(1, np.int64), *(np.empty(0, t) for t in (int, "f4", bool)))
-    count, position, floor, lost = (np.concatenate(each) for each in zip(*found, strict=True))
-    return Candidates(np.concatenate([[0], np.cumsum(count)]), position, floor, lost)
+    count, position, floor, overflowed = (np.concatenate(each) for each in zip(*found, strict=True))
+    start = np.concatenate([[0], np.cumsum(count)])
+    return Candidates(start, position, floor, overflowed)

@@ -1,8 +1,8 @@
-"""Give an image the cluster that most of its neighbours have, weighed by how similar they are.
+"""Weighted k-nearest-neighbour vote: the cluster with the largest weight among the neighbours.
 
 After the weighted k-nearest-neighbour classifier (Dudani 1976). But: the votes of an image are
-sorted and summed, so the number of clusters costs nothing; a neighbour that is not similar at all
-(cosine below 0) has no say.
+sorted and summed, so that time and memory do not depend on the number of clusters; a neighbour with
+a similarity below 0 has no vote.
 """
 
 from typing import NamedTuple
@@ -11,41 +11,43 @@ import numpy as np
 
 from cluster.errors import ClusterError
 
-CELLS = 4_000_000  # votes that are counted at once
+CELLS = 4_000_000  # votes that are summed at once
 
 
-class Voted(NamedTuple):
+class KnnVote(NamedTuple):
     """assignment: int32 [seed, image]; probability: float32 [seed, image], the share of the
-    voters' weight that the own cluster got."""
+    neighbours' weight in the assigned cluster."""
 
     assignment: np.ndarray
     probability: np.ndarray
 
 
-def vote(neighbor: np.ndarray, similarity: np.ndarray, cluster_of: np.ndarray, k: int) -> Voted:
-    """The cluster of each image by its neighbours, for each seed.
+def knn_vote(
+    neighbor: np.ndarray, similarity: np.ndarray, cluster_of: np.ndarray, k: int
+) -> KnnVote:
+    """The cluster of each image by a vote of its neighbours, for each seed.
 
     neighbor: int [image, neighbor], positions in the fitted images; similarity: float32 [image,
-    neighbor]; cluster_of: int32 [seed, fitted image], in 0..k-1. A voter weighs its similarity, and
-    nothing below 0. Where all voters of an image weigh nothing, as they do when the similarity is
-    minus a distance, they count alike. Sums are in float64, which holds those of float32 numbers of
-    one size exactly, so equal votes are a tie. Ties: the lower cluster. Raises ClusterError when
-    the arrays do not fit one another.
+    neighbor]; cluster_of: int32 [seed, fitted image], in 0..k-1. A vote weighs its similarity, or 0
+    if that is negative. If all votes of an image weigh 0, as with minus a distance, they count
+    equally. Sums are in float64, where sums of float32 numbers of one magnitude are exact, so that
+    equal votes tie. Ties: the lower cluster. Raises ClusterError when the arrays do not fit one
+    another.
     """
     _require_table(neighbor, similarity, cluster_of)
     if cluster_of.size and not 0 <= cluster_of.min() <= cluster_of.max() < k:
         raise ClusterError(
-            f"the voters' clusters are {cluster_of.min()} to {cluster_of.max()}, of {k} clusters "
-            f"they have to be 0 to {k - 1}"
+            f"the clusters of the fitted images are {cluster_of.min()} to {cluster_of.max()}, "
+            f"expected 0 to {k - 1}"
         )
     shape = (len(cluster_of), len(neighbor))
-    out = Voted(np.empty(shape, np.int32), np.empty(shape, np.float32))
+    out = KnnVote(np.empty(shape, np.int32), np.empty(shape, np.float32))
     step = max(1, CELLS // neighbor.shape[1])
     for start in range(0, len(neighbor), step):
         here = slice(start, start + step)
         weight = voter_weights(similarity[here])
         for seed, clusters in enumerate(cluster_of):
-            own, share = most_voted(clusters[neighbor[here]], weight)
+            own, share = weighted_mode(clusters[neighbor[here]], weight)
             out.assignment[seed, here], out.probability[seed, here] = own, share
     return out
 
@@ -53,9 +55,9 @@ def vote(neighbor: np.ndarray, similarity: np.ndarray, cluster_of: np.ndarray, k
 def support(
     neighbor: np.ndarray, similarity: np.ndarray, cluster_of: np.ndarray, own: np.ndarray
 ) -> np.ndarray:
-    """The share of the voters' weight in the cluster that an image has: float32 [seed, image].
+    """The share of the neighbours' weight in a given cluster: float32 [seed, image].
 
-    As `vote`, with own: int32 [seed, image], the cluster of each image, whatever the voters say.
+    As `knn_vote`, with own: int32 [seed, image], the cluster of each image.
     """
     _require_table(neighbor, similarity, cluster_of)
     out = np.empty(own.shape, np.float32)
@@ -70,14 +72,15 @@ def support(
 
 
 def voter_weights(similarity: np.ndarray) -> np.ndarray:
-    """float32 [image, neighbor] → float64, none below 0, no row of zeros."""
+    """Weights of votes, float64 [image, neighbor]: similarities, negative ones as 0; all 1 in a row
+    where all would be 0."""
     weight = np.maximum(similarity.astype(np.float64), 0)
     weight[~weight.any(axis=1)] = 1
     return weight
 
 
-def most_voted(cluster: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of each row the cluster of the largest weight and its share: int [image] and float64.
+def weighted_mode(cluster: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The cluster of the largest weight in each row, and its share: int and float64 [image].
 
     cluster: int [image, voter]; weight: float64 [image, voter]. Ties: the lower cluster.
     """
@@ -89,20 +92,20 @@ def most_voted(cluster: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.
     weight = np.take_along_axis(weight, order, axis=1)
     begins = np.ones(cluster.shape, bool)
     begins[:, 1:] = cluster[:, 1:] != cluster[:, :-1]
-    party = np.flatnonzero(begins)  # the voters of one cluster lie side by side now
-    votes = np.add.reduceat(weight.ravel(), party)
-    image = party // voters
+    first_vote = np.flatnonzero(begins)  # of each cluster, in sorted order
+    votes = np.add.reduceat(weight.ravel(), first_vote)
+    image = first_vote // voters
     most = np.maximum.reduceat(votes, np.searchsorted(image, np.arange(images)))
     ahead = np.flatnonzero(votes == most[image])
     first = ahead[np.searchsorted(image[ahead], np.arange(images))]
-    return cluster.ravel()[party[first]], most / weight.sum(axis=1)
+    return cluster.ravel()[first_vote[first]], most / weight.sum(axis=1)
 
 
 def _require_table(neighbor: np.ndarray, similarity: np.ndarray, cluster_of: np.ndarray) -> None:
     if neighbor.ndim != 2 or neighbor.shape != similarity.shape or not neighbor.shape[1]:
         raise ClusterError(
             f"neighbours are {list(neighbor.shape)} and similarities {list(similarity.shape)}: "
-            "both have to be [image, neighbor], with a neighbour at least"
+            "both have to be [image, neighbor], with at least one neighbour"
         )
     fitted = cluster_of.shape[1]
     if neighbor.size and not 0 <= neighbor.min() <= neighbor.max() < fitted:
@@ -111,4 +114,4 @@ def _require_table(neighbor: np.ndarray, similarity: np.ndarray, cluster_of: np.
             f"images: expected 0 to {fitted - 1}"
         )
     if not np.isfinite(similarity).all():
-        raise ClusterError("some similarities are not finite: make the table of neighbours anew")
+        raise ClusterError("some similarities are not finite: make the table of neighbours again")

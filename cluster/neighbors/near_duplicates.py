@@ -1,11 +1,11 @@
-"""Near-duplicates and consecutive frames: which images stay, and which of those stands for each.
+"""Leader clustering of near-duplicates, such as consecutive frames: one image stands for a group.
 
-The greedy walk of leaders (Hartigan 1975, ch. 3), in row order: an image stays unless it is as
-like as the threshold to one that stays. But: against all that stay, not a few neighbours; and the
-most similar of them stands for it, not the first.
+The leader algorithm (Hartigan 1975, ch. 3), in row order: an image becomes a leader unless its
+similarity to a leader reaches the threshold. But: it is compared with all leaders, not with a few
+neighbours, and joins the most similar one, not the first.
 
-The rows go tile by tile. Products of matrices in float32 tell what is clearly above or below; what
-is nearer to the threshold, or to the best, than their rounding is compared again in float64.
+Rows are processed tile by tile. Matrix products in float32 decide what is clearly above or below
+the threshold; pairs within their rounding of it, or of the best, are compared again in float64.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,14 +15,14 @@ import numpy as np
 import torch
 
 from cluster.errors import ClusterError
-from cluster.kernels.low_precision import ROUNDING, plain
-from cluster.kernels.similarity import Space, similarities, survey
+from cluster.kernels.low_precision import ROUNDING, full_precision
+from cluster.kernels.similarity import ProductSpace, similarities, survey
 from cluster.vectors.rows import Rows
 
 TILE = 4096  # rows
-LEADERS = 8192  # they are compared with at once
+LEADERS = 8192  # that rows are compared with at once
 PAIRS = 1_000_000  # compared in float64 at once
-TIE = 1e-12  # cosines that differ by less are equal: of x and 3x it is 1, up to rounding
+TIE = 1e-12  # cosines that differ by less are equal: that of x and 3x is 1 up to rounding
 
 
 def leaders(
@@ -32,90 +32,92 @@ def leaders(
     device: str = "cpu",
     progress: Callable[[int], object] = lambda images: None,
 ) -> np.ndarray:
-    """int64 [image]: the first image of each one's group of near-duplicates, itself if it stays.
+    """The leader of each image's group of near-duplicates: int64 [image], itself if it is a leader.
 
-    An image stays unless its cosine to one that stays, further up, is `threshold` or more; then it
+    An image is a leader unless its cosine to an earlier leader is `threshold` or more; then it
     joins the most similar of those (ties: the lower row). The cosine of a vector of zeros is 0, so
-    each of them stays. ClusterError: threshold not in (0, 1], features not finite.
+    each of them is a leader. progress is called with the number of images done since the last call.
+    Raises ClusterError when threshold is not in (0, 1] or features are not finite.
     """
     if not 0 < threshold <= 1:
         raise ClusterError(
             f"the threshold of near-duplicates is {threshold}, expected a cosine above 0 and up to "
             "1, such as 0.98"
         )
-    walk = _Walk(rows, threshold, device)
+    clustering = _LeaderClustering(rows, threshold, device)
     for start in range(0, len(rows), TILE):
-        walk.take(start, min(start + TILE, len(rows)))
+        clustering.assign(start, min(start + TILE, len(rows)))
         progress(min(start + TILE, len(rows)) - start)
-    return walk.leader
+    return clustering.leader
 
 
 class _Tile(NamedTuple):
-    """Rows start..: x float32 [image, dim], as read; unit, of length 1 and on the device."""
+    """Rows start..: x float32 [image, dim], as read; unit: of length 1 and on the device."""
 
     start: int
     x: np.ndarray
     unit: torch.Tensor
 
 
-class _Walk:
-    """What is known of the rows so far. leader: int64 [image]; cosine: float64 [image], to it."""
+class _LeaderClustering:
+    """The state after some rows. leader: int64 [image]; _cosine: float64 [image], to the leader."""
 
     def __init__(self, rows: Rows, threshold: float, device: str) -> None:
         self._rows, self._facts, self._device = rows, survey(rows), device
-        self._space = Space.of(self._facts, "cosine")
+        self._space = ProductSpace.of(self._facts, "cosine")
         self._least = threshold - TIE
-        self._slack = ROUNDING * rows.dim**0.5
-        self._stays = np.zeros(len(rows), bool)
+        self._error = ROUNDING * rows.dim**0.5
+        self._is_leader = np.zeros(len(rows), bool)
         self.leader = np.full(len(rows), -1, np.int64)
         self._cosine = np.full(len(rows), -np.inf)
 
-    def take(self, start: int, stop: int) -> None:
-        """Find the leaders of rows start..stop; all rows before have theirs."""
+    def assign(self, start: int, stop: int) -> None:
+        """Assign leaders to rows start..stop, after all rows before."""
         x = self._rows.block(start, stop)
         tile = _Tile(start, x, self._unit(x, np.arange(start, stop)))
-        kept = np.flatnonzero(self._stays[:start])
+        kept = np.flatnonzero(self._is_leader[:start])
         for low in range(0, len(kept), LEADERS):
             to = kept[low : low + LEADERS]
             self._join(tile, _products(tile.unit, self._unit(self._rows.take(to), to)), to)
         within = _products(tile.unit, tile.unit)
         later = torch.ones_like(within, dtype=torch.bool).triu()
-        within[later] = -2  # an image joins only those further up
-        self._stays[start:stop] = self._who_stays(tile, within.cpu().numpy())
-        new = np.flatnonzero(self._stays[start:stop])
+        within[later] = -2  # an image joins only earlier ones
+        self._is_leader[start:stop] = self._leaders_of(tile, within.cpu().numpy())
+        new = np.flatnonzero(self._is_leader[start:stop])
         if 0 < len(new) < len(x):
             self._join(tile, within[:, torch.from_numpy(new).to(within.device)], new + start)
         self.leader[new + start] = new + start
 
-    def _who_stays(self, tile: _Tile, within: np.ndarray) -> np.ndarray:
-        """bool [image]; within: float32 [image, image], cosines to those further up."""
-        stays = self.leader[tile.start : tile.start + len(tile.x)] < 0
-        within = np.where(stays[:, None] & stays, within, np.float32(-2))
-        near = within >= self._least + self._slack
-        row, column = np.nonzero(~near & (within >= self._least - self._slack))
-        for part in _parts(len(row)):
-            exact = self._exact(tile, row[part], column[part] + tile.start)
-            near[row[part], column[part]] = exact >= self._least
-        for image in np.flatnonzero(near.any(1)):  # whether it stays hangs on those before
-            stays[image] = not (near[image] & stays).any()
-        return stays
+    def _leaders_of(self, tile: _Tile, within: np.ndarray) -> np.ndarray:
+        """Which images of a tile are leaders, bool [image]; within: float32 [image, image], cosines
+        to earlier images of the tile."""
+        leads = self.leader[tile.start : tile.start + len(tile.x)] < 0
+        within = np.where(leads[:, None] & leads, within, np.float32(-2))
+        near = within >= self._least + self._error
+        row, column = np.nonzero(~near & (within >= self._least - self._error))
+        for some in _pieces(len(row)):
+            exact = self._exact(tile, row[some], column[some] + tile.start)
+            near[row[some], column[some]] = exact >= self._least
+        for image in np.flatnonzero(near.any(1)):  # depends on which earlier ones are leaders
+            leads[image] = not (near[image] & leads).any()
+        return leads
 
     def _join(self, tile: _Tile, cosine: torch.Tensor, to: np.ndarray) -> None:
-        """Give each row of a tile its best so far. cosine: float32 [image, leader]; to: int64
-        [leader], their rows, rising."""
+        """Update the best leader of each row of a tile. cosine: float32 [image, leader]; to: int64
+        [leader], their rows, sorted."""
         here = slice(tile.start, tile.start + len(tile.x))
         best = torch.from_numpy(self._cosine[here]).to(cosine.device, torch.float32)
-        floor = torch.maximum(cosine.amax(1), best) - 2 * self._slack
-        floor = floor.clamp_min(self._least - self._slack)
+        floor = torch.maximum(cosine.amax(1), best) - 2 * self._error
+        floor = floor.clamp_min(self._least - self._error)
         row, column = torch.nonzero(cosine >= floor[:, None]).cpu().numpy().T
-        for part in _parts(len(row)):
-            line, leader = row[part], to[column[part]]
+        for some in _pieces(len(row)):
+            line, leader = row[some], to[column[some]]
             exact = self._exact(tile, line, leader)
             order = np.lexsort((leader, -exact, line))
             order = order[exact[order] >= self._least]
             order = order[np.flatnonzero(np.diff(line[order], prepend=-1))]  # the best of each
             image = line[order] + tile.start
-            better = exact[order] > self._cosine[image]  # of equal ones the lower row was first
+            better = exact[order] > self._cosine[image]  # of equal ones the lower row came first
             self._cosine[image[better]] = exact[order][better]
             self.leader[image[better]] = leader[order][better]
 
@@ -130,10 +132,10 @@ class _Walk:
 
 def _products(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     if x.is_cuda:
-        with plain(x.device).products():
+        with full_precision(x.device).applied():
             return x @ y.T
-    return torch.from_numpy(x.numpy() @ y.numpy().T)  # faster than torch's on some processors
+    return torch.from_numpy(x.numpy() @ y.numpy().T)  # faster than torch's on some CPUs
 
 
-def _parts(count: int) -> Iterator[slice]:
+def _pieces(count: int) -> Iterator[slice]:
     return (slice(low, low + PAIRS) for low in range(0, count, PAIRS))

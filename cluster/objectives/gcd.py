@@ -1,31 +1,23 @@
-"""GCD's training: all images apart from each other, labelled ones together by class.
+"""GCD: a contrastive loss on all images and a supervised contrastive loss on the labelled ones.
 
 After Vaze et al. (CVPR 2022, arXiv:2201.02609) and their code: (1 - lambda) InfoNCE of all images +
 lambda SupCon of the labelled ones, through DINO's head. But: exactly half of a batch has labels
-(cluster.heads.half_labelled). Their clusters are those of semi-supervised k-means on the features
-(cluster.kmeans.semi_supervised), so no head that sorts images is learned.
+(cluster.heads.half_labelled). No clustering head is learned: clusters are found by semi-supervised
+k-means on the features (cluster.kmeans.semi_supervised).
 """
-
-from collections.abc import Mapping
 
 import numpy as np
 import torch
 
 from cluster.heads.half_labelled import HalfLabelled
-from cluster.heads.model import Linear
-from cluster.objectives import Drawn, Loss, Outputs
+from cluster.objectives import Drawn, Loss, Objective, Outputs
 from cluster.objectives.contrastive import info_nce, sup_con
 from cluster.objectives.projector import Projector
-from cluster.objectives.twice import half_labelled
-from cluster.vectors.rows import Rows
+from cluster.objectives.same_images_twice import half_labelled
 
 
-class Gcd:
-    """A cluster.objectives.Objective."""
-
-    slots = ("view", "view")
-    looks = False
-    unit = False
+class Gcd(Objective):
+    """GCD's objective; no head assigns images to clusters."""
 
     def __init__(
         self,
@@ -54,7 +46,7 @@ class Gcd:
         self._supervised = supervised
 
     def draw(self, step: int) -> Drawn:
-        """See cluster.objectives: the same images in both slots."""
+        """Both slots show the same images, half of them labelled."""
         return half_labelled(self._stream, step)
 
     def outputs(self, features: torch.Tensor) -> Outputs:
@@ -64,21 +56,7 @@ class Gcd:
     def loss(self, outputs: Outputs, drawn: Drawn, epoch: float) -> Loss:
         """(1 - lambda) InfoNCE + lambda SupCon."""
         (z,) = outputs
-        apart = info_nce(z, self._temperature)
-        together = sup_con(z, torch.as_tensor(drawn.label).to(z.device), self._label_temperature)
-        total = (1 - self._supervised) * apart + self._supervised * together
-        return Loss(total, {"info_nce": apart, "sup_con": together})
-
-    def look(self, rows: Rows, epoch: int) -> None:
-        """Nothing to see."""
-
-    def memory(self) -> Mapping[str, np.ndarray]:
-        """Nothing."""
-        return {}
-
-    def remember(self, memory: Mapping[str, np.ndarray]) -> None:
-        """Nothing."""
-
-    def learned(self) -> dict[str, Linear]:
-        """None."""
-        return {}
+        instance = info_nce(z, self._temperature)
+        by_class = sup_con(z, torch.as_tensor(drawn.label).to(z.device), self._label_temperature)
+        total = (1 - self._supervised) * instance + self._supervised * by_class
+        return Loss(total, {"info_nce": instance, "sup_con": by_class})

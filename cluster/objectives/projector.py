@@ -1,24 +1,25 @@
-"""Heads that a contrastive loss looks through, and prototypes of length 1: seeded, of float32.
+"""Projection heads of contrastive losses, and prototypes of length 1; initial weights are seeded.
 
-`Projector` is DINO's head (Caron et al., arXiv:2104.14294), as GCD, SimGCD and SelEx take it; it
-begins as theirs, from a truncated normal of .02. But: what comes out has length 1 whatever the
-width. `SimclrProjector` is that of SimCLR (arXiv:2002.05709). Neither has batch normalisation, so
-that a vector does not hinge on those beside it.
+`Projector` is DINO's head (Caron et al., arXiv:2104.14294), as GCD, SimGCD and SelEx use it, with
+the same initial weights, a truncated normal of deviation .02. But: outputs have length 1 whatever
+the width. `SimclrProjector` is SimCLR's head (arXiv:2002.05709). Neither has batch normalisation,
+so that the output of an image does not depend on the rest of the batch.
 """
 
 import numpy as np
 import torch
 from torch.nn.functional import gelu, linear, normalize, relu
 
-DEVIATION = 0.02  # of the weights of DINO's head at the start
+DEVIATION = 0.02  # of the initial weights of DINO's head
 
 
 class Projector(torch.nn.Module):
-    """Linear, GELU, Linear, GELU, Linear, length 1; and where width > 0 `Prototypes`, length 1."""
+    """Linear, GELU, Linear, GELU, Linear, L2-normalise; if width > 0, `Prototypes` and again
+    L2-normalise."""
 
     def __init__(self, dim: int, *, hidden: int, bottleneck: int, width: int, seed: int) -> None:
-        """dim → hidden → hidden → bottleneck, and → width unless that is 0. A head begins as its
-        seed says."""
+        """dim → hidden → hidden → bottleneck, and → width unless that is 0. The initial weights
+        depend on the seed."""
         super().__init__()
         self.first = _empty(dim, hidden)
         self.second = _empty(hidden, hidden)
@@ -38,10 +39,10 @@ class Projector(torch.nn.Module):
 
 
 class SimclrProjector(torch.nn.Module):
-    """Linear(dim, dim), ReLU, Linear(dim, width), length 1."""
+    """Linear(dim, dim), ReLU, Linear(dim, width), L2-normalise."""
 
     def __init__(self, dim: int, *, width: int, seed: int) -> None:
-        """It begins as torch begins linear layers, from its seed."""
+        """Initial weights are distributed as torch's default and depend on the seed."""
         super().__init__()
         self.first, self.second = _empty(dim, dim), _empty(dim, width)
         generator, reach = _generator(seed, 1), dim**-0.5
@@ -54,18 +55,18 @@ class SimclrProjector(torch.nn.Module):
 
 
 class Prototypes(torch.nn.Module):
-    """The cosine of a vector with each direction: a weight-normed layer (Salimans and Kingma,
-    arXiv:1602.07868) without bias, whose lengths g stay 1, on vectors divided by their length."""
+    """The cosine of a vector with each prototype: a weight-normed layer (Salimans and Kingma,
+    arXiv:1602.07868) without bias, with fixed g = 1, on normalised vectors."""
 
     def __init__(self, dim: int, width: int, *, unit: bool = True, seed: int) -> None:
-        """It begins as torch begins a linear layer, from its seed. unit: vectors are divided by
-        their length; else by the root of `dim`, about the length of scaled ones, as a linear head
-        can do too."""
+        """Initial weights are distributed as torch's default and depend on the seed. unit: divide
+        vectors by their length; else by the square root of `dim`, the root mean square length of
+        scaled features, so that the layer stays linear."""
         super().__init__()
         self._unit, self.length = unit, 1.0 if unit else dim**0.5
         reach, generator = dim**-0.5, _generator(seed, 2)
-        begin = torch.empty(width, dim).uniform_(-reach, reach, generator=generator)
-        self.direction = torch.nn.Parameter(begin)
+        initial = torch.empty(width, dim).uniform_(-reach, reach, generator=generator)
+        self.direction = torch.nn.Parameter(initial)
 
     def unit(self) -> torch.Tensor:
         """The directions, of length 1: float32 [width, dim]."""
@@ -73,18 +74,18 @@ class Prototypes(torch.nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """[..., dim] → cosines, float32 [..., width]."""
-        # A cosine is divided by a temperature of .04: the three digits of bfloat16 are too few.
+        # Cosines are divided by a temperature of .04: bfloat16's three digits are too few.
         with torch.autocast(features.device.type, enabled=False):
             x = features.float()
             return linear(normalize(x, dim=-1) if self._unit else x / self.length, self.unit())
 
 
 def _empty(inputs: int, outputs: int) -> torch.nn.Linear:
-    """A layer whose weights are yet to be drawn: torch would draw them from what all share."""
+    """A layer without initial weights: torch would draw them from the global generator."""
     return torch.nn.utils.skip_init(torch.nn.Linear, inputs, outputs)  # type: ignore[no-any-return]
 
 
 def _generator(seed: int, part: int) -> torch.Generator:
-    """Layers of one seed begin apart from each other."""
+    """Layers of one seed have different initial weights."""
     state = np.random.SeedSequence([seed, part]).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state[0]))

@@ -1,7 +1,7 @@
-"""What an objective without labels learns from: all images, in a new order in each pass.
+"""Batches of all images, reshuffled in each pass.
 
-As a shuffling loader. But: no image is left out at the end of a pass, the next one begins within
-the same batch; an image may then come twice in it.
+As a shuffling data loader. But: no image is dropped at the end of a pass; the next pass begins
+within the same batch, which may then contain an image twice.
 """
 
 import numpy as np
@@ -9,17 +9,18 @@ import numpy as np
 from cluster.errors import ClusterError
 
 
-class Everyone:
-    """An endless stream of batches; that of a step follows from the seed and its number alone, so a
-    run can go on anywhere."""
+class ShuffledSampler:
+    """An endless stream of batches. The batch of a step depends on the seed and the number of the
+    step only, so that a run can resume at any step."""
 
     def __init__(self, images: int, batch: int, seed: int) -> None:
-        """images: how many there are; a batch is no more than a pass. Raises ClusterError when
-        fewer than two images would be in one."""
+        """images: their number; a batch is at most one pass. Raises ClusterError when a batch would
+        have fewer than two images."""
         self.batch = min(batch, images)
         if self.batch < 2:
             raise ClusterError(
-                f"a batch of {batch} from {images} images has no two to tell apart: take 2 or more"
+                f"a batch of {batch} from {images} images has fewer than two images to compare: "
+                "set 2 or more"
             )
         self._images, self._seed, self._drawn = images, seed, dict[int, np.ndarray]()
 

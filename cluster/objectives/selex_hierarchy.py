@@ -1,11 +1,11 @@
-"""SelEx's hierarchy: coarser and coarser clusters, the known classes grouped apart from the new.
+"""SelEx's hierarchy of clusters: each level halves the numbers of known groups and new clusters.
 
-After SelEx (Rastegar et al., ECCV 2024, arXiv:2408.14371). Each level halves the number of groups
-of known classes and of new clusters. k-means on the centroids of the known classes makes the
-groups; all images that lie in a known class at level 0 are labelled by its group, and
-semi-supervised k-means clusters the others.
-But: written afresh; all answers are in the order of the images. There, those of the upper levels
-list the images of known classes first but are read in the order of the loader.
+After SelEx (Rastegar et al., ECCV 2024, arXiv:2408.14371). At each level, k-means on the centroids
+of the known classes groups these classes; all images that are in a known class at level 0 are
+labelled with its group, and semi-supervised k-means clusters the others.
+But: written independently of the published code, and all results are in the order of the images.
+There, results of the upper levels list the images of known classes first, but are read in the order
+of the data loader.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,8 @@ from cluster.vectors.rows import ArrayRows, Rows
 
 class Level(NamedTuple):
     """assignment: int32 [image]; centroids: float32 [cluster, dim]; group: int64 [known class of
-    level 0], its group: the clusters below group.max() + 1 are groups of known classes."""
+    level 0], the group of each known class; clusters up to group.max() are groups of known
+    classes."""
 
     assignment: np.ndarray
     centroids: np.ndarray
@@ -48,26 +49,26 @@ def hierarchy(
     """The levels above level 0, from the finest to the one with a single group of known classes;
     none for fewer than 2 known classes.
 
-    assignment: int [image] and centroids: float32 [cluster, dim] are level 0, such as sskmeans
-    gives; clusters below `old` are the known classes. `balance`: with the balanced passes, for
-    clusters of equal size. All else is as in sskmeans. Known classes with equal centroids share a
-    group, so that there may be fewer of those. Raises ClusterError when assignment and rows or
-    centroids do not fit, or no image lies in a new cluster.
+    assignment: int [image] and centroids: float32 [cluster, dim] of level 0, as from sskmeans;
+    clusters below `old` are the known classes. `balance`: whether the passes of sskmeans that
+    balance cluster sizes come first. All other arguments are those of sskmeans. Known classes with
+    equal centroids share a group, so that there may be fewer groups. Raises ClusterError when
+    assignment and rows or centroids do not match, or no image is in a new cluster.
     """
     k = len(centroids)
     if len(assignment) != len(rows) or not 0 <= assignment.min() <= assignment.max() < k:
         raise ClusterError(
-            f"level 0 puts {len(assignment)} images in clusters {assignment.min()} to "
-            f"{assignment.max()}: {len(rows)} images and {k} centroids are there"
+            f"level 0 assigns {len(assignment)} images to clusters {assignment.min()} to "
+            f"{assignment.max()}, expected {len(rows)} images and {k} clusters"
         )
     common: dict[str, Any] = {"n_init": n_init, "max_iter": max_iter, "tol": tol, "device": device}
     prototypes, known = ArrayRows(centroids[:old]), assignment < old
     groups, new, levels = old, k - old, list[Level]()
     while groups > 1:
         groups, new = max(groups // 2, 1), max(new // 2, 1)
-        super_ = kmeans(prototypes, groups, seeds=[seed], **common).centroids
-        found = assign(prototypes, super_, device=device).assignment[0]
-        group = np.unique(found, return_inverse=True)[1]  # without empty ones
+        of_classes = kmeans(prototypes, groups, seeds=[seed], **common).centroids
+        found = assign(prototypes, of_classes, device=device).assignment[0]
+        group = np.unique(found, return_inverse=True)[1]  # drops empty groups
         label = np.where(known, group[np.where(known, assignment, 0)], -1)
         n_clusters = int(group.max()) + 1 + min(new, int((~known).sum()))
         fit = sskmeans(

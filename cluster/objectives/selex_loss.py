@@ -1,58 +1,57 @@
-"""SelEx's two losses: what sets every image apart, and what members of coarser classes share.
+"""SelEx's two losses: contrastive with soft targets, and supervised contrastive at every level.
 
 After Rastegar et al. (SelEx, ECCV 2024, arXiv:2408.14371), "Unsupervised self-expertise" and
-"Supervised self-expertise". d_ij = ||z_i - z_j|| of all views of a step, W the width of z, and
-i itself is nobody's candidate:
+"Supervised self-expertise". d_ij = ||z_i - z_j|| of all views of a step, W is the width of z, and
+no vector is its own candidate:
 
     p_ij  = exp(-d_ij / t) / sum_l exp(-d_il / t),  t = 1
-    L_u   = mean_i of -sum_j target_ij log p_ij,    target: confusion.soft_targets
+    L_u   = mean_i of -sum_j target_ij log p_ij,    target: selex_targets.soft_targets
     S(y, w) = SupCon of classes y with exp(-d / t), t = .07, d of the first w dims
     L_s   = S(labels, W) + sum over levels i = 0.. of S(level i, W / 2^(i+1)) / 2^(i+1)
 
-Labels are those of labelled images, which alone take part in that term; every image has a class at
-every level. The first dims of z are not divided by their length again: their distances are shorter
-from level to level.
+Only labelled images take part in the first term of L_s; at the levels every image has a class. The
+first dims of z are not normalised again, so that distances get shorter from level to level.
 """
 
 import torch
 
 from cluster.objectives.contrastive import by_class, by_image, from_similarity, log_share
 
-SAME = 1e-6  # squared distances below this part of the squared lengths are rounding
+ROUNDING = 1e-6  # squared distances below this fraction of the squared lengths count as 0
 
 
 def unsupervised(z: torch.Tensor, target: torch.Tensor, temperature: float) -> torch.Tensor:
     """L_u of z (float32 [slot, image, width]); target: float32 [vector, vector], vector number
     `slot x images + image`, 0 on the diagonal."""
-    other = by_image(z.shape[0], z.shape[1], z.device).other
-    share = log_share(-euclidean(z.flatten(0, 1)) / temperature, other)
-    return -(target * share).sum(1).mean()
+    candidate = by_image(z.shape[0], z.shape[1], z.device).candidate
+    log_p = log_share(-pairwise_distances(z.flatten(0, 1)) / temperature, candidate)
+    return -(target * log_p).sum(1).mean()
 
 
 def supervised(
     z: torch.Tensor, label: torch.Tensor, levels: torch.Tensor, temperature: float
 ) -> torch.Tensor:
     """L_s of z (float32 [slot, image, width]); label: int64 [image], -1 where unlabelled; levels:
-    int64 [level, image], at most as many as `width` can be halved."""
+    int64 [level, image], at most as many levels as `width` can be halved."""
     total = _sup_con(z, label, temperature)
     for at, own in enumerate(levels, start=1):
         total = total + _sup_con(z[..., : z.shape[2] >> at], own, temperature) / 2**at
     return total
 
 
-def euclidean(x: torch.Tensor) -> torch.Tensor:
-    """x: [vector, dim] → float32 [vector, vector], the distances of all from all; those of equal
-    vectors are 0 and have no gradient, where that of a root would be endless."""
+def pairwise_distances(x: torch.Tensor) -> torch.Tensor:
+    """x: [vector, dim] → Euclidean distances, float32 [vector, vector]; those of equal vectors are
+    0 with gradient 0, where that of the square root would be infinite."""
     x = x.float()
-    x = x - x.detach().mean(0)  # vectors of a narrow cone would lose digits
-    with torch.autocast(x.device.type, enabled=False):  # which would make products bfloat16
+    x = x - x.detach().mean(0)  # else vectors in a narrow cone lose digits
+    with torch.autocast(x.device.type, enabled=False):  # else products would be bfloat16
         lengths = x.square().sum(1)
         both = lengths[:, None] + lengths
         square = both - 2 * (x @ x.T)
-    apart = square > SAME * both
-    return torch.where(apart, square.where(apart, 1.0).sqrt(), 0.0)
+    different = square > ROUNDING * both
+    return torch.where(different, square.where(different, 1.0).sqrt(), 0.0)
 
 
 def _sup_con(z: torch.Tensor, label: torch.Tensor, temperature: float) -> torch.Tensor:
-    similarity = -euclidean(z.flatten(0, 1)) / temperature
+    similarity = -pairwise_distances(z.flatten(0, 1)) / temperature
     return from_similarity(similarity, by_class(label, len(z)))

@@ -1,31 +1,23 @@
-"""SimCLR: two views of an image are told from those of all others of the batch.
+"""SimCLR: contrastive learning of two views of each image against all others of the batch.
 
-After Chen et al. (ICML 2020, arXiv:2002.05709): its head and NT-Xent loss (eq. 1); SCAN begins with
-it (arXiv:2005.12320), and its code has half the anchors. But: no batch normalisation in the head,
-and the backbone need not begin untrained.
+After Chen et al. (ICML 2020, arXiv:2002.05709): its head and NT-Xent loss (eq. 1). SCAN starts from
+it (arXiv:2005.12320); its code uses half of the anchors. But: no batch normalisation in the head,
+and the backbone may be pretrained.
 """
 
-from collections.abc import Mapping
 from typing import Literal
 
-import numpy as np
 import torch
 
-from cluster.heads.model import Linear
-from cluster.objectives import Drawn, Loss, Outputs
+from cluster.objectives import Drawn, Loss, Objective, Outputs
 from cluster.objectives.contrastive import info_nce
 from cluster.objectives.projector import SimclrProjector
-from cluster.objectives.sampler import Everyone
-from cluster.objectives.twice import all_alike
-from cluster.vectors.rows import Rows
+from cluster.objectives.same_images_twice import unlabelled
+from cluster.objectives.sampler import ShuffledSampler
 
 
-class Simclr:
-    """A cluster.objectives.Objective."""
-
-    slots = ("view", "view")
-    looks = False
-    unit = False
+class Simclr(Objective):
+    """SimCLR's objective; no head assigns images to clusters."""
 
     def __init__(
         self,
@@ -39,16 +31,16 @@ class Simclr:
         seed: int,
         device: str,
     ) -> None:
-        """images: those of train; width: of the vectors that are compared, 128 in SimCLR; anchors:
+        """images: the number of images of train; width: of the projection, 128 in SimCLR; anchors:
         see contrastive.info_nce. Raises ClusterError when a batch would be one image."""
-        self._everyone = Everyone(images, batch, seed)
+        self._sampler = ShuffledSampler(images, batch, seed)
         self._projector = SimclrProjector(dim, width=width, seed=seed).to(device)
         self.heads: torch.nn.Module = self._projector
         self._temperature, self._anchors = temperature, anchors
 
     def draw(self, step: int) -> Drawn:
-        """See cluster.objectives: the same images in both slots, all without a label."""
-        return all_alike(self._everyone, step)
+        """Both slots show the same images, all without a label."""
+        return unlabelled(self._sampler, step)
 
     def outputs(self, features: torch.Tensor) -> Outputs:
         """z: float32 [slot, image, width], of length 1."""
@@ -58,17 +50,3 @@ class Simclr:
         """NT-Xent."""
         total = info_nce(outputs[0], self._temperature, self._anchors)
         return Loss(total, {"info_nce": total})
-
-    def look(self, rows: Rows, epoch: int) -> None:
-        """Nothing to see."""
-
-    def memory(self) -> Mapping[str, np.ndarray]:
-        """Nothing."""
-        return {}
-
-    def remember(self, memory: Mapping[str, np.ndarray]) -> None:
-        """Nothing."""
-
-    def learned(self) -> dict[str, Linear]:
-        """None: SimCLR knows no clusters."""
-        return {}

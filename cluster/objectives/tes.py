@@ -1,37 +1,29 @@
-"""TES: an image's pseudo text embedding is to be its own, and to mean what its class is called.
+"""TES: learn a pseudo-text embedding of each image, aligned with the image and its class name.
 
 After GET's text embedding synthesizer (Wang et al., arXiv:2403.09974, their L_align and L_distill,
-weight 1 each). v are the embeddings of all views of all images of a step, t their pseudo text
-embeddings, all of length 1, and s is CLIP's scale:
+weight 1 each). v are CLIP's image embeddings of all views of all images of a step, t their
+pseudo-text embeddings, all of length 1, and s is CLIP's logit scale:
 
     align   = CE(s v t', diagonal) + CE(s t v', diagonal)
     distill = CE(t T', y) + mean |t - T_y|^2      of labelled images; T: texts of the old classes
 
-But: without the names of the old classes, alignment alone; and exactly half of a step is labelled,
-where the original draws with weights that give half on average.
+But: without names of the old classes, only the alignment loss is used; and exactly half of a step
+is labelled, where the original samples with weights that give half on average.
 """
-
-from collections.abc import Mapping
 
 import numpy as np
 import torch
 
 from cluster.errors import ClusterError
 from cluster.heads.half_labelled import HalfLabelled
-from cluster.heads.model import Linear
-from cluster.objectives import Drawn, Loss, Outputs
-from cluster.objectives.sampler import Everyone
-from cluster.objectives.twice import all_alike, half_labelled
-from cluster.vectors.rows import Rows
+from cluster.objectives import Drawn, Loss, Objective, Outputs
+from cluster.objectives.same_images_twice import half_labelled, unlabelled
+from cluster.objectives.sampler import ShuffledSampler
 
 
-class Tes:
-    """An Objective for features [image | text] of networks of form "tes", of which a linear layer
-    of the network's own is trained: it has no heads."""
-
-    slots = ("view", "view")
-    looks = False
-    unit = False
+class Tes(Objective):
+    """The objective of networks of form "tes", whose features are [image | text]. It trains a
+    linear layer of the network itself and has no heads."""
 
     def __init__(
         self,
@@ -43,24 +35,24 @@ class Tes:
         seed: int,
         device: str,
     ) -> None:
-        """label: int64 [image], the known class of each image of train or -1; if none is known,
-        all images are drawn alike. scale: exp(logit_scale) of the CLIP; text: float32 [old class,
-        width], embeddings of the texts of the known classes, in the order of their numbers, or
-        None. Raises ClusterError: they are too few, or one is no direction."""
+        """label: int64 [image], the known class of each image of train or -1; without any label,
+        all images are sampled alike. scale: exp(logit_scale) of the CLIP; text: float32 [old class,
+        width], text embeddings of the known classes, in the order of their numbers, or None. Raises
+        ClusterError when `text` has too few rows, or a row is not finite or all zeros."""
         self.heads = torch.nn.Module()
         self._scale = scale
-        self._text = None if text is None else _directions(text, int(label.max(initial=-1)) + 1)
+        self._text = None if text is None else _normalized(text, int(label.max(initial=-1)) + 1)
         if self._text is not None:
             self._text = self._text.to(device)
         known = bool((label >= 0).any())
         self._half = HalfLabelled([label], batch, [seed]) if known else None
-        self._everyone = Everyone(len(label), batch, seed)
+        self._sampler = ShuffledSampler(len(label), batch, seed)
 
     def draw(self, step: int) -> Drawn:
-        """See cluster.objectives: the same images in both slots; half are labelled if any is."""
+        """Both slots show the same images, half of them labelled if any image is."""
         if self._half is not None:
             return half_labelled(self._half, step)
-        return all_alike(self._everyone, step)
+        return unlabelled(self._sampler, step)
 
     def outputs(self, features: torch.Tensor) -> Outputs:
         """features: float32 [slot, image, 2 width] → image and text, [slot, image, width]."""
@@ -75,20 +67,6 @@ class Tes:
             parts["distill"] = distill(text, label, self._text)
         return Loss(torch.stack(list(parts.values())).sum(), parts)
 
-    def look(self, rows: Rows, epoch: int) -> None:
-        """Nothing to see."""
-
-    def memory(self) -> Mapping[str, np.ndarray]:
-        """Nothing."""
-        return {}
-
-    def remember(self, memory: Mapping[str, np.ndarray]) -> None:
-        """Nothing."""
-
-    def learned(self) -> dict[str, Linear]:
-        """None: it sorts nothing."""
-        return {}
-
 
 def halves(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """[..., 2 width] → two float32 [..., width], of length 1 each."""
@@ -98,7 +76,7 @@ def halves(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def align(image: torch.Tensor, text: torch.Tensor, scale: float) -> torch.Tensor:
-    """float32 [vector, width] each, of length 1 → scalar; CLIP's loss without its half."""
+    """float32 [vector, width] each, of length 1 → scalar: CLIP's loss without its factor 1/2."""
     with torch.autocast(image.device.type, enabled=False):
         cosine = scale * image @ text.T
     own = torch.arange(len(image), device=image.device)
@@ -114,17 +92,20 @@ def distill(text: torch.Tensor, label: torch.Tensor, old: torch.Tensor) -> torch
     if not len(own):
         return text.sum() * 0
     with torch.autocast(text.device.type, enabled=False):
-        classes = torch.nn.functional.cross_entropy(vectors @ old.T, own)  # temperature 1
+        classes = torch.nn.functional.cross_entropy(vectors @ old.T, own)  # at temperature 1
     return classes + (vectors - old[own]).square().sum(1).mean()
 
 
-def _directions(text: np.ndarray, known: int) -> torch.Tensor:
+def _normalized(text: np.ndarray, known: int) -> torch.Tensor:
     if text.ndim != 2 or len(text) < known:
         raise ClusterError(
-            f"texts are {list(text.shape)}, but {known} classes are known: give one vector a class"
+            f"texts are {list(text.shape)}, but {known} classes are known: give one vector for "
+            "each class"
         )
     length = np.linalg.norm(text.astype(np.float64), axis=1)
     if not (np.isfinite(length) & (length > 0)).all():
         worst = int(np.flatnonzero(~(np.isfinite(length) & (length > 0)))[0])
-        raise ClusterError(f"the text of class {worst} is no direction: all 0, NaN or infinity")
+        raise ClusterError(
+            f"the text embedding of class {worst} cannot be normalised: it is 0 or not finite"
+        )
     return torch.from_numpy((text / length[:, None]).astype(np.float32))

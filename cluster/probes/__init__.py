@@ -1,1 +1,1 @@
-"""Classifiers that are fitted with labels: linear and k-NN."""
+"""Supervised probes of features: a linear classifier and a k-NN classifier."""

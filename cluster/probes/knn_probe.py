@@ -1,8 +1,8 @@
-"""Classify an image by the labels of its nearest neighbours: a ceiling that nothing is fitted for.
+"""k-NN probe: classify an image by the labels of its nearest neighbours, without any fitting.
 
-The weighted k-nearest-neighbour classifier of Wu et al. (2018), as DINO evaluates with it (arXiv
-2104.14294): a neighbour's vote weighs exp(similarity / temperature). But: from the table of
-neighbours, which leaves the image itself out, so it serves for the training images too.
+The weighted k-nearest-neighbour classifier of Wu et al. (2018), as used by DINO (arXiv:2104.14294):
+the vote of a neighbour has weight exp(similarity / temperature). But: it reads the table of
+neighbours, which excludes the image itself, so that it applies to training images too.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from cluster.errors import ClusterError
-from cluster.neighbors.knn_vote import most_voted
+from cluster.neighbors.knn_vote import weighted_mode
 
-CELLS = 4_000_000  # votes that are counted at once
+CELLS = 4_000_000  # votes in one array
 
 
 def knn_probe(
@@ -26,10 +26,10 @@ def knn_probe(
 ) -> np.ndarray:
     """The class of each image by its first `k` neighbours, int32 [setting, image].
 
-    neighbor: int [image, neighbor], nearest first, positions in label_of; similarity: float32 of
-    the same shape; label_of: int [image], -1 where none is known; images: int64 [image], rows of
-    these tables, or None for all. A neighbour without a label has no vote; an image without any
-    other neighbour gets -1. Ties: the lower class. Raises ClusterError when a k is not in
+    neighbor: int [image, neighbor], nearest first, indices into label_of; similarity: float32 of
+    the same shape; label_of: int [image], -1 where unknown; images: int64 [image], rows of these
+    tables, or None for all. A neighbour without a label has no vote; an image whose neighbours all
+    lack labels gets -1. Ties: the lower class. Raises ClusterError when a k is not in
     1..neighbours, or the temperature is not above 0.
     """
     _require_firsts(k, neighbor)
@@ -44,11 +44,11 @@ def knn_probe(
         similar = np.where(label >= 0, similarity[images[here]].astype(np.float64), -np.inf)
         for setting, first in enumerate(k):
             top = similar[:, :first].max(axis=1, keepdims=True)
-            # Relative to the largest, which changes no share and cannot overflow.
+            # Relative to the largest, which cannot overflow and changes no ratio of votes
             none = np.isneginf(top)
             weight = np.exp((similar[:, :first] - np.where(none, 0, top)) / temperature)
             weight = np.where(none, 1, weight)
-            out[setting, here] = most_voted(label[:, :first], weight)[0]
+            out[setting, here] = weighted_mode(label[:, :first], weight)[0]
     return out
 
 
@@ -59,11 +59,11 @@ def purity(
     firsts: Sequence[int],
     images: np.ndarray | None = None,
 ) -> np.ndarray:
-    """How many of the first neighbours have the image's own class: float64 [setting], the mean over
-    images of the share, for each number in `firsts`.
+    """The share of the first neighbours that have the image's own class, averaged over images:
+    float64 [setting], for each number of neighbours in `firsts`.
 
-    neighbor: int [image, neighbor], positions in label_of; images: int64 [image], rows of it, or
-    None for all; label: int [image], of these. Without a label neither images nor neighbours count;
+    neighbor: int [image, neighbor], indices into label_of; images: int64 [image], rows of it, or
+    None for all; label: int [image], of these. Images and neighbours without a label do not count;
     nan where none does. Raises ClusterError when a number is not in 1..neighbours.
     """
     _require_firsts(firsts, neighbor)

@@ -1,11 +1,11 @@
-"""A linear classifier on frozen features, fitted with labels: the ceiling of a clustering.
+"""Linear probe: logistic regression on frozen features with labels, an upper bound for clusters.
 
 Multinomial logistic regression on standardised features (mean cross-entropy + penalty/2 |weight|²)
-by L-BFGS (Liu and Nocedal 1989) with strong Wolfe steps, on all images at once; equal to
-scikit-learn's LogisticRegression of C = 1/(penalty x images). The penalty is the one that
-classifies a part held out of the images best. After the linear probe of Kornblith et al. (2019).
-But: the grid is walked from the largest penalty down, each fit starting where the last one ended;
-any number of images, a tile at a time.
+by L-BFGS (Liu and Nocedal 1989) with a strong Wolfe line search, on all images at once; equal to
+scikit-learn's LogisticRegression with C = 1/(penalty x images). The penalty is selected by the
+accuracy on held-out images. After the linear probe of Kornblith et al. (2019). But: penalties are
+fitted from the largest to the smallest, each starting from the previous solution; features are read
+a tile at a time, so that any number of images fits in memory.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -18,20 +18,20 @@ import cluster.heads.optimizer_state  # noqa: F401  (optimisers without torch's 
 from cluster.errors import ClusterError
 from cluster.heads.model import Linear, predict
 from cluster.probes.logistic_loss import Layer, cross_entropy
-from cluster.vectors.device import has_room
+from cluster.vectors.device import fits_on_gpu
 from cluster.vectors.rows import Rows, Subset
-from cluster.vectors.standardize import absorbed, scale_of
+from cluster.vectors.standardize import fit_scale, fold_scale
 from cluster.vectors.tiles import tiles
 
-GRADIENT, CHANGE = 1e-5, 1e-10  # a fit ends when no slope, or no step, is larger
-HISTORY = 10  # steps that L-BFGS looks back on
+GRADIENT, CHANGE = 1e-5, 1e-10  # tolerances: a fit ends when the gradient or step is smaller
+HISTORY = 10  # previous steps that L-BFGS uses
 
 Tiles = Callable[[], Iterable[tuple[slice, torch.Tensor]]]
 
 
 class LinearProbe(NamedTuple):
-    """head: of one seed, for the vectors as they are; classes: int32 [class], the class of each
-    output, those that occur; penalty: that was chosen."""
+    """head: of one seed, for unscaled vectors; classes: int32 [output], the class of each output
+    (only classes that occur have one); penalty: the selected one."""
 
     head: Linear
     classes: np.ndarray
@@ -50,9 +50,9 @@ def linear_probe(
 ) -> LinearProbe:
     """Fit `rows` ([image, dim]) with `label` (int [image], none below 0), in two steps.
 
-    A share `validation` of the images, drawn by `seed`, says which of `penalties` is best (of equal
-    ones the largest); then all images are fitted with that. Raises ClusterError when there are
-    fewer than two images, or a label is below 0.
+    A random share `validation` of the images selects the best of `penalties` (ties: the largest);
+    then all images are fitted with that. Raises ClusterError when there are fewer than two images,
+    or a label is below 0.
     """
     order = sorted(set(penalties), reverse=True)
     best = order[0]
@@ -73,14 +73,14 @@ def accuracy(rows: Rows, label: np.ndarray, probe: LinearProbe, device: str = "c
 
 
 def held_out(label: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """A part of the images, of every class about its `share`: bool [image].
+    """A stratified random sample with about `share` of every class: bool [image].
 
-    The images in the order of their classes, by chance within each; every 1/share-th is taken, at
-    least one and never all. Raises ClusterError when there are fewer than two.
+    Systematic sampling: images are sorted by class, shuffled within each, and every 1/share-th is
+    taken; at least one image, and never all. Raises ClusterError when there are fewer than two.
     """
     images = len(label)
     if images < 2:
-        raise ClusterError(f"{images} images with a label cannot be parted: at least 2 are needed")
+        raise ClusterError(f"found {images} images with a label, expected 2 or more to split")
     generator = np.random.default_rng(seed)
     order = np.lexsort([generator.random(images), label])
     marks = np.floor(np.arange(images + 1) * share + generator.random())
@@ -99,7 +99,7 @@ def _path(
     if label.min(initial=0) < 0:
         raise ClusterError("a label is below 0: leave out the images without a label")
     classes, output = np.unique(label, return_inverse=True)
-    scale = scale_of(rows)
+    scale = fit_scale(rows)
     target = torch.from_numpy(output.reshape(-1)).to(device)
     data = _passes(rows, device)
     zeros = torch.zeros(len(classes), rows.dim), torch.zeros(len(classes))
@@ -107,15 +107,15 @@ def _path(
     out = []
     for penalty in penalties:
         layer = _minimum(data, target, layer, penalty, max_iter)
-        plain = absorbed(layer.weight[None].double(), layer.bias[None].double(), scale)
+        plain = fold_scale(layer.weight[None].double(), layer.bias[None].double(), scale)
         head = Linear(*(each.float().cpu().numpy() for each in plain))
         out.append(LinearProbe(head, classes.astype(np.int32), penalty))
     return out
 
 
 def _passes(rows: Rows, device: str) -> Tiles:
-    """A function for one pass over the tiles; a GPU keeps them when half of it is enough."""
-    if has_room(len(rows) * rows.dim, device):
+    """A function that iterates over the tiles; they stay on the GPU if they fit in half of it."""
+    if fits_on_gpu(len(rows) * rows.dim, device):
         kept = list(tiles(rows, device))
         return lambda: kept
     return lambda: tiles(rows, device)
@@ -124,9 +124,9 @@ def _passes(rows: Rows, device: str) -> Tiles:
 def _minimum(
     data: Tiles, target: torch.Tensor, start: Layer, penalty: float, max_iter: int
 ) -> Layer:
-    """The weights of the least loss; steps are in float64, products of matrices in float32."""
-    begin = torch.cat([start.weight, start.bias[:, None]], 1).double()
-    weights = begin.requires_grad_()
+    """The weights that minimise the loss; steps are in float64, matrix products in float32."""
+    initial = torch.cat([start.weight, start.bias[:, None]], 1).double()
+    weights = initial.requires_grad_()
     solver = torch.optim.LBFGS(
         [weights], max_iter=max_iter, max_eval=2 * max_iter, tolerance_grad=GRADIENT,
         tolerance_change=CHANGE, history_size=HISTORY, line_search_fn="strong_wolfe",
@@ -137,11 +137,11 @@ def _minimum(
         return start._replace(weight=now[:, :-1].contiguous(), bias=now[:, -1].contiguous())
 
     def closure() -> float:
-        total, slope = cross_entropy(data(), target, layer())
+        total, gradient = cross_entropy(data(), target, layer())
         weight = weights.detach()[:, :-1]
-        slope /= len(target)
-        slope[:, :-1] += penalty * weight
-        weights.grad = slope
+        gradient /= len(target)
+        gradient[:, :-1] += penalty * weight
+        weights.grad = gradient
         return total / len(target) + penalty / 2 * float(weight.square().sum())
 
     solver.step(closure)

@@ -1,6 +1,6 @@
-"""The cross-entropy of a linear layer and its gradient, written out: nothing of an image is kept.
+"""The cross-entropy of a linear layer and its gradient, computed without autograd or its memory.
 
-On a CPU the same to the bit at any number of threads: each core takes parts of fixed size.
+On a CPU, results are equal to the bit for any number of threads, since chunks have a fixed size.
 """
 
 import threading
@@ -12,8 +12,8 @@ import torch
 
 from cluster.kernels.threads import on_cores
 
-PART = 1024  # rows that a core takes at once
-_own = threading.local()  # each thread's room for one part
+CHUNK_ROWS = 1024  # rows that a thread processes at once
+_own = threading.local()  # the buffer of each thread
 
 
 class Layer(NamedTuple):
@@ -28,63 +28,60 @@ class Layer(NamedTuple):
 def cross_entropy(
     tiles: Iterable[tuple[slice, torch.Tensor]], target: torch.Tensor, layer: Layer
 ) -> tuple[float, torch.Tensor]:
-    """Summed over all images, in float64 over the tiles: the loss, and its gradient by weight and
-    bias side by side, float64 [class, dim + 1].
+    """The sums over all images, tiles added in float64: of the loss, and of its gradient by weight
+    and bias, concatenated to float64 [class, dim + 1].
 
-    tiles: which rows, and those rows, float32 [image, dim]; target: int64 [all images].
+    tiles: a slice of the rows, and these rows, float32 [image, dim]; target: int64 [all images].
     """
-    total, slope = (
-        0.0,
-        torch.zeros(
-            len(layer.weight), layer.weight.shape[1] + 1, dtype=torch.float64, device=target.device
-        ),
-    )
+    shape = len(layer.weight), layer.weight.shape[1] + 1
+    total, gradient = 0.0, torch.zeros(shape, dtype=torch.float64, device=target.device)
     for here, x in tiles:
-        loss, part = (on_gpu if x.is_cuda else on_cpu)(x, target[here], layer)
+        loss, of_tile = (on_gpu if x.is_cuda else on_cpu)(x, target[here], layer)
         total += loss
-        slope += part
-    return total, slope
+        gradient += of_tile
+    return total, gradient
 
 
 def on_gpu(x: torch.Tensor, own: torch.Tensor, layer: Layer) -> tuple[float, torch.Tensor]:
-    """Of one tile, on any device."""
+    """The loss and gradient of one tile, on any device."""
     z = (x - layer.mean) / layer.deviation
-    share = torch.log_softmax(torch.addmm(layer.bias, z, layer.weight.T), 1)
-    loss = -float(share.gather(1, own[:, None]).sum(dtype=torch.float64))
-    excess = share.exp_()
-    excess[torch.arange(len(own), device=x.device), own] -= 1
-    return loss, torch.cat([excess.T @ z, excess.sum(0)[:, None]], 1)
+    log_p = torch.log_softmax(torch.addmm(layer.bias, z, layer.weight.T), 1)
+    loss = -float(log_p.gather(1, own[:, None]).sum(dtype=torch.float64))
+    error = log_p.exp_()
+    error[torch.arange(len(own), device=x.device), own] -= 1
+    return loss, torch.cat([error.T @ z, error.sum(0)[:, None]], 1)
 
 
 def on_cpu(x: torch.Tensor, own: torch.Tensor, layer: Layer) -> tuple[float, torch.Tensor]:
-    """Of one tile; many times faster than the above when another program is busy too."""
+    """The loss and gradient of one tile; many times faster than `on_gpu` on a CPU whose cores are
+    busy with another program."""
     vectors, output = x.numpy(), own.numpy()
     mean, deviation, weight, bias = (each.numpy() for each in layer)
-    starts = range(0, len(vectors), PART)
+    starts = range(0, len(vectors), CHUNK_ROWS)
     losses = np.empty(len(starts))
-    slopes = np.empty((len(starts), len(weight), weight.shape[1] + 1), np.float32)
+    gradients = np.empty((len(starts), len(weight), weight.shape[1] + 1), np.float32)
 
-    def part(start: int) -> None:
-        x = vectors[start : start + PART]
-        z = np.subtract(x, mean, out=_room(x.shape))
+    def chunk(start: int) -> None:
+        x = vectors[start : start + CHUNK_ROWS]
+        z = np.subtract(x, mean, out=_buffer(x.shape))
         z /= deviation
-        hit = np.arange(len(z)), output[start : start + PART]
-        share = z @ weight.T + bias
-        share -= share.max(axis=1, keepdims=True)
-        share -= np.log(np.exp(share).sum(axis=1, keepdims=True))
-        losses[start // PART] = -share[hit].sum(dtype=np.float64)
-        excess = np.exp(share, out=share)
-        excess[hit] -= 1
-        slopes[start // PART, :, :-1] = excess.T @ z
-        slopes[start // PART, :, -1] = excess.sum(axis=0)
+        own_class = np.arange(len(z)), output[start : start + CHUNK_ROWS]
+        log_p = z @ weight.T + bias
+        log_p -= log_p.max(axis=1, keepdims=True)
+        log_p -= np.log(np.exp(log_p).sum(axis=1, keepdims=True))
+        losses[start // CHUNK_ROWS] = -log_p[own_class].sum(dtype=np.float64)
+        error = np.exp(log_p, out=log_p)
+        error[own_class] -= 1
+        gradients[start // CHUNK_ROWS, :, :-1] = error.T @ z
+        gradients[start // CHUNK_ROWS, :, -1] = error.sum(axis=0)
 
-    on_cores(part, starts)
-    return float(losses.sum()), torch.from_numpy(slopes.sum(axis=0, dtype=np.float64))
+    on_cores(chunk, starts)
+    return float(losses.sum()), torch.from_numpy(gradients.sum(axis=0, dtype=np.float64))
 
 
-def _room(shape: tuple[int, int]) -> np.ndarray:
-    """float32 of this shape, the same memory at each call: new pages cost more than the sums."""
+def _buffer(shape: tuple[int, int]) -> np.ndarray:
+    """float32 of this shape; reuses memory, since new pages take longer than the arithmetic."""
     size = shape[0] * shape[1]
-    if len(getattr(_own, "room", ())) < size:
-        _own.room = np.empty(size, np.float32)
-    return _own.room[:size].reshape(shape)
+    if len(getattr(_own, "buffer", ())) < size:
+        _own.buffer = np.empty(size, np.float32)
+    return _own.buffer[:size].reshape(shape)

@@ -1,11 +1,11 @@
-"""The graph that a table of neighbours is: weighed by the neighbours that two images share.
+"""Shared-nearest-neighbour graph: edges weighted by the neighbours that two images share.
 
-After Jarvis and Patrick (1973). The list of an image is its k nearest and itself, k + 1 images. Two
-images are joined when either is in the list of the other, and the weight is the number of images
-that lie in both lists, over k + 1: in 1/(k + 1)..1, and 1 for equal lists. Example, k = 2: the
-lists {0 1 2} and {1 0 3} hold 0 and 1 both, so the edge 0-1 weighs 2/3.
-But: a weight, where they join only what is in both lists and shares more than a threshold; and an
-image counts as its own neighbour, so that no edge weighs nothing.
+After Jarvis and Patrick (1973). The list of an image holds its k nearest neighbours and itself.
+Two images are joined when either is in the list of the other; the weight is the number of images in
+both lists, over k + 1: from 1/(k + 1) to 1, which equal lists have. Example with k = 2: the lists
+{0 1 2} and {1 0 3} share 0 and 1, so the edge 0-1 has the weight 2/3.
+But: edges have weights, where the original joins images that are in each other's lists and share
+more than a threshold; and an image counts as its own neighbour, so that no weight is 0.
 """
 
 from collections.abc import Iterator
@@ -18,14 +18,14 @@ from cluster.errors import ClusterError
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-COST = 30_000_000  # pairs of list entries that are counted at once (a few hundred MB)
+COST = 30_000_000  # pairs of list entries that are processed at once (a few hundred MB)
 
 
 def shared_neighbor_graph(neighbor: np.ndarray) -> "csr_array":
     """The weights as float64 csr [image, image], symmetric, without a diagonal.
 
     neighbor: int [image, neighbor], positions among these images. Raises ClusterError when a list
-    holds an image that is not there, its own image, or an image twice.
+    holds a position out of range, its own image, or an image twice.
     """
     from scipy.sparse import csr_array
 
@@ -33,17 +33,17 @@ def shared_neighbor_graph(neighbor: np.ndarray) -> "csr_array":
     images, k = neighbor.shape
     if not neighbor.size:
         return csr_array((images, images))
-    parts = list(_parts(neighbor))
-    begin = _begins(np.concatenate([length for length, _, _ in parts]))
-    other = np.concatenate([other for _, other, _ in parts])
-    shared = np.concatenate([shared for _, _, shared in parts])
-    del parts
+    blocks = list(_blocks(neighbor))
+    begin = _begins(np.concatenate([length for length, _, _ in blocks]))
+    other = np.concatenate([other for _, other, _ in blocks])
+    shared = np.concatenate([shared for _, _, shared in blocks])
+    del blocks
     return csr_array((shared / np.float64(k + 1), other, begin), (images, images))
 
 
-def _parts(neighbor: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Of some images after the other: int [image], with how many each is joined; int32 [edge], who
-    those are, rising; uint16 [edge], how many both lists hold."""
+def _blocks(neighbor: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Rows of the graph, block by block: the number of edges of each image, int [image]; the other
+    image of each edge, sorted, int32 [edge]; and the size of the overlap, uint16 [edge]."""
     from scipy.sparse import csr_array
 
     images, k = neighbor.shape
@@ -54,22 +54,22 @@ def _parts(neighbor: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.nd
     listed = lists.T.tocsr()
     for low, high in _steps(member, np.diff(listed.indptr)):
         joined = (lists[low:high] + listed[low:high]).astype(bool)
-        part = (lists[low:high] @ listed).multiply(joined).tocsr()
-        part.setdiag(0, k=low)
-        part.eliminate_zeros()
-        part.sort_indices()
-        yield np.diff(part.indptr), part.indices, part.data.astype(np.uint16)
+        block = (lists[low:high] @ listed).multiply(joined).tocsr()
+        block.setdiag(0, k=low)
+        block.eliminate_zeros()
+        block.sort_indices()
+        yield np.diff(block.indptr), block.indices, block.data.astype(np.uint16)
 
 
 def _begins(length: np.ndarray) -> np.ndarray:
-    """Where each of some rows begins, and the last ends; of 32 bits if they can hold it, since
-    scipy then keeps places in as few."""
+    """The index pointer of rows of such lengths: 32-bit if possible, since scipy then stores the
+    column indices in 32 bits as well."""
     out = np.concatenate([[0], np.cumsum(length, dtype=np.int64)])
     return out.astype(np.int32) if out[-1] < 2**31 else out
 
 
 def _steps(member: np.ndarray, lists_with: np.ndarray) -> list[tuple[int, int]]:
-    """Blocks of rows (low, high) of about one cost: an image that many lists hold costs much."""
+    """Blocks of rows (low, high) of about equal cost: an image in many lists is expensive."""
     cost = np.cumsum(lists_with[member].sum(axis=1, dtype=np.int64))
     cuts = np.searchsorted(cost, np.arange(COST, cost[-1], COST), side="right")
     edges = np.unique(np.concatenate([[0], cuts, [len(member)]]))
@@ -91,5 +91,5 @@ def _require_lists(neighbor: np.ndarray) -> None:
     if wrong.any():
         raise ClusterError(
             f"the neighbours of image {int(wrong.argmax())} hold itself, or an image twice: make "
-            "the table of neighbours anew"
+            "the table of neighbours again"
         )

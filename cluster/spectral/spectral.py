@@ -1,16 +1,16 @@
-"""Spectral clustering of a weighted graph, and what its eigenvalues say on the number of clusters.
+"""Spectral clustering of a weighted graph, and the number of clusters by its eigengap.
 
 After Ng, Jordan and Weiss (2002): the leading eigenvectors of D^-1/2 W D^-1/2, rows scaled to
 length 1, k-means on them. With von Luxburg (2007) the eigenvalues are given as those of the
 normalised Laplacian, I - D^-1/2 W D^-1/2: in 0..2, rising, one 0 for each connected component.
-But: every component is solved by itself. A solver mixes equal eigenvalues as it likes; so the first
-eigenvector of each component is known to be its own, and large components come first. With k
-components or more the k - 1 largest are a cluster each and the others share the last: no edge says
-where those belong. Images without an edge have no eigenvector and lie at the origin.
-ARPACK (Lanczos with restarts) is the solver at any size: on 20,000 images it took a tenth of the
-time of LOBPCG, to a smaller residual. It keeps 2 m vectors in float64, m eigenvalues being wanted:
-16 m bytes an image. One thread of BLAS, so that the number of cores changes nothing; the products
-with the sparse matrix, most of the work, take one anyway.
+But: each connected component is solved by itself, large ones first, since a solver returns an
+arbitrary basis of the eigenvectors of equal eigenvalues. With k components or more the k - 1
+largest are one cluster each and the others share the last, as no edge tells where they belong.
+Images without an edge have no eigenvector and lie at the origin.
+The solver is ARPACK (Lanczos with restarts): on 20,000 images it took a tenth of the time of
+LOBPCG, to a smaller residual. For m eigenvalues it keeps 2 m vectors in float64, 16 m bytes per
+image. BLAS uses one thread, so that the number of cores has no influence; the products with the
+sparse matrix, most of the work, use one thread anyway.
 """
 
 from collections.abc import Sequence
@@ -26,14 +26,15 @@ from cluster.vectors.rows import ArrayRows
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-DENSE = 600  # images of which all eigenvectors are found at once
+DENSE = 600  # images up to which the dense solver is used
 TOL = 1e-9  # of an eigenvalue, relative
-ROWS = 65_536  # whose edges are weighed at once
+ROWS = 65_536  # rows of the matrix that are scaled at once
 
 
 class Leading(NamedTuple):
     """vectors: float64 [image, m], the leading eigenvectors; eigenvalues: float64 [m], of the
-    Laplacian, rising; component: int32 [image], numbered by falling size, -1 without an edge."""
+    Laplacian, ascending; component: int32 [image], numbered by falling size, -1 for images without
+    an edge."""
 
     vectors: np.ndarray
     eigenvalues: np.ndarray
@@ -56,7 +57,7 @@ def leading_eigenvectors(graph: "csr_array", m: int) -> Leading:
     is below 1.
     """
     if m < 1:
-        raise ClusterError(f"{m} eigenvectors are asked for: at least 1 is needed")
+        raise ClusterError(f"{m} eigenvectors were requested: at least 1 is needed")
     degree = graph.sum(axis=1)
     component = _components(graph, degree)
     linked = np.flatnonzero(component >= 0)
@@ -68,14 +69,14 @@ def leading_eigenvectors(graph: "csr_array", m: int) -> Leading:
         norms = np.linalg.norm(vectors, axis=0)
         return Leading(vectors / np.maximum(norms, 1e-300), values, component)
     found, scaled = [], _scaled(graph, degree)
-    del graph  # the largest array of all, unless the caller keeps it
+    del graph  # frees the largest array, unless the caller keeps it
     for number in range(component.max() + 1):
         images = np.flatnonzero(component == number)
         inside = scaled if len(images) == len(degree) else scaled[images][:, images]
         of_each, columns = _solve(inside, m - component.max())
-        of_each[0] = 0  # exactly: it is one component
+        of_each[0] = 0  # exactly, of one component
         found += [(value, images, column) for value, column in zip(of_each, columns.T, strict=True)]
-    found.sort(key=lambda one: one[0])  # stable: of equal ones that of the larger component
+    found.sort(key=lambda one: one[0])  # stable: of equal ones the larger component first
     for at, (value, images, column) in enumerate(found[:m]):
         values[at] = value
         vectors[images, at] = column if column[np.abs(column).argmax()] > 0 else -column
@@ -95,7 +96,7 @@ def spectral(
     """Cluster the images into `k` by the first k of the eigenvectors, once a seed.
 
     `n_init`, `max_iter`, `tol`: of cluster.kmeans.api. Raises ClusterError when k is not in
-    1..images, or fewer eigenvectors are given than there are and k needs."""
+    1..images, or when fewer eigenvectors are given than k needs, though there are more."""
     images, m = leading.vectors.shape
     require_k(k, images)
     if m < min(k, int((leading.component >= 0).sum())):
@@ -105,7 +106,7 @@ def spectral(
     vectors = leading.vectors[:, :k]
     x = np.zeros((images, max(1, vectors.shape[1])), np.float32)
     norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
-    # A row of zeros has no direction: it stays at the origin.
+    # A row of zeros has no direction and stays at the origin
     np.divide(
         vectors, np.where(norms > 0, norms, 1), out=x[:, : vectors.shape[1]], casting="same_kind"
     )
@@ -116,21 +117,21 @@ def spectral(
 
 
 def eigengap_k(eigenvalues: np.ndarray) -> int | None:
-    """The number of clusters, from 2 on, after whose eigenvalue the largest gap is: evidence
-    without labels (von Luxburg 2007, section 8.3).
+    """The number of clusters, at least 2, by the largest gap between consecutive eigenvalues (von
+    Luxburg 2007, section 8.3); uses no labels.
 
-    eigenvalues: float64 [m], rising; the largest answer is m - 1. Ties: the lower number. None
-    where there is no gap to be seen: too few eigenvalues, or all the same.
+    eigenvalues: float64 [m], ascending; the largest answer is m - 1. Ties: the lower number. None
+    where there is no gap: too few eigenvalues, or all equal.
     """
     gaps = np.diff(eigenvalues)[1:]
     return int(gaps.argmax()) + 2 if gaps.any() else None
 
 
 def _components(graph: "csr_array", degree: np.ndarray) -> np.ndarray:
-    """As in Leading; of equal size the one with the first image comes first."""
+    """As Leading.component; of equal size, the component with the first image comes first."""
     from scipy.sparse.csgraph import connected_components
 
-    # Of a symmetric graph these are the same; undirected ones are found in a copy of it.
+    # The same for a symmetric graph; scipy would copy the graph for undirected components
     count, found = connected_components(graph, directed=True, connection="strong")
     size = np.bincount(found, minlength=count)
     size[found[degree == 0]] = 0
@@ -142,7 +143,7 @@ def _components(graph: "csr_array", degree: np.ndarray) -> np.ndarray:
 
 
 def _scaled(graph: "csr_array", degree: np.ndarray) -> "csr_array":
-    """D^-1/2 W D^-1/2, which shares the places of the edges with W."""
+    """D^-1/2 W D^-1/2, which shares the index arrays of W."""
     from scipy.sparse import csr_array
 
     scale = 1 / np.sqrt(degree, where=degree > 0, out=np.ones(len(degree)))
@@ -155,7 +156,7 @@ def _scaled(graph: "csr_array", degree: np.ndarray) -> "csr_array":
 
 
 def _solve(joined: "csr_array", m: int) -> tuple[np.ndarray, np.ndarray]:
-    """The least eigenvalues of the Laplacian of one component, I - joined, rising, and the
+    """The m least eigenvalues of the Laplacian of one component, I - joined, ascending, and the
     eigenvectors."""
     from scipy.linalg import eigh
     from scipy.sparse.linalg import eigsh
@@ -167,7 +168,7 @@ def _solve(joined: "csr_array", m: int) -> tuple[np.ndarray, np.ndarray]:
         if images <= DENSE or m > images // 3:
             values, vectors = eigh(joined.toarray(), subset_by_index=[images - m, images - 1])
         else:
-            # By chance, not constant: some eigenvectors of a regular graph add up to 0.
+            # Random: a constant vector is orthogonal to some eigenvectors of a regular graph
             start = np.random.default_rng(0).uniform(0.5, 1.5, images)
             values, vectors = eigsh(joined, m, which="LA", v0=start, tol=TOL)
     order = np.argsort(-values, kind="stable")
@@ -175,7 +176,7 @@ def _solve(joined: "csr_array", m: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _by_component(leading: Leading, k: int, seeds: int) -> Spectral:
-    """What k-means at its best makes of k unit vectors and an origin where the others lie."""
+    """The optimal k-means of k unit vectors and the origin, where all other images lie."""
     own = np.where(leading.component < 0, k, leading.component)
     last = (own == k - 1).sum()
     rest = (own >= k).sum()

@@ -1,1 +1,1 @@
-"""Rows of vectors: where they lie, how they are read, scaled and projected."""
+"""Rows of vectors: reading, caching, scaling and projecting them."""

@@ -1,10 +1,10 @@
-"""Whether vectors can stay on the GPU: reading them over and over is slow."""
+"""Whether vectors fit in GPU memory, so that they are transferred once."""
 
 import torch
 
 
-def has_room(numbers: int, device: str) -> bool:
-    """Whether so many float32 take less than half of what is free on the GPU; never on a CPU."""
+def fits_on_gpu(numbers: int, device: str) -> bool:
+    """Whether `numbers` float32 take less than half of the free GPU memory; False on a CPU."""
     if not device.startswith("cuda"):
         return False
     free, _ = torch.cuda.mem_get_info(device)

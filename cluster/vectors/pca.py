@@ -1,8 +1,8 @@
-"""Exact PCA: Pearson 1901, by the eigenvectors of the covariance, in one pass over the rows.
+"""Exact PCA (Pearson 1901) by the eigenvectors of the covariance, in one pass over the rows.
 
-But: sums in float64 about a shift near the mean, so that no digits cancel; of fewer rows than dims
-the (smaller) matrix of inner products is taken apart instead; each component's largest entry is
-positive, so that signs agree between runs.
+But: sums are in float64 about a shift near the mean, which avoids cancellation; with fewer rows
+than dims the eigenvectors of the smaller Gram matrix are computed instead; each component's largest
+entry is positive, so that signs agree between runs.
 """
 
 from typing import TYPE_CHECKING
@@ -15,24 +15,24 @@ from cluster.vectors.rows import TILE, Basis, Reduced, Rows
 if TYPE_CHECKING:
     import torch
 
-RANK = 1e-10  # of the largest variance: components of less are rounding
+RANK = 1e-10  # of the largest variance: components with less are rounding
 
 
 def fit_pca(rows: Rows, *, normalize: bool, whiten: bool, device: str = "cpu") -> Basis:
-    """The basis of `rows` ([image, dim]): its leading components serve every smaller `dims`.
+    """The basis of `rows` ([image, dim]), whose leading components serve every smaller `dims`.
 
-    All dim components; of n <= dim rows those, at most n - 1, that have any variance. variance is
-    divided by n - 1, as in scikit-learn. Raises ClusterError with fewer than 2 rows.
+    It has all dim components; with n <= dim rows those with non-zero variance, at most n - 1. The
+    variance is divided by n - 1, as in scikit-learn. Raises ClusterError with fewer than 2 rows.
     """
     import torch
 
     if len(rows) < 2:
         raise ClusterError(f"PCA needs at least 2 images to fit on, found {len(rows)}")
-    nothing = np.zeros((0, rows.dim))
-    whole = Basis(np.zeros(rows.dim), nothing, np.zeros(0), normalize, whiten)
-    seen = Reduced(rows, whole, 0)
-    take_apart = _by_images if len(rows) <= rows.dim else _by_dims
-    mean, variance, components = take_apart(seen, device)
+    none = np.zeros((0, rows.dim))
+    unprojected = Basis(np.zeros(rows.dim), none, np.zeros(0), normalize, whiten)
+    x = Reduced(rows, unprojected, 0)
+    solve = _by_gram_matrix if len(rows) <= rows.dim else _by_covariance
+    mean, variance, components = solve(x, device)
     variance, components = variance.flip(0).clamp(min=0), components.flip(0)
     largest = components.gather(1, components.abs().argmax(1, keepdim=True))
     components = components * torch.where(largest < 0, -1.0, 1.0)
@@ -45,8 +45,8 @@ def fit_pca(rows: Rows, *, normalize: bool, whiten: bool, device: str = "cpu") -
     )
 
 
-def _by_dims(rows: Rows, device: str) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
-    """mean [dim], variance [dim] rising and components [dim, dim] from the covariance."""
+def _by_covariance(rows: Rows, device: str) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
+    """mean [dim], variance [dim] in ascending order, and components [dim, dim]."""
     import torch
 
     from cluster.vectors.tiles import tiles
@@ -65,8 +65,8 @@ def _by_dims(rows: Rows, device: str) -> "tuple[torch.Tensor, torch.Tensor, torc
     return shift + mean, variance, vectors.T
 
 
-def _by_images(rows: Rows, device: str) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
-    """The same from inner products: with fewer rows than dims both are smaller than dim x dim."""
+def _by_gram_matrix(rows: Rows, device: str) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
+    """The same from the inner products of all pairs of rows."""
     import torch
 
     x = torch.from_numpy(rows.block(0, len(rows))).to(device).double()

@@ -1,16 +1,17 @@
-"""Vectors that may not fit in memory: anything with a length, a width, `block` and `take`.
+"""Rows: the interface to vectors that may not fit in memory (`len`, `dim`, `block` and `take`).
 
-A feature store is one; an array, a split, a projection and a cache are the views below. Every
-kernel reads its vectors through this, tile by tile, so one function serves RAM, disk and GPU.
+A feature store implements it, and so do the array, the subset, the projection and the cache below.
+Kernels read their vectors through it, tile by tile, so one function serves RAM, disk and GPU.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 
+@runtime_checkable
 class Rows(Protocol):
-    """float32 vectors [image, dim] that are read in parts."""
+    """float32 vectors [image, dim] that are read block by block."""
 
     @property
     def dim(self) -> int: ...
@@ -43,7 +44,7 @@ class ArrayRows:
 
 
 class Subset:
-    """Some of the rows (int64 [image], rising), such as those of one split."""
+    """Some of the rows (int64 [image], sorted), such as those of one split."""
 
     def __init__(self, rows: Rows, index: np.ndarray) -> None:
         self._rows, self._index = rows, index
@@ -54,7 +55,7 @@ class Subset:
 
     def block(self, start: int, stop: int) -> np.ndarray:
         index = self._index[start:stop]
-        if len(index) and index[-1] - index[0] + 1 == len(index):  # one piece: no gathering
+        if len(index) and index[-1] - index[0] + 1 == len(index):  # contiguous: no gathering
             return self._rows.block(int(index[0]), int(index[-1]) + 1)
         return self._rows.take(index)
 
@@ -63,7 +64,7 @@ class Subset:
 
 
 class Basis(NamedTuple):
-    """What is done to a vector before it is clustered: x → (x/|x| - mean) components, scaled.
+    """The projection of vectors before they are clustered: x → (x/|x| - mean) components, scaled.
 
     mean: float64 [dim]; components: float64 [component, dim], unit rows by falling variance;
     variance: float64 [component]; normalize: divide by the L2 norm first; whiten: scale each
@@ -79,24 +80,24 @@ class Basis(NamedTuple):
     def project(self, x: np.ndarray, dims: int) -> np.ndarray:
         """float32 [image, dim] → [image, dims]; dims 0: normalised if wanted, not projected."""
         if self.normalize:
-            # A vector of zeros has no direction: it stays where it is.
+            # A vector of zeros has no direction and stays
             x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), np.float32(1e-12))
         if not dims:
             return x
         matrix = self.components[:dims]
         if self.whiten:
-            # A direction without variance is noise, which would be blown up: it is left out.
+            # Whitening would amplify directions without variance, which are noise: set to 0
             real = self.variance[:dims] > self.variance[0] * 1e-10
             scale = np.sqrt(self.variance[:dims], where=real, out=np.ones(len(real)))
             matrix = matrix * (real / scale)[:, None]
-        # In float64, so that what else is in the block leaves no trace in the rounding.
+        # In float64, so that after rounding the other rows of the block have no influence
         centred = x.astype(np.float64)
         centred -= self.mean
         return (centred @ matrix.T).astype(np.float32)
 
 
 class Reduced:
-    """Rows seen through a basis, with `dims` leading components (0: all dims, unprojected)."""
+    """Rows projected by a basis to its `dims` leading components (0: normalised only)."""
 
     def __init__(self, rows: Rows, basis: Basis, dims: int) -> None:
         self._rows, self._basis, self._dims = rows, basis, dims
@@ -112,11 +113,11 @@ class Reduced:
         return self._basis.project(self._rows.take(rows), self._dims)
 
 
-TILE = 8192  # rows a kernel holds at once; fixed, so that no setting can change a sum's order
+TILE = 8192  # rows that a kernel reads at once; fixed, since it decides the order of sums
 
 
 def cached(rows: Rows, memory_gb: float) -> Rows:
-    """The rows in RAM if they fit in `memory_gb` (1e9 bytes), else as they are."""
+    """The rows, copied to RAM if they fit in `memory_gb` (1e9 bytes)."""
     if isinstance(rows, ArrayRows) or len(rows) * rows.dim * 4 > memory_gb * 1e9:
         return rows
     array = np.empty((len(rows), rows.dim), np.float32)

@@ -1,4 +1,4 @@
-"""Each dim to mean 0 and deviation 1, by the statistics of the rows that are fitted."""
+"""Standardise each dim to mean 0 and standard deviation 1, by statistics of the fitted rows."""
 
 from typing import NamedTuple
 
@@ -8,18 +8,19 @@ import torch
 from cluster.vectors.rows import Rows
 from cluster.vectors.tiles import tiles
 
-FLAT = 1e-5  # of the root mean square of a dim: less deviation than this is rounding
+CONSTANT = 1e-5  # of the root mean square of a dim: less deviation than that is rounding
 
 
 class Scale(NamedTuple):
-    """mean and deviation: float32 [dim]; a dim without deviation has deviation 1."""
+    """mean and standard deviation: float32 [dim]; constant dims have deviation 1."""
 
     mean: np.ndarray
     deviation: np.ndarray
 
 
-def scale_of(rows: Rows) -> Scale:
-    """By sums in float64 about the first row, in one read."""
+def fit_scale(rows: Rows) -> Scale:
+    """The mean and standard deviation of the rows, by sums in float64 about the first row, in one
+    read."""
     shift = torch.from_numpy(rows.block(0, 1).copy())[0].double()
     total, square = torch.zeros_like(shift), torch.zeros_like(shift)
     for _, x in tiles(rows, "cpu"):
@@ -28,19 +29,22 @@ def scale_of(rows: Rows) -> Scale:
         square += y.square().sum(0)
     mean = total / len(rows)
     deviation = (square / len(rows) - mean.square()).clamp(min=0).sqrt()
-    flat = deviation <= FLAT * (square / len(rows) + shift.square()).sqrt()
-    return Scale((shift + mean).float().numpy(), torch.where(flat, 1.0, deviation).float().numpy())
+    constant = deviation <= CONSTANT * (square / len(rows) + shift.square()).sqrt()
+    return Scale(
+        (shift + mean).float().numpy(), torch.where(constant, 1.0, deviation).float().numpy()
+    )
 
 
-def unscaled(dim: int) -> Scale:
-    """The scale that changes nothing."""
+def identity_scale(dim: int) -> Scale:
+    """The scale that leaves vectors unchanged."""
     return Scale(np.zeros(dim, np.float32), np.ones(dim, np.float32))
 
 
-def absorbed(
+def fold_scale(
     weight: torch.Tensor, bias: torch.Tensor, scale: Scale
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A layer of scaled vectors (weight [head, out, dim], bias [head, out]) as one of vectors."""
+    """Fold the scale into a linear layer: the weight [head, out, dim] and bias [head, out] that
+    give, on unscaled vectors, the outputs of this layer on scaled ones."""
     mean, deviation = (torch.from_numpy(each).to(weight) for each in scale)
     weight = weight / deviation
     return weight, bias - weight @ mean

@@ -1,1 +1,1 @@
-"""How the stage `adapt` trains a backbone: settings, what it sees, and the loop."""
+"""Training of a backbone (stage `adapt`): settings, inputs, batches and the training loop."""

@@ -1,9 +1,9 @@
-"""The training of a backbone: steps, epochs, what is told of each, and going on after a kill.
+"""The training loop of a backbone: steps, epochs, a log of each epoch, and resuming after a kill.
 
-GPUs, half precision and the exchange between GPUs are Lightning Fabric's. A batch is dealt out to
-all GPUs; they exchange outputs, so that each compares all images of the batch, and the gradient is
-that of the whole batch, whatever the number of GPUs. Parts of a batch (`accumulate`) are compared
-within themselves alone.
+Lightning Fabric provides GPUs, half precision and communication between GPUs. A batch is split
+between all GPUs, which exchange their outputs, so that the loss compares all images of the batch
+and the gradient is that of the whole batch for any number of GPUs. The parts of a batch that
+`accumulate` adds up are separate: only images of the same part are compared.
 """
 
 import tempfile
@@ -23,13 +23,20 @@ from cluster.objectives import Drawn, Objective
 from cluster.vectors.rows import ArrayRows
 from pipeline.adapting.model import Model
 from pipeline.adapting.settings import Run
-from pipeline.adapting.state import Told, begin, bring, optimizer_of, result, state_of
+from pipeline.adapting.state import (
+    EpochLog,
+    load_result,
+    optimizer_of,
+    result,
+    start,
+    state_of,
+)
 from pipeline.adapting.tokens import Source, numbers
 from pipeline.fitting.checkpoint import Checkpoint
 from pipeline.params import StageError
 
-AHEAD = 2  # batches that are read while one trains
-LOOKED_AT = 256  # images of a forward pass of a look
+PREFETCH = 2  # batches that are read while one trains
+FEATURE_BATCH = 256  # images of a forward pass before an epoch
 
 
 def train(
@@ -41,57 +48,57 @@ def train(
     images: int,
     checkpoint: Checkpoint,
     name: str,
-    tell: Callable[[Told], object],
-) -> Told:
-    """Train `model` on `images` of train for all epochs; it ends as the epoch that is kept. `tell`
-    hears of each.
+    on_epoch: Callable[[EpochLog], object],
+) -> EpochLog:
+    """Train `model` for all epochs; it ends with the weights of the epoch that is kept. images:
+    their number in train; on_epoch: called with the log after each epoch.
 
-    Raises StageError when the loss is no number any more. A resumed run ends as one that was never
-    stopped.
+    Raises StageError when the loss is not finite. A resumed run ends with the same result as an
+    uninterrupted one.
     """
-    steps = max(1, round(images / len(objective.draw(0).label)))  # an epoch
-    schedule = Schedule(run.epochs * steps, run.rate, run.least_rate, round(run.warmup * steps))
+    steps = max(1, round(images / len(objective.draw(0).label)))  # of an epoch
+    schedule = Schedule(run.epochs * steps, run.lr, run.min_lr, round(run.warmup * steps))
     optimizer = optimizer_of(model, run)
     wrapped, stepper = fabric.setup(model, optimizer)
     wrapped.mark_forward_method("features")
-    at, sums, told, best = begin(checkpoint.resume, model, optimizer, objective, fabric)
+    at, sums, log, best = start(checkpoint.resume, model, optimizer, objective, fabric)
     bar = tqdm(
         total=schedule.steps, initial=at, desc=name, unit="step",
         disable=None if fabric.is_global_zero else True,
     )  # fmt: skip
     with bar:
-        for step, drawn, tokens in _ahead(fabric, objective, source, run, at, schedule.steps):
-            if step % steps == 0 and objective.looks:
-                _look(fabric, wrapped, objective, source, images, step // steps)
+        for step, drawn, tokens in _prefetched(fabric, objective, source, run, at, schedule.steps):
+            if step % steps == 0 and objective.needs_features:
+                _before_epoch(fabric, wrapped, objective, source, images, step // steps)
             for group in optimizer.param_groups:
-                group["lr"] = group["share"] * schedule.at(step)
+                group["lr"] = group["lr_factor"] * schedule.at(step)
             with _seeded(fabric, run, step):
                 found = _step(fabric, wrapped, objective, drawn, tokens, run, step / steps)
-            # Where nothing was sure nothing was taught, yet momentum would still move the weights.
-            if float(found.get("sure", 1.0)) > 0:
+            # Without a confident image there is no gradient, but momentum would move the weights.
+            if float(found.get("confident", 1.0)) > 0:
                 stepper.step()
             stepper.zero_grad()
             sums = {key: sums.get(key, 0.0) + value.double() for key, value in found.items()}
             if (step + 1) % steps == 0:
-                told = _tell(told, sums, step + 1, steps, name)
+                log = _append_epoch(log, sums, step + 1, steps, name)
                 sums = {}
-                tell(told)
-                bar.set_postfix(loss=f"{told.rows[-1, 1]:.3f}", refresh=False)
-                if run.keep == "best" and told.rows[:, 1].argmin() == len(told.rows) - 1:
+                on_epoch(log)
+                bar.set_postfix(loss=f"{log.rows[-1, 1]:.3f}", refresh=False)
+                if run.keep == "best" and log.rows[:, 1].argmin() == len(log.rows) - 1:
                     best = {key: value.copy() for key, value in result(model, objective).items()}
             bar.update()
             if fabric.is_global_zero:
-                state = partial(state_of, step + 1, sums, told, best, model, optimizer, objective)
+                state = partial(state_of, step + 1, sums, log, best, model, optimizer, objective)
                 checkpoint.offer(state)
                 if step + 1 == schedule.steps:
                     checkpoint.save(state())
-    bring(model, objective, best)
-    return told
+    load_result(model, objective, best)
+    return log
 
 
 @contextmanager
 def _seeded(fabric: Fabric, run: Run, step: int) -> Iterator[None]:
-    """What a network drops while it learns follows from the seed and the step's number too."""
+    """Dropout and the like also depend on the seed and the number of the step only."""
     devices = [fabric.device] if fabric.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         drawn = np.random.default_rng([run.seed, step, fabric.global_rank]).integers(2**63)
@@ -108,11 +115,11 @@ def _step(
     run: Run,
     epoch: float,
 ) -> dict[str, torch.Tensor]:
-    """The gradients of one batch; its loss and the parts of that, by name. tokens: of this GPU's
-    images, see _own."""
+    """Compute the gradients of one batch; returns its loss and the parts of it, by name. tokens: of
+    this GPU's images, see _own."""
     parts, world = run.accumulate, fabric.world_size
     each = len(drawn.label) // (parts * world)
-    # Strided, so that labelled and other images come to every part and GPU
+    # Strided, so that every part and GPU gets labelled and unlabelled images
     deal = np.arange(each * parts * world).reshape(each, parts, world)
     total: dict[str, torch.Tensor] = {}
     for part in range(parts):
@@ -131,22 +138,22 @@ def _step(
 
 
 def _own(fabric: Fabric) -> slice:
-    """The images of a batch that this GPU sees, of all parts."""
+    """The images of a batch that this GPU processes, of all parts."""
     return slice(fabric.global_rank, None, fabric.world_size)
 
 
 def require_parts(images: int, run: Run, fabric: Fabric) -> None:
-    """Refuse a batch that has less than two images to compare in a part, or none for a GPU."""
+    """Raise StageError if a part of a batch would have fewer than two images, or a GPU none."""
     parts, world = run.accumulate, fabric.world_size
     if images < parts * max(2, world):
         raise StageError(
-            f"a batch of {images} images is too small for {parts} parts on {world} GPUs: each "
-            "compares two or more, and a GPU has one at least"
+            f"a batch of {images} images is too small for {parts} parts on {world} GPUs: each part "
+            "needs two images or more, and each GPU one or more"
         )
 
 
 def _gathered(fabric: Fabric, out: torch.Tensor) -> torch.Tensor:
-    """[slot, image, ...] of all GPUs, by GPU."""
+    """[slot, image, ...] of all GPUs, concatenated by rank."""
     if fabric.world_size == 1:
         return out
     found: Any = fabric.all_gather(out, sync_grads=True)  # [GPU, slot, image, ...]
@@ -154,30 +161,31 @@ def _gathered(fabric: Fabric, out: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _look(
+def _before_epoch(
     fabric: Fabric, wrapped: Any, objective: Objective, source: Source, images: int, epoch: int
 ) -> None:
-    """Show the objective the centre view of all images of train, by a file that may be larger than
-    the RAM."""
+    """Call `objective.before_epoch` with the features of the centre view of all images of train,
+    which lie in a temporary file, since they may be larger than the RAM."""
     training, start = wrapped.tail.training, 0
     wrapped.tail.eval()
     with tempfile.TemporaryFile() as file:
         while start < images:
-            here = np.arange(start, min(start + LOOKED_AT, images))
+            here = np.arange(start, min(start + FEATURE_BATCH, images))
             tokens = source("centre", here, np.zeros(len(here), np.int64))
             found = wrapped.features(tokens.to(fabric.device)).float().cpu().numpy()
             file.write(found.tobytes())
             start += len(here)
         file.flush()
         rows = np.memmap(file, np.float32, "r", shape=(images, found.shape[1]))
-        objective.look(ArrayRows(rows), epoch)
+        objective.before_epoch(ArrayRows(rows), epoch)
     wrapped.tail.train(training)
 
 
-def _ahead(
+def _prefetched(
     fabric: Fabric, objective: Objective, source: Source, run: Run, first: int, last: int
 ) -> Iterator[tuple[int, Drawn, torch.Tensor]]:
-    """The steps with what they learn from, some of them read ahead; tokens of this GPU's images."""
+    """The steps with their batches and the tokens of this GPU's images; the next ones are read in
+    a thread."""
     own = _own(fabric)
 
     def read(step: int) -> tuple[int, Drawn, torch.Tensor]:
@@ -191,7 +199,7 @@ def _ahead(
         try:
             for step in range(first, last):
                 waiting.append(pool.submit(read, step))
-                if len(waiting) > AHEAD:
+                if len(waiting) > PREFETCH:
                     yield waiting.pop(0).result()
             while waiting:
                 yield waiting.pop(0).result()
@@ -200,10 +208,12 @@ def _ahead(
                 future.cancel()
 
 
-def _tell(told: Told, sums: Mapping[str, torch.Tensor], step: int, steps: int, name: str) -> Told:
+def _append_epoch(
+    log: EpochLog, sums: Mapping[str, torch.Tensor], step: int, steps: int, name: str
+) -> EpochLog:
     means = {key: float(value) / steps for key, value in sums.items()}
     if not np.isfinite(means["loss"]):
-        raise StageError(f"{name}: after {step} steps the loss is no number: lower the rate")
+        raise StageError(f"{name}: after {step} steps the loss is not finite: lower lr")
     row = np.array([[step, *means.values()]])
-    before = told.rows if told.columns else row[:0]
-    return Told(list(means), np.concatenate([before, row]))
+    before = log.rows if log.columns else row[:0]
+    return EpochLog(list(means), np.concatenate([before, row]))

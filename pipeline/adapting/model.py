@@ -1,4 +1,4 @@
-"""What is trained: the last blocks of a network with the heads of an objective."""
+"""The trained model: the last blocks of a network and the heads of an objective."""
 
 import torch
 
@@ -9,7 +9,7 @@ from cluster.vectors.standardize import Scale
 class Model(torch.nn.Module):
     """Trained blocks and heads: tokens [slot, image, ...] → outputs, each [slot, image, ...].
 
-    scale: what is done to features before heads see them.
+    scale: applied to features before the heads.
     """
 
     mean: torch.Tensor
@@ -25,6 +25,7 @@ class Model(torch.nn.Module):
         return self._outputs(self.features(tokens.flatten(0, 1)).unflatten(0, tokens.shape[:2]))
 
     def features(self, tokens: torch.Tensor) -> torch.Tensor:
-        """float32 [image, dim], scaled; pixels come as uint8, and then the tail takes such."""
+        """Scaled features, float32 [image, dim]; tokens of dtype uint8 are pixels, for a tail that
+        takes pixels."""
         found = self.tail(tokens if tokens.dtype == torch.uint8 else tokens.float())
         return (found.float() - self.mean) / self.deviation

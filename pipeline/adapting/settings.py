@@ -26,17 +26,19 @@ class Run(Section):
     backbone: str  # that it begins with: a row of the zoo, or another run
     learns_from: str  # the file of the cell that its objective needs (LEARNS_FROM)
     train_blocks: Annotated[int, Field(ge=0)] | Literal["all"]  # the last ones; 0: heads alone
-    trunk: Literal["cached", "live"]  # what the frozen blocks give: stored once, or made anew
+    frozen_features: Literal["cached", "recompute"]  # outputs of the frozen blocks
     augment: Augmentation
-    views: Annotated[int, Field(ge=0)]  # of every image; 0: new ones in every epoch (live only)
+    views: Annotated[
+        int, Field(ge=0)
+    ]  # of every image; 0: new ones in every epoch (recompute only)
     center: bool  # heads see features about the mean of train, dims of mean square 1
     epochs: Count
     batch: Count  # images a step
     accumulate: Count  # parts of a batch that are computed one after the other
     optimizer: Literal["sgd", "adamw"]
-    rate: Positive
-    blocks_rate: Positive  # of it, the share for the blocks; heads have all of it
-    least_rate: NotNegative
+    lr: Positive
+    blocks_lr: Positive  # factor of lr for the trained blocks; heads learn at lr
+    min_lr: NotNegative
     warmup: NotNegative  # epochs
     weight_decay: NotNegative
     amp: bool  # half-precision products where a GPU has them
@@ -70,7 +72,7 @@ class Classifying(Run):
     temperature: Positive
     teacher_first: Positive
     teacher_last: Positive
-    ramp: NotNegative  # epochs from the one to the other
+    teacher_warmup: NotNegative  # epochs from teacher_first to teacher_last
     contrast_temperature: Positive
     label_temperature: Positive
     hidden: Count
@@ -89,7 +91,7 @@ class Selex(Run):
     temperature: Positive
     label_temperature: Positive
     balanced: bool
-    faithful: bool  # the published arithmetic where ours differs
+    paper_formula: bool  # False: the arithmetic of the published code where it differs
     hidden: Count
     bottleneck: Count
     width: Count
@@ -176,22 +178,22 @@ def _require_sense(objective: str, run: Run, wanted: str) -> None:
     """What no single setting can tell."""
     if run.center and objective in AS_THEY_ARE:
         raise StageError(f"{wanted}: {objective} takes features as they are: set center: false")
-    if run.trunk == "cached" and run.train_blocks == "all":
+    if run.frozen_features == "cached" and run.train_blocks == "all":
         raise StageError(
             f"{wanted}: with train_blocks: all nothing is frozen that could be cached: set "
-            "trunk: live"
+            "frozen_features: recompute"
         )
-    if run.trunk == "cached" and run.views < 2:
+    if run.frozen_features == "cached" and run.views < 2:
         raise StageError(
-            f"{wanted}: trunk: cached stores as many views as are set, {run.views}: set views to 2 "
-            "or more"
+            f"{wanted}: frozen_features: cached stores as many views as are set, "
+            f"{run.views}: set views to 2 or more"
         )
     if run.views == 1:
         raise StageError(f"{wanted}: one view is no pair: set views to 0 (new ones) or 2 or more")
-    if run.least_rate > run.rate:
+    if run.min_lr > run.lr:
         raise StageError(
-            f"{wanted}: the rate of {run.rate:g} would rise to least_rate, {run.least_rate:g}: set "
-            "that to no more than rate"
+            f"{wanted}: lr is {run.lr:g} and would rise to min_lr, {run.min_lr:g}: set "
+            "min_lr to no more than lr"
         )
     if run.batch % run.accumulate:
         raise StageError(

@@ -1,5 +1,4 @@
-"""All that changes while a backbone trains, as named arrays: for a checkpoint, and for the epoch
-that is kept."""
+"""The state of a training as named arrays, for checkpoints and for the epoch that is kept."""
 
 import csv
 from collections.abc import Mapping
@@ -20,11 +19,11 @@ from pipeline.io.whole import whole_text
 MOMENTUM = 0.9
 
 
-class Told(NamedTuple):
-    """Of each epoch: steps made so far, the mean loss, and that of its parts, by name."""
+class EpochLog(NamedTuple):
+    """Of each epoch: steps taken so far, the mean loss, and the means of its parts, by name."""
 
     columns: list[str]
-    rows: np.ndarray  # float64 [epoch, column]
+    rows: np.ndarray  # float64 [epoch, 1 + column]
 
     def write(self, path: Path) -> None:
         """A table for `dvc plots`."""
@@ -36,24 +35,24 @@ class Told(NamedTuple):
 
 
 def optimizer_of(model: Model, run: Run) -> torch.optim.Optimizer:
-    """Of all parameters that require a gradient."""
+    """The optimiser of all parameters that require a gradient."""
     groups = []
-    for part, share in ((model.tail, run.blocks_rate), (model.heads, 1.0)):
-        learns = [parameter for parameter in part.parameters() if parameter.requires_grad]
-        groups += [  # biases and norms have one axis: they do not decay
-            {"params": [p for p in learns if p.ndim > 1], "weight_decay": run.weight_decay},
-            {"params": [p for p in learns if p.ndim <= 1], "weight_decay": 0.0},
+    for part, factor in ((model.tail, run.blocks_lr), (model.heads, 1.0)):
+        trainable = [parameter for parameter in part.parameters() if parameter.requires_grad]
+        groups += [  # biases and norms, which have one axis, get no weight decay
+            {"params": [p for p in trainable if p.ndim > 1], "weight_decay": run.weight_decay},
+            {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
         ]
         for group in groups[-2:]:
-            group["share"] = share
+            group["lr_factor"] = factor
     groups = [group for group in groups if group["params"]]
     if run.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=run.rate, momentum=MOMENTUM)
-    return torch.optim.AdamW(groups, lr=run.rate)
+        return torch.optim.SGD(groups, lr=run.lr, momentum=MOMENTUM)
+    return torch.optim.AdamW(groups, lr=run.lr)
 
 
 def trained(model: Model) -> State:
-    """All that training changes, by name: parameters, and what norms have seen."""
+    """All that training changes, by name: parameters, and running statistics of norms."""
     changing: dict[str, torch.Tensor] = {
         n: p for n, p in model.named_parameters() if p.requires_grad
     }
@@ -62,8 +61,8 @@ def trained(model: Model) -> State:
     return {f"model/{name}": value.detach().cpu().numpy() for name, value in changing.items()}
 
 
-def put(model: Model, state: Mapping[str, np.ndarray]) -> None:
-    """Set what `trained` gave."""
+def load_trained(model: Model, state: Mapping[str, np.ndarray]) -> None:
+    """Load what `trained` returned."""
     own = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     with torch.no_grad():
         for key, value in state.items():
@@ -71,22 +70,22 @@ def put(model: Model, state: Mapping[str, np.ndarray]) -> None:
 
 
 def result(model: Model, objective: Objective) -> State:
-    """What a run would end as now: what it has trained, and by what its heads are chosen."""
-    memory = {f"memory/{key}": value for key, value in objective.memory().items()}
-    return {**trained(model), **memory}
+    """The result of a run that would end now: trained weights and the objective's state."""
+    own = {f"objective/{key}": value for key, value in objective.state_dict().items()}
+    return {**trained(model), **own}
 
 
-def bring(model: Model, objective: Objective, state: State) -> None:
-    """End as `result` was; as it is now if that is empty."""
+def load_result(model: Model, objective: Objective, state: State) -> None:
+    """Load what `result` returned; changes nothing if `state` is empty."""
     if state:
-        put(model, _under("model", state, keep=True))
-        objective.remember(_under("memory", state))
+        load_trained(model, _under("model", state, keep=True))
+        objective.load_state_dict(_under("objective", state))
 
 
 def state_of(
     at: int,
     sums: Mapping[str, torch.Tensor],
-    told: Told,
+    log: EpochLog,
     best: State,
     model: Model,
     optimizer: torch.optim.Optimizer,
@@ -96,38 +95,38 @@ def state_of(
     return {
         "at": np.array(at),
         **{f"sum/{key}": value.cpu().numpy() for key, value in sums.items()},
-        "told/columns": np.array(told.columns, "U64"),
-        "told/rows": told.rows,
+        "log/columns": np.array(log.columns, "U64"),
+        "log/rows": log.rows,
         **{f"best/{key}": value for key, value in best.items()},
         **result(model, objective),
         **{key: value.cpu().numpy() for key, value in named_state(optimizer).items()},
     }
 
 
-def begin(
+def start(
     resume: State | None,
     model: Model,
     optimizer: torch.optim.Optimizer,
     objective: Objective,
     fabric: Fabric,
-) -> tuple[int, dict[str, Any], Told, State]:
-    """Where a killed run was, or the start: steps made, sums of the running epoch, what was told,
-    and the best epoch so far."""
+) -> tuple[int, dict[str, Any], EpochLog, State]:
+    """Load the state of a killed run, if there is one. Returns steps taken, loss sums of the
+    current epoch, the log, and the result of the best epoch so far."""
     if resume is None:
-        return 0, {}, Told([], np.zeros((0, 1))), {}
-    bring(model, objective, resume)
+        return 0, {}, EpochLog([], np.zeros((0, 1))), {}
+    load_result(model, objective, resume)
     adam = {key: value for key, value in resume.items() if key.startswith("adam/")}
     restore(optimizer, {key: torch.from_numpy(value) for key, value in adam.items()})
     sums = {
         key: torch.from_numpy(value).to(fabric.device)
         for key, value in _under("sum", resume).items()
     }
-    told = Told(resume["told/columns"].tolist(), resume["told/rows"])
-    return int(resume["at"]), sums, told, _under("best", resume)
+    log = EpochLog(resume["log/columns"].tolist(), resume["log/rows"])
+    return int(resume["at"]), sums, log, _under("best", resume)
 
 
 def _under(prefix: str, state: State, keep: bool = False) -> State:
-    """The entries `prefix/...`, by the rest of their names, or whole."""
+    """The entries `prefix/...`; `keep` the prefix in their names, or remove it."""
     start = f"{prefix}/"
     return {
         k if keep else k.removeprefix(start): v for k, v in state.items() if k.startswith(start)

@@ -1,9 +1,9 @@
-"""What the trained blocks read: the answer of the frozen blocks to a view of a picture.
+"""Tokens, the inputs of the trained blocks: outputs of the frozen blocks for views of images.
 
-Frozen blocks are a fixed function, so that their answer to some seeded views can be stored once
-(`cached`), in a feature store whose vectors are the tokens laid flat; or it is made anew in every
-step (`live`). Both are float16 and come from the same encoder, so that they train alike. With every
-block trained there is nothing frozen: then the pictures themselves are handed on, uint8.
+Frozen blocks are a fixed function, so that their outputs for some seeded views can be stored once
+(`cached`), in a feature store whose vectors are the flattened tokens; or they are computed again in
+every step (`recompute`). Both are float16 and come from the same encoder, so that training is equal
+to the bit. If every block is trained, nothing is frozen, and the inputs are pixels, uint8.
 """
 
 import hashlib
@@ -27,22 +27,22 @@ from pipeline.embedding.pictures import Alter, Pictures, altered
 from pipeline.embedding.views import view_digest
 from pipeline.params import Runtime, StageError, count_cores
 
-# From what is shown (view, strong, centre), places among the images of train and numbers of views
-# (int64 [image] each): float16 [image, ...] tokens, or uint8 [image, side, side, 3]
+# From the kind of view (view, strong, centre), indices among the images of train and numbers of
+# views (int64 [image] each): float16 [image, ...] tokens, or uint8 [image, side, side, 3]
 Source = Callable[[str, np.ndarray, np.ndarray], torch.Tensor]
 SHOWN = ("view", "strong", "centre")
 
 
 class Collection(NamedTuple):
-    """names: of all images of the index; plan: a store of those of train, but for who encodes and
-    how wide."""
+    """names: of all images of the index; plan: of a store of the images of train, whose encoder
+    and dim are still to be set."""
 
     names: np.ndarray
     plan: store.Plan
 
 
 def pixels(row: backbones.Backbone, of: Collection, run: Run, runtime: Runtime) -> Source:
-    """The pictures themselves, decoded on threads."""
+    """A source of pixels, decoded in threads."""
     opened = Pictures(row, of.plan.dataset, of.names)
     shown = {where: opened.seen_by(_seen(row, where)) for where in SHOWN}
     pool = ThreadPoolExecutor(runtime.workers or count_cores(), thread_name_prefix="decode")
@@ -58,8 +58,10 @@ def pixels(row: backbones.Backbone, of: Collection, run: Run, runtime: Runtime) 
     return read
 
 
-def live(trunk: torch.nn.Module, read: Source, row: backbones.Backbone, device: str) -> Source:
-    """The tokens of pictures from `read`."""
+def recomputed(
+    trunk: torch.nn.Module, read: Source, row: backbones.Backbone, device: str
+) -> Source:
+    """A source that computes the tokens of the pixels from `read`."""
     shape = token_shape(trunk, row)
     encode = encoder(_Flat(trunk), _wide(row, shape), device)
 
@@ -68,8 +70,8 @@ def live(trunk: torch.nn.Module, read: Source, row: backbones.Backbone, device: 
             found = encode(read(kind, image, view).numpy()).astype(np.float16)
         if not np.isfinite(found).all():
             raise StageError(
-                f"the frozen blocks of {row.name} give NaN, infinity or more than float16 holds "
-                "(65504): train another number of blocks"
+                f"the frozen blocks of {row.name} output NaN, infinity or more than float16 can "
+                "hold (65504): train another number of blocks"
             )
         return torch.from_numpy(found).view(-1, *shape)
 
@@ -86,9 +88,9 @@ def cached(
     runtime: Runtime,
     device: str,
 ) -> Source:
-    """The tokens that lie below FOLDER, stored first where they are not there yet.
+    """A source that reads tokens stored below FOLDER, and stores them first if they are missing.
 
-    Raises StageError when the disk has no room for them, before anything is stored.
+    Raises StageError when the disk is too small for them, before anything is stored.
     """
     shape = token_shape(trunk, row)
     wide = _wide(row, shape)
@@ -105,9 +107,9 @@ def cached(
             plan = of.plan._replace(encoder=digest, dim=wide.dim, backbone=row.name)
             wanted[kind, view] = place / _name(kind, view, run), plan
     missing = [path for path, plan in wanted.values() if not _is_there(path, plan)]
-    _require_room(missing, len(of.plan.id) * wide.dim * 2, folder)
+    _require_disk_space(missing, len(of.plan.id) * wide.dim * 2, folder)
     for (kind, view), (path, plan) in wanted.items():
-        if path not in missing:  # several GPUs may open it at once, but one alone may write
+        if path not in missing:  # processes of several GPUs may read it, but only one may write
             continue
         with store.FeatureWriter(path, plan) as writer:
             alter = _alter(kind, view, run, row)
@@ -130,8 +132,8 @@ def cached(
 
 
 def numbers(kinds: Sequence[str], n: int, views: int, seed: int, step: int) -> np.ndarray:
-    """Which views the slots show in a step: int64 [slot, image]. Of so many views two different
-    ones of an image, or (0) new ones in every step."""
+    """The numbers of the views that the slots show in a step: int64 [slot, image]. Slots show two
+    different views of an image, out of `views`, or new ones in every step if that is 0."""
     if not views:
         fresh = step * len(kinds) + np.arange(len(kinds))
         out = np.repeat(fresh[:, None], n, axis=1)
@@ -145,7 +147,7 @@ def numbers(kinds: Sequence[str], n: int, views: int, seed: int, step: int) -> n
 
 
 def token_shape(trunk: torch.nn.Module, row: backbones.Backbone) -> tuple[int, ...]:
-    """Of one image."""
+    """The shape of the tokens of one image."""
     side = row.input.size
     with torch.inference_mode():
         return tuple(trunk.cpu().eval()(torch.zeros(1, 3, side, side)).shape[1:])
@@ -165,7 +167,7 @@ def _wide(row: backbones.Backbone, shape: tuple[int, ...]) -> backbones.Backbone
 
 
 def _seen(row: backbones.Backbone, kind: str) -> backbones.Backbone:
-    """A view has been cropped already: it is not cropped once more."""
+    """Augmented views have been cropped to the input size, so they are not cropped again."""
     if kind == "centre":
         return row
     return replace(row, input=replace(row.input, resize=row.input.size))
@@ -191,27 +193,27 @@ def _cut_digest(row: backbones.Backbone, run: Run, shape: tuple[int, ...]) -> st
 
 
 def _is_there(path: Path, plan: store.Plan) -> bool:
-    """Whether it holds what is planned: weights or images may be others than when it was stored."""
+    """Whether a store holds the planned tokens; weights or images may have changed since."""
     try:
         found = store.Features(path)
-    except store.StoreError:  # not whole: what writes it looks at what is left
+    except store.StoreError:  # incomplete: the writer resumes it
         return False
     return found.encoder == plan.encoder and np.array_equal(found.id, plan.id)
 
 
-def _require_room(missing: Sequence[Path], each: int, folder: Path) -> None:
-    """Tell how large the tokens are; refuse what the disk cannot take."""
+def _require_disk_space(missing: Sequence[Path], each: int, folder: Path) -> None:
+    """Print the size of the missing tokens; raise StageError if the disk is too small for them."""
     if not missing:
         return
     folder.mkdir(parents=True, exist_ok=True)
     there = sum(file.stat().st_size for path in missing for file in path.glob("shard-*"))
     wanted, free = len(missing) * each, shutil.disk_usage(folder).free
     print(
-        f"the frozen blocks' answer to {len(missing)} views: {wanted / 1e9:.2f} GB to {folder} "
+        f"outputs of the frozen blocks for {len(missing)} views: {wanted / 1e9:.2f} GB in {folder} "
         f"({free / 1e9:.2f} GB are free)"
     )
     if wanted - there > free:
         raise StageError(
             f"{folder} has {free / 1e9:.2f} GB free, {wanted / 1e9:.2f} GB are needed for "
-            f"{len(missing)} views: make room, set fewer views, or trunk: live"
+            f"{len(missing)} views: free disk space, set fewer views, or frozen_features: recompute"
         )

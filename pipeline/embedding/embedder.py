@@ -13,7 +13,7 @@ import images
 import store
 from backbones.stream import Batch, Reader, stream
 from pipeline.embedding.others import Other, others
-from pipeline.embedding.pictures import Alter, Pictures
+from pipeline.embedding.pictures import Alter, Dataset, Pictures
 from pipeline.params import Runtime, StageError, count_cores, torch_device
 
 
@@ -26,7 +26,7 @@ class Embedder:
     def __init__(
         self,
         row: backbones.Backbone,
-        dataset: str,
+        dataset: Dataset,
         names: np.ndarray,
         runtime: Runtime,
         load: Callable[[str], backbones.Encoder],

@@ -1,5 +1,6 @@
 """Vectors from elsewhere, in place of a backbone that embeds: matched to images, then stored."""
 
+import hashlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,8 @@ import numpy as np
 from tqdm import tqdm
 
 import store
-from pipeline.io.origin import Source
+from pipeline.embedding.index import Index
+from pipeline.io.origin import OF_A_FILE, Source
 from pipeline.params import StageError
 from store.foreign import Matrix, open_matrix, read_column, source_path
 
@@ -20,22 +22,13 @@ class Copier:
     file is opened for vectors that are not stored yet: another machine may not have it.
     """
 
-    def __init__(self, source: Source, names: np.ndarray) -> None:
-        """names: object [image], by row of the index."""
-        self._source, self._names = source, names
-        self.embedded = 0
+    def __init__(self, source: Source, index: Index, features: Path) -> None:
+        """features: where the store is, or will be. Raises StoreError when it is not there and the
+        file cannot be read."""
+        self._source, self._names = source, index.name
+        self.encoder, self.embedded = _encoder(source, index), 0
+        self.dim = _stored_dim(features, self.encoder) or open_matrix(source.features).dim
         self.spent = {"read": 0.0, "write": 0.0, "wall": 0.0}
-
-    def dim(self, features: Path, encoder: str) -> int:
-        """Of the vectors: of those that are stored already, or of the file."""
-        try:
-            found = store.Features(features)
-        except store.StoreError:
-            pass  # there are none, or they are damaged
-        else:
-            if found.encoder == encoder:
-                return found.dim
-        return open_matrix(self._source.features).dim
 
     def fill(self, writer: store.FeatureWriter, what: str) -> dict[int, str]:
         """Bring the writer all that it lacks. Returns why images have no vector, by their row.
@@ -81,6 +74,24 @@ class Copier:
             with np.errstate(over="ignore"):
                 yield row[start : start + len(block)], block.astype(np.float16)
             start += len(block)
+
+
+def _encoder(source: Source, index: Index) -> str:
+    """What names these vectors. They are copied anew when the images change, not found again by
+    the digests of images: those of equal bytes may have unequal vectors."""
+    found = hashlib.blake2b(source.digest.encode(), digest_size=16)
+    found.update("\n".join(index.name.tolist()).encode())
+    found.update(index.digest.tobytes())
+    return found.hexdigest() + OF_A_FILE
+
+
+def _stored_dim(features: Path, encoder: str) -> int:
+    """Of the vectors that are stored already; 0 where there are none, or they are damaged."""
+    try:
+        found = store.Features(features)
+    except store.StoreError:
+        return 0
+    return found.dim if found.encoder == encoder else 0
 
 
 def _rows_of(source: Source, matrix: Matrix, names: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
 """The pictures of one dataset as a backbone wants them: read, checked, altered, cut to a square."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from PIL.Image import Image, Resampling
@@ -12,14 +13,16 @@ import images.augment as augmentations
 from pipeline.params import StageError, read_params
 
 Alter = Callable[[Image, bytes], Image]  # a picture and the digest of its bytes
+Dataset = str | Mapping[str, Any]  # its key under `datasets` in params.yaml, or what stands there
 
 
 class Pictures:
     """Opened once. `names`: of all images of the index. Thread-safe."""
 
-    def __init__(self, row: backbones.Backbone, dataset: str, names: np.ndarray) -> None:
+    def __init__(self, row: backbones.Backbone, dataset: Dataset, names: np.ndarray) -> None:
         self._row, self._names = row, names
-        self._read = images.open_images(read_params(f"datasets.{dataset}"))
+        spec = read_params(f"datasets.{dataset}") if isinstance(dataset, str) else dataset
+        self._read = images.open_images(spec)
 
     def seen_by(self, row: backbones.Backbone) -> "Pictures":
         """The same, as another row wants them: a packed set is read into memory once."""

@@ -1,1 +1,1 @@
-"""Fit heads and k-means for every setting and seed of a stage; a killed fit goes on."""
+"""Fit heads and k-means for every setting and seed of a stage; a killed fit resumes."""

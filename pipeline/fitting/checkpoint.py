@@ -1,7 +1,8 @@
-"""An unfinished training on the disk: never taken up by a run of other settings or inputs.
+"""The checkpoint of an unfinished training, which only a run of equal settings and inputs resumes.
 
-It lies beside the file that the run will write, under the digest of all that the run follows from:
-other settings find another name, and what was begun with these stays for when they come back.
+It lies beside the file that the run will write. Its name contains a digest of all settings and
+inputs: a run of other settings has a checkpoint of another name, and the old one is kept for when
+its settings come back.
 """
 
 import hashlib
@@ -17,35 +18,39 @@ from cluster.heads.training import State
 from pipeline.io.arrays import read_arrays, save_arrays
 from pipeline.params import StageError
 
-SECONDS_BETWEEN = 60.0  # what a kill loses at most
+SECONDS_BETWEEN = 60.0  # between saves, and thereby what a kill loses at most
 
 
 class Checkpoint:
-    """One training's place. `resume`: the state that a killed run left, or None."""
+    """The checkpoint of one training. `resume`: the state that a killed run left, or None."""
 
     def __init__(self, out: Path, what: str, follows_from: Mapping[str, Any]) -> None:
-        """out: the file that the run will write; what: which of its trainings this is, for file
-        names; follows_from: settings (plain) and inputs (arrays)."""
+        """out: the file that the run will write; what: the name of this training among those of
+        the run, for the file name; follows_from: all that the result depends on, settings (JSON
+        values) and inputs (arrays)."""
         self.path = out.with_name(f"{out.stem}.{what}.{_digest(follows_from)}.part")
         there = sorted(p.name for p in out.parent.glob(f"{out.stem}.{what}.*.part"))
         others = [name for name in there if not name.startswith(self.path.name)]
         if others and not self.path.exists():
-            print(f"{out}: {others[0]} is of other settings or inputs and stays; beginning anew")
+            print(
+                f"{out}: found a checkpoint of other settings or inputs ({others[0]}); keeping it "
+                "and starting from scratch"
+            )
         self.resume = self._load()
         self._saved = time.monotonic()
 
     def offer(self, state: Callable[[], State]) -> None:
-        """Save the state if the last save is long ago."""
+        """Save the state if the last save is more than SECONDS_BETWEEN ago."""
         if time.monotonic() - self._saved > SECONDS_BETWEEN:
             self.save(state())
 
     def save(self, state: State) -> None:
-        """Write it whole or not at all. StoreError while another run writes the same."""
+        """Write the state atomically. StoreError while another run writes the same file."""
         save_arrays(self.path, {name.replace("/", "|"): array for name, array in state.items()})
         self._saved = time.monotonic()
 
     def remove(self) -> None:
-        """The run's file is written: this is needed no more."""
+        """Delete the checkpoint, once the run's file is written."""
         self.path.unlink(missing_ok=True)
         self.path.with_name(f"{self.path.name}.part").unlink(missing_ok=True)  # of a killed save
 
@@ -56,7 +61,7 @@ class Checkpoint:
             return None
         except ValueError as error:
             raise StageError(
-                f"{self.path}: a damaged checkpoint ({error}): remove it to begin anew"
+                f"{self.path}: a damaged checkpoint ({error}): remove it to start from scratch"
             ) from None
         return {name.replace("|", "/"): array for name, array in found.items()}
 

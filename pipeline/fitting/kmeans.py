@@ -1,4 +1,4 @@
-"""What stages that run k-means share: how it searches, the bar of its passes, what is kept."""
+"""Shared by the stages that run k-means: their settings, a progress bar, the arrays they save."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,12 +20,13 @@ class Search(Section):
     n_init: Count
     max_iter: Count  # passes over the data
     tol: Annotated[float, Field(ge=0)]
-    init_images: Count  # images that k-means++ looks at
+    init_images: Count  # images that k-means++ samples from
 
 
 @contextmanager
 def passes(what: str, k: int, dims: int, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar of at most `total` passes, and what is to be told how many images moved in each."""
+    """A progress bar of at most `total` passes; the callback takes the number of images that
+    changed their cluster in a pass."""
     name = f"{what} k={k}" + f" dims={dims}" * bool(dims)
     with tqdm(total=total, desc=name, disable=None, unit="pass") as bar:
 

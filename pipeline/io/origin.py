@@ -81,13 +81,6 @@ def read_imported(name: str) -> Imported | None:
     return found if isinstance(found, Imported) else None
 
 
-def encoder_of(origin: backbones.Backbone | Imported, dataset: str) -> str:
-    """What names the vectors of a dataset: they are copied or made anew when it changes."""
-    if isinstance(origin, Imported):
-        return origin.sources[dataset].digest + OF_A_FILE
-    return origin.digest
-
-
 def base_name(name: str) -> str:
     """What `backbones.row` is asked for: the folder of an adapted backbone, the name of a row."""
     adapted = not (folder_of(name) / FACTS).exists() and folder_of(name).is_dir()

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from cluster.kmeans.assign import Nearest, assign
-from cluster.kmeans.centering import Frame
-from cluster.kmeans.chunk import PART, Part
-from cluster.kmeans.data import View
+from cluster.kmeans.centering import Centering
+from cluster.kmeans.chunk import CHUNK_ROWS, ChunkState
+from cluster.kmeans.data import Data
 from cluster.vectors.rows import Rows, Subset, cached
 from pipeline.io.space import Space, open_space
 from pipeline.params import Runtime
@@ -31,12 +31,18 @@ class Holder:
     """Parts are made when they are first asked for: their rows are kept in RAM if they fit."""
 
     def __init__(
-        self, folder: Path, features: Path, pca: Path, dims: int, frame: Frame, runtime: Runtime
+        self,
+        folder: Path,
+        features: Path,
+        pca: Path,
+        dims: int,
+        centering: Centering,
+        runtime: Runtime,
     ) -> None:
         self._folder, self._features, self._pca, self._dims = folder, features, pca, dims
-        self._frame, self._runtime = frame, runtime
-        self._views = dict[int, View]()
-        self._states = dict[int, tuple[int, Part]]()
+        self._centering, self._runtime = centering, runtime
+        self._views = dict[int, Data]()
+        self._states = dict[int, tuple[int, ChunkState]]()
         self._job = -1
 
     def work(
@@ -48,7 +54,8 @@ class Holder:
             self._states, self._job = {}, turn.job
         done, part = self._states.get(number, (0, None))
         if part is None or done == turn.number:  # its answer was lost: a step is not taken twice
-            part = Part(self._view(number), 0, turn.runs)  # finds out by itself where images were
+            # finds out by itself where images were
+            part = ChunkState(self._view(number), 0, turn.runs)
         self._states[number] = turn.number, part
         return _home(work(part, *arguments))
 
@@ -56,16 +63,16 @@ class Holder:
         """The nearest of centroids [seed, cluster, dim] for block `number` of all images."""
         enter(self._folder)
         rows = self._space.rows(self._dims)
-        here = np.arange(number * PART, min((number + 1) * PART, len(rows)))
-        unit, device = self._frame.cosine, self._runtime.device
+        here = np.arange(number * CHUNK_ROWS, min((number + 1) * CHUNK_ROWS, len(rows)))
+        unit, device = self._centering.cosine, self._runtime.device
         return assign(Subset(rows, here), np.array(centroids), unit=unit, device=device)
 
-    def _view(self, number: int) -> View:
+    def _view(self, number: int) -> Data:
         if number not in self._views:
-            here = np.arange(number * PART, min((number + 1) * PART, len(self._train)))
+            here = np.arange(number * CHUNK_ROWS, min((number + 1) * CHUNK_ROWS, len(self._train)))
             taken = sum(len(view) * view.dim for view in self._views.values())
             rows = cached(Subset(self._train, here), self._runtime.memory_gb - taken * 4e-9)
-            self._views[number] = View(rows, self._frame, self._runtime.device)
+            self._views[number] = Data(rows, self._centering, self._runtime.device)
         return self._views[number]
 
     @cached_property

@@ -13,8 +13,8 @@ from typing import Any, TypeVar, final
 import numpy as np
 
 from cluster.kmeans.assign import Nearest
-from cluster.kmeans.centering import Frame, frame_of
-from cluster.kmeans.chunk import PART
+from cluster.kmeans.centering import Centering, fit_centering
+from cluster.kmeans.chunk import CHUNK_ROWS
 from cluster.vectors.rows import Rows
 from pipeline.params import Runtime
 from pipeline.ray.actors import LOOK, answer, divide, start
@@ -36,13 +36,13 @@ class RayKMeans:
         """rows: those of `train`, of FEATURES through PCA with `dims`. Raises StageError where no
         cluster can be had."""
         connect(runtime)
-        self.frame: Frame = frame_of(rows, cosine)
+        self.centering: Centering = fit_centering(rows, cosine)
         self._n, self._jobs, self._runtime = len(rows), 0, runtime
-        self._held = (Path.cwd(), features, pca, dims, self.frame)
+        self._held = (Path.cwd(), features, pca, dims, self.centering)
         self._gather()
 
     def engine(self, runs: int, _label: np.ndarray | None) -> "RayParts":
-        """A `cluster.kmeans.engine.Engine`, for runs without labels."""
+        """A `cluster.kmeans.engine.EngineFactory`, for runs without labels."""
         self._jobs += 1
         return RayParts(self, self._n, Turn(self._jobs, 0, runs))
 
@@ -50,10 +50,10 @@ class RayKMeans:
         """The nearest of `centroids` (float32 [seed, cluster, dim]) for all `n` images."""
         import ray
 
-        found = self.each(-(-n // PART), "assign", ray.put(centroids))
+        found = self.each(-(-n // CHUNK_ROWS), "assign", ray.put(centroids))
         out = Nearest(*(np.empty((len(centroids), n), kind) for kind in (np.int32, np.float32)))
         for number, part in enumerate(found):
-            here = slice(number * PART, (number + 1) * PART)
+            here = slice(number * CHUNK_ROWS, (number + 1) * CHUNK_ROWS)
             out.assignment[:, here], out.distance[:, here] = part
         return out
 
@@ -95,16 +95,18 @@ class RayKMeans:
 
 @final
 class RayParts:
-    """`cluster.kmeans.engine.Parts` of one k-means."""
+    """`cluster.kmeans.engine.Engine` of one k-means."""
 
     device = "cpu"
 
     def __init__(self, crew: RayKMeans, n: int, turn: Turn) -> None:
-        self.n, self.frame, self._crew, self._turn = n, crew.frame, crew, turn
+        self.n, self.centering, self._crew, self._turn = n, crew.centering, crew, turn
 
     def map(self, work: Callable[..., Result], *arguments: Any) -> Iterator[Result]:
-        """work(part, *arguments) of every Part, in the order of their rows."""
+        """work(chunk, *arguments) of every ChunkState, in the order of their rows."""
         import ray
 
         self._turn = self._turn._replace(number=self._turn.number + 1)
-        yield from self._crew.each(-(-self.n // PART), "work", self._turn, work, ray.put(arguments))
+        yield from self._crew.each(
+            -(-self.n // CHUNK_ROWS), "work", self._turn, work, ray.put(arguments)
+        )

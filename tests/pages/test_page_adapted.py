@@ -10,7 +10,7 @@ from cluster.metrics.mean_sd import mean_sd
 from pages.report.tables.lineage import said, steps, taught
 
 BASE = {"dataset": "d", "backbone": "pixels", "epochs": 4}
-GCD = {**BASE, "objective": "gcd", "rate": 0.1}
+GCD = {**BASE, "objective": "gcd", "lr": 0.1}
 SIMGCD = {**BASE, "objective": "simgcd", "entropy_weight": 1.0, "k": "1x"}
 CHAIN = {
     "clr": {**BASE, "objective": "simclr", "seed": 0},

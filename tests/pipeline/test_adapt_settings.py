@@ -13,7 +13,7 @@ import backbones
 import store
 from backbones import BackboneError
 from cluster.errors import ClusterError
-from pipeline.adapting import work
+from pipeline.adapting import run as adapting_run
 from pipeline.io.absent import mark
 from pipeline.io.cell import BACKBONES
 from pipeline.io.origin import Imported, write_imported, write_zoo_row
@@ -33,7 +33,7 @@ def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def reached(*_: Any) -> None:
         pytest.fail("the training has begun")
 
-    monkeypatch.setattr(work, "train", reached)
+    monkeypatch.setattr(adapting_run, "train", reached)
     return adapting.go_to_copy(made, tmp_path, monkeypatch)
 
 
@@ -80,37 +80,37 @@ def pretend_features(name: str) -> None:
          "params.yaml: adapted.gcd.epochs is 0: Input should be greater than or equal to 1"),
         ("gcd", {"train_blocks": "all"},
          "adapted.gcd: with train_blocks: all nothing is frozen that could be cached: set "
-         "trunk: live"),
+         "frozen_features: recompute"),
         ("gcd", {"views": 1},
-         "adapted.gcd: trunk: cached stores as many views as are set, 1: set views to 2 "
-         "or more"),
+         "adapted.gcd: frozen_features: cached stores as many views as are set, 1: "
+         "set views to 2 or more"),
         ("gcd", {"views": 0},
-         "adapted.gcd: trunk: cached stores as many views as are set, 0: set views to 2 "
-         "or more"),
-        ("gcd", {"views": 1, "trunk": "live"},
+         "adapted.gcd: frozen_features: cached stores as many views as are set, 0: "
+         "set views to 2 or more"),
+        ("gcd", {"views": 1, "frozen_features": "recompute"},
          "adapted.gcd: one view is no pair: set views to 0 (new ones) or 2 or more"),
         ("gcd", {"accumulate": 3},
          "adapted.gcd: a batch of 16 has no 3 equal parts: change batch or accumulate"),
         ("gcd", {"batch": 16, "accumulate": 16},
-         "a batch of 16 images is too small for 16 parts on 1 GPUs: each compares two or more, and "
-         "a GPU has one at least"),
-        ("scan", {"rate": 1e-5},
-         "adapted.scan: the rate of 1e-05 would rise to least_rate, 0.0001: set that "
-         "to no more than rate"),
+         "a batch of 16 images is too small for 16 parts on 1 GPUs: each part needs two images or "
+         "more, and each GPU one or more"),
+        ("scan", {"lr": 1e-5},
+         "adapted.scan: lr is 1e-05 and would rise to min_lr, 0.0001: set min_lr "
+         "to no more than lr"),
         ("selflabel", {"center": True},
          "adapted.selflabel: selflabel takes features as they are: set center: false"),
         ("gcd", {"train_blocks": 0},
-         "adapted.gcd: with train_blocks: 0 nothing of tiny_vit learns, and gcd keeps no "
-         "head: set 1 or more"),
+         "adapted.gcd: with train_blocks: 0 nothing of tiny_vit is trained, and gcd "
+         "saves no head: set 1 or more"),
         ("gcd", {"train_blocks": 4},
          'tiny_vit: train_blocks is 4, but it has 3 blocks; take fewer, or "all"'),
         ("simgcd", {"k": 3}, "k is 3, but 5 classes are known: choose k from 5 on"),
         ("selex", {"k": "0.1x"}, "k is 1, but 5 classes are known: choose k from 5 on"),
         ("selflabel", {},
-         "adapted.selflabel: tiny_vit has 0 heads that sort images, self-labelling begins with "
-         "one: take the run of a scan as backbone"),
+         "adapted.selflabel: tiny_vit has 0 heads that assign images to clusters, self-labelling "
+         "starts from one: set a run of scan as backbone"),
         ("get", {},
-         "tiny_vit is no run of tes, which get begins with: train one, and name it"),
+         "tiny_vit is not a run of tes: train one, and set it as the backbone of get"),
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be_are_one_line(objective: str, changes: dict[str, Any], line: str):
@@ -129,7 +129,7 @@ def test_a_run_has_the_name_of_a_backbone_and_none_that_is_taken(name: str, line
 
 
 def test_a_checkpoint_is_of_one_number_of_clusters(monkeypatch: pytest.MonkeyPatch):
-    plain, seen = adapting.adapt.read_given, list[int]()
+    plain, seen = adapting.adapt.read_inputs, list[int]()
 
     def noted(out: Path, what: str, follows: dict[str, Any]) -> None:
         seen.append(follows["k"])
@@ -137,7 +137,9 @@ def test_a_checkpoint_is_of_one_number_of_clusters(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(adapting.adapt, "Checkpoint", noted)
     for k in (7, 8):  # 1x, before and after a class was added
-        monkeypatch.setattr(adapting.adapt, "read_given", lambda *of, k=k: plain(*of)._replace(k=k))
+        monkeypatch.setattr(
+            adapting.adapt, "read_inputs", lambda *of, k=k: plain(*of)._replace(k=k)
+        )
         with pytest.raises(KeyboardInterrupt):
             train("simgcd")
     assert seen == [7, 8]
@@ -223,7 +225,7 @@ NAMES = [f"{digit},word {digit}" for digit in range(10)]
 @pytest.mark.parametrize(
     ("rows", "line"),
     [
-        (None, "names.csv is not there: write a CSV file with the columns class and name"),
+        (None, "names.csv does not exist: write a CSV file with the columns class and name"),
         (["label,name", *NAMES],
          "names.csv has the columns ['label', 'name'], expected class and name"),
         (["class,name", *NAMES, "3,third"],

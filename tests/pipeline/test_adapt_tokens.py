@@ -1,4 +1,4 @@
-"""What frozen blocks give: stored once or made anew, the same; room, going on, use by others."""
+"""Outputs of frozen blocks: stored and recomputed ones are equal; disk space, resuming, reuse."""
 
 import os
 import shutil
@@ -19,9 +19,9 @@ import backbones
 import store
 from backbones import blocks
 from cluster.objectives import Drawn
-from cluster.vectors.standardize import unscaled
-from pipeline.adapting import begin, loop, tokens
-from pipeline.adapting.given import Given, read_given
+from cluster.vectors.standardize import identity_scale
+from pipeline.adapting import build, loop, tokens
+from pipeline.adapting.inputs import Inputs, read_inputs
 from pipeline.adapting.model import Model
 from pipeline.adapting.settings import Run, read_run
 from pipeline.adapting.state import optimizer_of
@@ -42,43 +42,47 @@ def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return adapting.go_to_copy(made, tmp_path, monkeypatch)
 
 
-def given(objective: str, **changes: Any) -> tuple[Any, Given]:
+def inputs(objective: str, **changes: Any) -> tuple[Any, Inputs]:
     run = read_run(adapting.write_run(objective, **changes))
-    return run, read_given(run, f"adapted.{objective}")
+    return run, read_inputs(run, f"adapted.{objective}")
 
 
 def sources(run: Run, of: tokens.Collection) -> tuple[tokens.Source, tokens.Source, blocks.Cut]:
-    """Cached and live, of the same cut."""
+    """Sources of cached and of recomputed tokens, of the same cut."""
     row = backbones.row(BASE)
     cut = blocks.cut(row, blocks.build(row), run.train_blocks)
     kinds = tokens.SHOWN
     stored = tokens.cached(
         cut.trunk, row, of, run, kinds, FROZEN, RUNTIME, "cpu"
     )  # fmt: skip
-    return stored, tokens.live(cut.trunk, tokens.pixels(row, of, run, RUNTIME), row, "cpu"), cut
+    return (
+        stored,
+        tokens.recomputed(cut.trunk, tokens.pixels(row, of, run, RUNTIME), row, "cpu"),
+        cut,
+    )
 
 
 @pytest.mark.parametrize("train_blocks", [0, 1])
-def test_stored_tokens_are_those_made_anew_bit_by_bit(train_blocks: int):
-    run, found = given("simgcd", train_blocks=train_blocks)
-    cached, live, _ = sources(run, found.collection)
+def test_stored_tokens_equal_recomputed_ones_bit_by_bit(train_blocks: int):
+    run, found = inputs("simgcd", train_blocks=train_blocks)
+    cached, recomputed, _ = sources(run, found.collection)
     some = np.random.default_rng(0).permutation(IMAGES)[:24]
     for kind in tokens.SHOWN:
         for view in range(1 if kind == "centre" else run.views):
             seen = kind, some, np.full(len(some), view)
-            assert torch.equal(cached(*seen), live(*seen))
+            assert torch.equal(cached(*seen), recomputed(*seen))
     mixed = "view", some, np.arange(len(some)) % run.views
     assert cached(*mixed).dtype == torch.float16
-    assert torch.equal(cached(*mixed), live(*mixed))
+    assert torch.equal(cached(*mixed), recomputed(*mixed))
 
 
-def test_gradients_by_stored_tokens_are_those_by_live_ones_on_the_same_views():
-    run, found = given("simgcd")
+def test_gradients_by_stored_tokens_equal_those_by_recomputed_ones_on_the_same_views():
+    run, found = inputs("simgcd")
     *both, cut = sources(run, found.collection)
     gradients = []
     for source in both:
-        objective = begin.objective(run, "simgcd", found, 32, "cpu")
-        model, drawn = Model(cut.tail, objective, unscaled(32)), objective.draw(3)
+        objective = build.objective(run, "simgcd", found, 32, "cpu")
+        model, drawn = Model(cut.tail, objective, identity_scale(32)), objective.draw(3)
         views = tokens.numbers(objective.slots, drawn.image.shape[1], run.views, run.seed, 3)
         slots = zip(objective.slots, drawn.image, views, strict=True)
         outputs = model(torch.stack([source(*slot) for slot in slots]))
@@ -86,18 +90,18 @@ def test_gradients_by_stored_tokens_are_those_by_live_ones_on_the_same_views():
         objective.loss(outputs, drawn, 0.0).total.backward()
         named = dict(model.named_parameters())
         gradients.append({name: p.grad.clone() for name, p in named.items() if p.requires_grad})
-    stored, live = gradients
+    stored, recomputed = gradients
     assert sum(name.startswith("tail.") for name in stored) == 12  # 4 layers and 2 norms
     for name, gradient in stored.items():
         assert gradient.abs().sum() > 0
-        assert torch.equal(gradient, live[name])
+        assert torch.equal(gradient, recomputed[name])
 
 
 def test_a_batch_in_parts_has_the_mean_of_their_gradients():
-    run, found = given("gcd", accumulate=2, optimizer="sgd")
+    run, found = inputs("gcd", accumulate=2, optimizer="sgd")
     cached, _, cut = sources(run, found.collection)
-    objective = begin.objective(run, "gcd", found, 32, "cpu")
-    model, drawn = Model(cut.tail, objective, unscaled(32)), objective.draw(0)
+    objective = build.objective(run, "gcd", found, 32, "cpu")
+    model, drawn = Model(cut.tail, objective, identity_scale(32)), objective.draw(0)
     slots = zip(objective.slots, drawn.image, np.zeros((2, 16), int), strict=True)
     seen, learns = torch.stack([cached(*slot) for slot in slots]), optimizer_of(model, run)
     expected = dict[str, torch.Tensor]()
@@ -115,13 +119,13 @@ def test_a_batch_in_parts_has_the_mean_of_their_gradients():
         torch.testing.assert_close(model.get_parameter(name).grad, gradient)
 
 
-def test_a_run_ends_the_same_by_stored_tokens_and_by_live_ones():
-    stored = written(train("simgcd", trunk="cached"))
-    live = written(train("simgcd", trunk="live"))
-    assert stored == live
+def test_a_run_ends_the_same_with_stored_and_with_recomputed_tokens():
+    stored = written(train("simgcd", frozen_features="cached"))
+    recomputed = written(train("simgcd", frozen_features="recompute"))
+    assert stored == recomputed
 
 
-def test_their_size_is_told_before_anything_is_stored(
+def test_their_size_is_printed_before_anything_is_stored(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     def stop(*_: Any) -> None:
@@ -133,19 +137,20 @@ def test_their_size_is_told_before_anything_is_stored(
         train("selex", views=4000)
     size = (4000 + 1) * IMAGES * TOKENS * 2 / 1e9
     assert capsys.readouterr().out.splitlines()[-1] == (
-        f"the frozen blocks' answer to 4001 views: {size:.2f} GB to data/frozen (5.00 GB are free)"
+        f"outputs of the frozen blocks for 4001 views: {size:.2f} GB in data/frozen "
+        "(5.00 GB are free)"
     )
 
 
-def test_too_little_room_is_one_line_and_nothing_is_stored(monkeypatch: pytest.MonkeyPatch):
+def test_too_little_disk_space_is_one_line_and_nothing_is_stored(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(3 * IMAGES * TOKENS * 2 - 1))
-    line = r"^data/frozen has 0\.00 GB free, 0\.00 GB are needed for 3 views: make room, .*live$"
+    line = r"^data/frozen has 0\.00 GB free, 0\.00 GB are needed for 3 views: free .*recompute$"
     with pytest.raises(StageError, match=line):
         train("simgcd")
     assert not list(FROZEN.rglob("*.h5"))
 
 
-def test_a_fill_that_is_stopped_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch):
+def test_a_fill_that_is_stopped_resumes_where_it_was(monkeypatch: pytest.MonkeyPatch):
     undisturbed = written(train("gcd"))
     shutil.rmtree(FROZEN)
     stored, put = count_stored(monkeypatch), store.FeatureWriter.put
@@ -174,7 +179,7 @@ def test_two_views_of_an_image_are_different_ones_of_those_that_there_are():
     np.testing.assert_array_equal(seen[7], again)
     assert (tokens.numbers(("view", "view"), 50, 3, 1, 7) != again).any()
     assert (tokens.numbers(("centre", "strong"), 50, 3, 0, 7)[0] == 0).all()
-    run, found = given("simgcd")
+    run, found = inputs("simgcd")
     cached, *_ = sources(run, found.collection)
     first, second = (cached("view", np.arange(IMAGES), np.full(IMAGES, v)) for v in (0, 1))
     assert (first != second).flatten(1).any(1).float().mean() > 0.9
@@ -188,7 +193,7 @@ def test_without_a_number_of_views_every_step_has_new_ones(monkeypatch: pytest.M
         return altered(augment, view, row)
 
     monkeypatch.setattr(tokens, "altered", noted)
-    train("simclr", trunk="live", views=0)
+    train("simclr", frozen_features="recompute", views=0)
     assert sorted(set(seen)) == list(range(8 * 2))  # of each step two
     assert len(seen) == 8 * 2 * 16
 
@@ -200,7 +205,7 @@ def test_another_run_with_the_same_cut_stores_nothing(
     train("simgcd")
     assert sum(stored) == 3 * IMAGES
     capsys.readouterr()
-    train("gcd", "other", rate=0.01, seed=3)
+    train("gcd", "other", lr=0.01, seed=3)
     assert sum(stored) == 3 * IMAGES
     assert "frozen" not in capsys.readouterr().out
     train("selex")  # which looks at the pictures themselves, too
@@ -212,8 +217,8 @@ def test_another_run_with_the_same_cut_stores_nothing(
 
 
 def test_tokens_that_are_there_are_read_while_another_process_claims_them():
-    run, found = given("gcd")
-    _, live, _ = sources(run, found.collection)
+    run, found = inputs("gcd")
+    _, recomputed, _ = sources(run, found.collection)
     paths = [path.parent for path in FROZEN.rglob("features.h5")]
     assert len(paths) == len(tokens.SHOWN) * run.views - run.views + 1
     claims = [store.disk.claim(path / "features.h5.part") for path in paths]
@@ -223,32 +228,32 @@ def test_tokens_that_are_there_are_read_while_another_process_claims_them():
         for claim in claims:
             os.close(claim)
     seen = "strong", np.arange(9), np.full(9, 1)
-    assert torch.equal(again(*seen), live(*seen))
+    assert torch.equal(again(*seen), recomputed(*seen))
 
 
-def test_tokens_beyond_float16_are_one_line_when_made_anew_as_well():
+def test_tokens_beyond_float16_are_one_line_when_recomputed_too():
     class Large(torch.nn.Module):
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
             return pixels.mean((2, 3)) + 7e4
 
-    run, found = given("gcd", trunk="live")
+    run, found = inputs("gcd", frozen_features="recompute")
     row = backbones.row(BASE)
     read = tokens.pixels(row, found.collection, run, RUNTIME)
-    line = r"^the frozen blocks of tiny_vit give NaN, infinity or more than float16 holds \(65504\)"
+    line = r"^the frozen blocks of tiny_vit output NaN, infinity or more than float16 can hold "
     with pytest.raises(StageError, match=line):
-        tokens.live(Large(), read, row, "cpu")("view", np.arange(2), np.zeros(2, int))
+        tokens.recomputed(Large(), read, row, "cpu")("view", np.arange(2), np.zeros(2, int))
 
 
 def test_each_of_several_gpus_reads_its_own_images_alone():
-    run, found = given("gcd", accumulate=2)
-    objective, seen = begin.objective(run, "gcd", found, 32, "cpu"), list[np.ndarray]()
+    run, found = inputs("gcd", accumulate=2)
+    objective, seen = build.objective(run, "gcd", found, 32, "cpu"), list[np.ndarray]()
 
     def read(kind: str, image: np.ndarray, view: np.ndarray) -> torch.Tensor:
         seen.append(image)
         return torch.from_numpy(image)
 
     second: Any = SimpleNamespace(global_rank=1, world_size=2)
-    for _, drawn, own in loop._ahead(second, objective, read, run, 0, 3):
+    for _, drawn, own in loop._prefetched(second, objective, read, run, 0, 3):
         np.testing.assert_array_equal(own.numpy(), drawn.image[:, 1::2])
     assert [len(image) for image in seen] == [run.batch // 2] * 2 * 3
 
@@ -265,6 +270,6 @@ def test_other_weights_of_the_base_store_their_own_tokens(
             capsys.readouterr()
             results.append(written(train("gcd", backbone="own", epochs=1)))
             assert sum(stored) == 3 * IMAGES
-            assert "the frozen blocks' answer to 3 views: " in capsys.readouterr().out
+            assert "outputs of the frozen blocks for 3 views: " in capsys.readouterr().out
     first, second = results
     assert first["gcd.csv"] != second["gcd.csv"]

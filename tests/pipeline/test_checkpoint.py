@@ -12,7 +12,7 @@ from pipeline.fitting.checkpoint import Checkpoint
 from pipeline.params import StageError
 
 TABLE = np.arange(12, dtype=np.int32).reshape(4, 3)
-FACTS: dict[str, Any] = {"rate": 1e-3, "loss": "temi", "table": TABLE, "seed": 0}
+FACTS: dict[str, Any] = {"lr": 1e-3, "loss": "temi", "table": TABLE, "seed": 0}
 STATE = {
     "at": np.array(7),
     "student/weight": np.random.default_rng(0).normal(size=(2, 3)).astype(np.float32),
@@ -38,7 +38,7 @@ def test_what_is_saved_comes_back_as_it_was(tmp_path: Path):
 @pytest.mark.parametrize(
     "change",
     [
-        {"rate": 2e-3}, {"loss": "pmi"}, {"seed": 1}, {"more": 1}, {"table": TABLE[:3]},
+        {"lr": 2e-3}, {"loss": "pmi"}, {"seed": 1}, {"more": 1}, {"table": TABLE[:3]},
         {"table": TABLE + 1}, {"table": TABLE.astype(np.int64)}, {"table": TABLE.reshape(3, 4)},
     ],
 )  # fmt: skip
@@ -51,7 +51,7 @@ def test_other_settings_or_inputs_never_take_it_up_and_say_so(
     assert other.resume is None
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1
-    assert lines[0].endswith("is of other settings or inputs and stays; beginning anew")
+    assert lines[0].endswith("keeping it and starting from scratch")
     assert first.path.name in lines[0]
     assert first.path.exists()
     other.save({"at": np.array(1)})
@@ -59,7 +59,7 @@ def test_other_settings_or_inputs_never_take_it_up_and_say_so(
     assert int(place(tmp_path).resume["at"]) == 7
 
 
-def test_going_on_and_beginning_are_silent(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_resuming_and_a_first_start_are_silent(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     place(tmp_path).save(STATE)
     place(tmp_path)
     Checkpoint(tmp_path / "temi.h5", "k10-d0-s1", FACTS)  # another seed
@@ -101,7 +101,9 @@ def test_a_damaged_one_is_refused_in_one_line(tmp_path: Path, much: float):
     first.save(STATE)
     whole = first.path.read_bytes()
     first.path.write_bytes(whole[: int(much if much not in (0.5,) else len(whole) * much)])
-    with pytest.raises(StageError, match=r"a damaged checkpoint \(.*\): remove it to begin anew"):
+    with pytest.raises(
+        StageError, match=r"a damaged checkpoint \(.*\): remove it to start from scratch"
+    ):
         place(tmp_path)
 
 

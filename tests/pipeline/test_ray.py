@@ -35,7 +35,7 @@ from ray.cluster_utils import Cluster  # noqa: E402
 NODE = {"object_store_memory": 100 * 2**20, "include_dashboard": False}
 SHARD, BLOCK = 20, 8
 PATIENCE = "300"  # seconds for what takes two on an idle machine, and 30 or less where Ray decides
-PATIENT = f"import pipeline.ray.connect\nstages.on_ray.connect.HEALTH = {PATIENCE}\n"
+PATIENT = f"import pipeline.ray.connect\npipeline.ray.connect.HEALTH = {PATIENCE}\n"
 ON_CORES = Share(2, 1, runtime())
 
 
@@ -58,7 +58,7 @@ def nodes() -> Iterator[Cluster]:
     """A head that only leads, and two nodes of one core; this process is its driver."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'tests'}")
+        patch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'tests'}:{Path(__file__).parent}")
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv("RAY_health_check_period_ms", "500")  # a lost node is noticed in seconds
         patch.setenv("RAY_worker_niceness", "0")  # 15 where not said: nothing on a busy machine

@@ -23,12 +23,18 @@ SPLITS = {  # arXiv:2201.02609 and successors: old classes
 MEMAX = dict.fromkeys(SPLITS, 1.0) | {"cifar100": 4.0, "cub": 2.0}
 SMOOTHING = dict.fromkeys(SPLITS, 0.1) | {"cub": 1.0, "stanford_cars": 1.0}
 SMOOTHING |= {"oxford_pets": 0.5, "fgvc_aircraft": 0.5}
-PUBLISHED = {"trunk": "live", "views": 0, "center": False, "augment": "crop", "optimizer": "sgd"}
-PUBLISHED |= {"epochs": 200, "batch": 128, "rate": 0.1, "least_rate": 1e-4, "blocks_rate": 1.0}
+PUBLISHED = {
+    "frozen_features": "recompute",
+    "views": 0,
+    "center": False,
+    "augment": "crop",
+    "optimizer": "sgd",
+}
+PUBLISHED |= {"epochs": 200, "batch": 128, "lr": 0.1, "min_lr": 1e-4, "blocks_lr": 1.0}
 PUBLISHED |= {"weight_decay": 5e-5, "keep": "last", "warmup": 0}
 HEAD = {"hidden": 2048, "bottleneck": 256, "supervised": 0.35, "label_temperature": 0.07}
-PROTOTYPES = {"temperature": 0.1, "teacher_first": 0.07, "teacher_last": 0.04, "ramp": 30}
-SCAN = {  # name: neighbours, heads, blocks, optimizer, rate, decay, epochs, batch; arXiv:2005.12320
+PROTOTYPES = {"temperature": 0.1, "teacher_first": 0.07, "teacher_last": 0.04, "teacher_warmup": 30}
+SCAN = {  # name: neighbours, heads, blocks, optimizer, lr, decay, epochs, batch; arXiv:2005.12320
     "cifar10": (20, 1, "all", "adamw", 1e-4, 1e-4, 50, 128),
     "cifar20": (20, 1, "all", "adamw", 1e-4, 1e-4, 100, 512),
     "stl10": (20, 1, "all", "adamw", 1e-4, 1e-4, 100, 128),
@@ -36,7 +42,7 @@ SCAN = {  # name: neighbours, heads, blocks, optimizer, rate, decay, epochs, bat
     "imagenet100": (50, 10, 0, "sgd", 5.0, 0.0, 100, 1024),
     "imagenet200": (50, 10, 0, "sgd", 5.0, 0.0, 100, 1024),
 }
-SELFLABEL = {  # optimizer, rate, epochs, batch, balance
+SELFLABEL = {  # optimizer, lr, epochs, batch, balance
     "cifar10": ("adamw", 1e-4, 200, 1000, True),
     "cifar20": ("adamw", 1e-4, 200, 1000, True),
     "stl10": ("adamw", 1e-4, 100, 1000, True),
@@ -130,11 +136,11 @@ def test_category_discovery_is_as_published(name: str, runs: Any, parsed: dict[s
 def test_scan_and_what_goes_before_and_after_are_as_published(name: str, runs: Any) -> None:
     found = runs(f"scan_{name}")
     scan, label = found["scan"], found["selflabel"]
-    what = "neighbors heads train_blocks optimizer rate weight_decay epochs batch"
+    what = "neighbors heads train_blocks optimizer lr weight_decay epochs batch"
     assert tuple(scan[key] for key in what.split()) == SCAN[name]
     assert (scan["entropy_weight"], scan["augment"], scan["k"]) == (5.0, "simclr", "1x")
-    assert scan["least_rate"] == scan["rate"]  # it is constant
-    what = "optimizer rate epochs batch balance"
+    assert scan["min_lr"] == scan["lr"]  # it is constant
+    what = "optimizer lr epochs batch balance"
     assert tuple(label[key] for key in what.split()) == SELFLABEL[name]
     assert (label["threshold"], label["augment"], label["train_blocks"]) == (0.99, "strong", "all")
     if name.startswith("imagenet"):
@@ -142,7 +148,7 @@ def test_scan_and_what_goes_before_and_after_are_as_published(name: str, runs: A
     else:
         clr = found["simclr"]
         assert clr["backbone"] == "resnet18_small"
-        what = "epochs batch rate least_rate weight_decay temperature width anchors augment"
+        what = "epochs batch lr min_lr weight_decay temperature width anchors augment"
         wanted = (500, 512, 0.4, 4e-4, 1e-4, 0.1, 128, "first", "simclr")
         assert tuple(clr[key] for key in what.split()) == wanted
 

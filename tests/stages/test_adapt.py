@@ -80,8 +80,8 @@ def test_self_labelling_goes_on_with_the_head_of_a_scan():
     train("scan", epochs=1)
     adapting.embed_digits("scan")
     out = train("selflabel", backbone="scan")
-    assert told("selflabel")[0].keys() == {"epoch", "step", "loss", "sure"}
-    assert all(row["sure"] > 0 for row in told("selflabel"))
+    assert told("selflabel")[0].keys() == {"epoch", "step", "loss", "confident"}
+    assert all(row["confident"] > 0 for row in told("selflabel"))
     names = changed(weights(folder_of("scan")), weights(out))
     assert names
     assert all(name.startswith("blocks.2.") for name in names)
@@ -92,7 +92,7 @@ def test_self_labelling_goes_on_with_the_head_of_a_scan():
 
 def test_with_all_blocks_norms_see_as_well():
     adapting.embed_digits(RESNET)
-    out = train("simclr", backbone=RESNET, train_blocks="all", trunk="live", views=0)
+    out = train("simclr", backbone=RESNET, train_blocks="all", frozen_features="recompute", views=0)
     learned = changed(base_weights(RESNET), weights(out))
     assert {"bn1.running_mean", "bn1.num_batches_tracked", "bn1.weight"} <= learned
     assert learned == base_weights(RESNET).keys()
@@ -124,7 +124,7 @@ def clip(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_tes_makes_texts_of_images_and_get_goes_on_from_there(clip: str):
-    tes = train("tes", backbone=clip, train_blocks=0, output="both", rate=1e-3)
+    tes = train("tes", backbone=clip, train_blocks=0, output="both", lr=1e-3)
     assert told("tes")[0].keys() == {"epoch", "step", "loss", "align", "distill"}
     both = store.Features(adapting.embed_digits("tes"))
     assert both.dim == 48
@@ -164,8 +164,19 @@ def test_the_names_of_a_table_are_those_that_are_taught(clip: str):
         ("simgcd", {"accumulate": 2}),
         ("selex", {"accumulate": 2}),
         ("scan", {"heads": 2, "optimizer": "adamw", "keep": "best"}),
-        ("simclr", {"train_blocks": "all", "trunk": "live", "views": 0, "epochs": 1}),
-        ("gcd", {"backbone": "forgetful", "train_blocks": "all", "trunk": "live", "epochs": 1}),
+        (
+            "simclr",
+            {"train_blocks": "all", "frozen_features": "recompute", "views": 0, "epochs": 1},
+        ),
+        (
+            "gcd",
+            {
+                "backbone": "forgetful",
+                "train_blocks": "all",
+                "frozen_features": "recompute",
+                "epochs": 1,
+            },
+        ),
     ],
 )
 def test_a_run_that_is_stopped_again_and_again_ends_as_one_that_is_not(
@@ -290,7 +301,7 @@ def test_a_loss_that_is_no_number_ends_in_one_line(monkeypatch: pytest.MonkeyPat
         return found._replace(total=found.total * (math.nan if epoch > 1 else 1.0))
 
     monkeypatch.setattr(Simclr, "loss", broken)
-    line = "^simclr: after 8 steps the loss is no number: lower the rate$"
+    line = "^simclr: after 8 steps the loss is not finite: lower lr$"
     with pytest.raises(StageError, match=line):
         train("simclr")
     assert not (folder_of("simclr") / "row.yaml").exists()

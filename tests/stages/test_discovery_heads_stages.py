@@ -27,7 +27,7 @@ from learning import (
 import store
 from cluster import ClusterError
 from cluster.heads.training import History
-from pipeline.fitting import checkpoint, together
+from pipeline.fitting import checkpoint, loop
 from pipeline.params import StageError
 from stages.assign import main as assign
 
@@ -35,12 +35,14 @@ KNOWN = "data/known/digits.h5"
 PLAIN: dict[str, dict[str, Any]] = {
     "simgcd": {
         "k": (10,), "dims": (8, 0), "center": True, "supervised": 0.35, "entropy_weight": 2.0,
-        "temperature": 0.1, "teacher_first": 0.07, "teacher_last": 0.04, "ramp": 6, "seeds": (0, 4),
+        "temperature": 0.1, "teacher_first": 0.07, "teacher_last": 0.04, "teacher_warmup": 6,
+        "seeds": (0, 4),
         **STEPS,
     },
     "pim": {
-        "k": (10,), "dims": (8, 0), "unsure_weight": 0.5, "sharpness": 25.0, "steps": 60,
-        "rate": 1e-3, "weight_decay": 1e-2, "n_init": 2, "max_iter": 20, "tol": 1e-4,
+        "k": (10,), "dims": (8, 0), "conditional_entropy_weight": 0.5, "logit_scale": 25.0,
+        "steps": 60,
+        "lr": 1e-3, "weight_decay": 1e-2, "n_init": 2, "max_iter": 20, "tol": 1e-4,
         "init_images": 1000, "seeds": (0, 4),
     },
 }  # fmt: skip
@@ -48,7 +50,7 @@ READS = {
     "simgcd": (FEATURES, VIEWS, INDEX, KNOWN, ESTIMATE, PCA),
     "pim": (FEATURES, INDEX, KNOWN, ESTIMATE, PCA),
 }
-AUTO = {"simgcd": "entropy_weight", "pim": "unsure_weight"}
+AUTO = {"simgcd": "entropy_weight", "pim": "conditional_entropy_weight"}
 STAGES = list(PLAIN)
 _quick = pytest.fixture(autouse=True)(one_thread)
 
@@ -150,7 +152,7 @@ def test_the_weight_is_chosen_from_labelled_images_and_said(
 @pytest.mark.parametrize("name", STAGES)
 def test_vectors_of_any_length_give_a_linear_head(name: str, folder: Path):
     """pca.normalize false: the digits are 3 to 5 long."""
-    changes = {"dims": (0,), "steps": 40} | ({"rate": 0.1} if name == "simgcd" else {})
+    changes = {"dims": (0,), "steps": 40} | ({"lr": 0.1} if name == "simgcd" else {})
     for normalize in (True, False):
         write_pca(folder, normalize=normalize)
         with store.read(learn(folder, name, **changes), "clusters") as file:
@@ -198,7 +200,7 @@ def test_other_known_classes_never_take_up_an_unfinished_run(
     write_known(folder, 4)
     learn(folder, name, dims=(0,))
     learn(folder, name, dims=(0,), seeds=(0, 5))
-    assert capsys.readouterr().out.count("beginning anew") == 2
+    assert capsys.readouterr().out.count("starting from scratch") == 2
 
 
 def test_known_classes_of_other_images_are_refused(folder: Path):
@@ -213,15 +215,15 @@ def test_known_classes_of_other_images_are_refused(folder: Path):
 def test_a_head_that_gives_up_clusters_is_told_in_one_line(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    train_on = together.train_on
+    train_with_checkpoint = loop.train_with_checkpoint
 
     def collapsed(*arguments: Any) -> History:
-        history = train_on(*arguments)
+        history = train_with_checkpoint(*arguments)
         history.live[:] = 9
         history.live[-1, 1] = 4
         return history
 
-    monkeypatch.setattr(together, "train_on", collapsed)
+    monkeypatch.setattr(loop, "train_with_checkpoint", collapsed)
     learn(folder, "simgcd", dims=(0,))
     said = capsys.readouterr().out.splitlines()
     assert said == [
@@ -263,5 +265,5 @@ def test_pims_weight_is_chosen_though_some_known_class_has_no_image_among_those_
     looked = np.flatnonzero(seen >= 0)
     looked = looked[np.linspace(0, len(looked) - 1, 12).astype(int)]
     assert 2 not in seen[looked]
-    learn(folder, "pim", dims=(0,), unsure_weight="auto")
+    learn(folder, "pim", dims=(0,), conditional_entropy_weight="auto")
     assert "finds hidden classes best" in capsys.readouterr().out

@@ -238,7 +238,7 @@ def test_other_labels_take_up_nothing_of_a_killed_search(
         {"dataset": attrs["dataset"], "old": attrs["old"]},
     )  # fmt: skip
     assert by_labels()["acc"] <= 1
-    assert "is of other settings or inputs and stays" in capsys.readouterr().out
+    assert "keeping it and starting from scratch" in capsys.readouterr().out
 
 
 def test_fewer_classes_than_are_known_is_one_clear_line(folder: Path, tmp_path: Path):

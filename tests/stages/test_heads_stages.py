@@ -133,14 +133,14 @@ def test_a_run_stopped_in_the_middle_goes_on_to_the_same_bytes(
     assert stops > 5
     assert 5 in saved
     assert written(folder, name) == undisturbed
-    assert "beginning anew" not in capsys.readouterr().out
+    assert "starting from scratch" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_another_setting_beside_an_unfinished_run_begins_anew_and_the_old_stays(
+def test_another_setting_beside_an_unfinished_run_starts_from_scratch_and_the_old_stays(
     name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    learn(folder, name, rate=2e-3)
+    learn(folder, name, lr=2e-3)
     expected = written(folder, name)
     monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", -1.0)
     save = checkpoint.Checkpoint.save
@@ -155,11 +155,11 @@ def test_another_setting_beside_an_unfinished_run_begins_anew_and_the_old_stays(
     monkeypatch.undo()
     left = list(folder.glob("*.part"))
     capsys.readouterr()
-    learn(folder, name, rate=2e-3)
-    lines = [x for x in capsys.readouterr().out.splitlines() if "anew" in x]
+    learn(folder, name, lr=2e-3)
+    lines = [x for x in capsys.readouterr().out.splitlines() if "from scratch" in x]
     assert len(lines) == 1
     assert re.search(
-        rf"{name}\.k10-d8-s0\..*\.part is of other settings or inputs and stays", lines[0]
+        rf"found a checkpoint of other settings or inputs \({name}\.k10-d8-s0\..*\.part\)", lines[0]
     )
     assert written(folder, name) == expected
     assert list(folder.glob("*.part")) == left
@@ -181,7 +181,7 @@ def test_other_inputs_never_take_up_an_unfinished_run(
         _, ids, x, _ = digits()
         write_features(folder, "digits", "pixels", x, ids[::-1].copy())
     learn(folder, "temi", neighbors=5 if what == "neighbors" else 6)
-    assert capsys.readouterr().out.count("beginning anew") == 4
+    assert capsys.readouterr().out.count("starting from scratch") == 4
 
 
 def test_killed_and_run_again_the_stage_ends_as_if_it_had_not_been(
@@ -323,7 +323,7 @@ def test_selflabel_that_is_sure_of_nothing_says_so_and_goes_on(
     learn(folder, "selflabel", threshold=0.999999)
     said = [x for x in capsys.readouterr().out.splitlines() if x.startswith("selflabel: in")]
     assert len(said) == 1
-    assert "in 48 of 48 steps no image was sure and nothing was learned" in said[0]
+    assert "in 48 of 48 steps no image was confident and nothing was learned" in said[0]
     with (
         store.read(folder / "scan.h5", "clusters") as before,
         store.read(folder / "selflabel.h5", "clusters") as after,
@@ -351,9 +351,9 @@ def test_clusters_that_are_given_up_are_told_in_one_line(
 ):
     step, made = Temi.step, []
 
-    def collapsing(self: Temi, x, rate):
-        made.append(rate)
-        found = step(self, x, rate)
+    def collapsing(self: Temi, x, lr):
+        made.append(lr)
+        found = step(self, x, lr)
         sizes = found.sizes * 0 + (1 if len(made) < 9 else 0)
         sizes[:, 0] = 5
         return found._replace(sizes=sizes)
@@ -363,12 +363,12 @@ def test_clusters_that_are_given_up_are_told_in_one_line(
     said = capsys.readouterr().out.splitlines()
     assert said == [
         "temi k=10 seed=0: 1 of 10 clusters are in use, 10 were: the head is collapsing; train "
-        "for fewer steps, or with a lower rate"
+        "for fewer steps, or with a lower lr"
     ]
 
 
 def test_a_loss_that_is_no_number_is_one_line_not_a_result(folder: Path):
     with pytest.raises(ClusterError, match="the loss is not finite") as error:
-        learn(folder, "temi", rate=1e38, standardize=False)
+        learn(folder, "temi", lr=1e38, standardize=False)
     assert "\n" not in str(error.value)
     assert not (folder / "temi.h5").exists()

@@ -185,7 +185,7 @@ def test_something_is_held_out_and_something_is_left():
         for share in (0.01, 0.99):
             held = held_out(np.arange(images), share, images)
             assert 1 <= held.sum() <= images - 1
-    with pytest.raises(ClusterError, match="1 images with a label cannot be parted"):
+    with pytest.raises(ClusterError, match="found 1 images with a label, expected 2 or more"):
         held_out(np.zeros(1, int), 0.5, 0)
 
 

@@ -17,7 +17,7 @@ from stored import digests
 import stages.similar
 import store
 from cluster.errors import ClusterError
-from cluster.neighbors.union import union
+from cluster.neighbors.union import neighbor_union
 from pipeline.params import StageError, section
 
 FOLDER = Path("data/similar/t/a/pixels")
@@ -487,8 +487,8 @@ def test_the_union_is_that_of_a_plain_loop(seed: int) -> None:
         for near, like in zip(neighbor[target].tolist(), similarity[target].tolist(), strict=True):
             if like >= 0.25:
                 known.setdefault(near, []).append((-like, target))
-    found = union(neighbor, similarity, 0.25)
+    found = neighbor_union(neighbor, similarity, 0.25)
     assert found.found.tolist() == sorted(known)
     assert found.similarity.tolist() == [-min(known[i])[0] for i in sorted(known)]
     assert found.target.tolist() == [min(known[i])[1] for i in sorted(known)]
-    assert found.asked.tolist() == [len(known[i]) for i in sorted(known)]
+    assert found.n_targets.tolist() == [len(known[i]) for i in sorted(known)]

@@ -11,7 +11,7 @@ from conftest import Project, runtime
 from sklearn.metrics import adjusted_rand_score
 
 import store
-from cluster.neighbors.knn_vote import vote
+from cluster.neighbors.knn_vote import knn_vote
 from cluster.spectral.snn_graph import shared_neighbor_graph
 from cluster.spectral.spectral import leading_eigenvectors, spectral
 from pipeline.params import StageError
@@ -96,7 +96,7 @@ def test_train_is_fitted_and_the_others_are_voted_in(digits: Path):
     fit = spectral(leading, 10, seeds=[0, 1], n_init=3, max_iter=100, tol=1e-4)
     np.testing.assert_array_equal(arrays["0/assignment"][:, :TRAIN], fit.assignment)
     np.testing.assert_array_equal(arrays["0/loss"], fit.loss)
-    voted = vote(neighbor[TRAIN:, :6], similarity[TRAIN:, :6], fit.assignment, 10)
+    voted = knn_vote(neighbor[TRAIN:, :6], similarity[TRAIN:, :6], fit.assignment, 10)
     np.testing.assert_array_equal(arrays["0/assignment"][:, TRAIN:], voted.assignment)
     np.testing.assert_array_equal(arrays["0/probability"][:, TRAIN:], voted.probability)
     own = fit.assignment[0]

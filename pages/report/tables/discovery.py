@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from cluster.metrics.discovery import PARTS, WAYS
+from cluster.metrics.discovery import PROTOCOLS, SUBSETS
 from pages.report import section
 from pages.report.tables import lineage, table
 from pages.report.tables.settings import Setting, headlines, read_settings
@@ -29,7 +29,7 @@ def columns(ways: Sequence[str] = ("v2",)) -> list[table.Column]:
             f"{part}_{way}", part.title() + f" {way}" * (len(ways) > 1),
             f"{HINTS[part]}; {BY[way]}", 100, 1, True,
         )
-        for way in ways for part in PARTS
+        for way in ways for part in SUBSETS
     ]  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def tables(
     adapting made. `taught`: backbones that have seen the known labels."""
     if not table.scored(settings, columns()):
         return []
-    first, ways = lineage.apart(headlines(settings), steps), columns(WAYS)
+    first, ways = lineage.apart(headlines(settings), steps), columns(PROTOCOLS)
     seen = lineage.said(taught, [s.backbone for s in settings])
     more = section.filled(
         "", f"Every setting, by all ways.{seen}", settings, table.scored(settings, ways)

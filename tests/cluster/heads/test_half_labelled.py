@@ -1,4 +1,4 @@
-"""Batches of known and unknown images: half and half, each in its turn, the same anywhere."""
+"""Half-labelled batches: one half of each kind, every image once a pass, reproducible steps."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The loss of TEMI: by hand where it can be, and beside a plain float64 loop over heads."""
+"""The loss of TEMI: by hand where possible, and against a plain float64 loop over heads."""
 
 import math
 
@@ -32,12 +32,12 @@ BALANCED = [1 / C] * C
 
 
 @pytest.mark.parametrize("beta", [0.5, 0.6, 1.0])
-def test_uniform_heads_have_the_mutual_information_that_beta_says(beta: float):
+def test_uniform_heads_have_the_mutual_information_that_follows_from_beta(beta: float):
     assert pmi(uniform(), BALANCED, beta) == pytest.approx((2 - 2 * beta) * math.log(C))
 
 
 @pytest.mark.parametrize("beta", [0.6, 1.0])
-def test_sure_heads_that_agree_have_log_k_when_clusters_are_balanced(beta: float):
+def test_confident_heads_that_agree_have_log_k_when_clusters_are_balanced(beta: float):
     assert pmi(one_hot(2), BALANCED, beta) == pytest.approx(math.log(C))
 
 
@@ -47,7 +47,7 @@ def test_a_single_cluster_for_everything_is_worth_nothing(beta: float):
     assert pmi(one_hot(1), collapsed, beta) == pytest.approx(0, abs=1e-6)
 
 
-def test_a_pair_weighs_one_when_it_agrees_and_one_over_k_when_nothing_is_known():
+def test_a_pair_weighs_one_when_it_agrees_and_one_over_k_when_heads_are_uniform():
     assert pair_weights(one_hot(3)).item() == pytest.approx(1)
     assert pair_weights(uniform()).item() == pytest.approx(1 / C)
 

@@ -159,7 +159,7 @@ def test_starts_are_left_as_they_were():
 
 @pytest.mark.parametrize("shape", [(2, 4, 12), (2, 5, 11), (3, 5, 12), (0, 5, 12)])
 def test_starts_that_do_not_fit_are_refused(shape: tuple[int, ...]):
-    with pytest.raises(ClusterError, match=r"starts are .* of 5 clusters, 12 dims"):
+    with pytest.raises(ClusterError, match=r"starts have the shape .* of 5 clusters, 12 dims"):
         kmeans(ArrayRows(blobs()), 5, starts=np.zeros(shape, np.float32), **PLAIN)
 
 

@@ -4,16 +4,19 @@ import numpy as np
 import pytest
 import torch
 from blobs import DEVICES
+from jaxtyping import TypeCheckError
 
-from cluster.kernels.argmin_gpu import choose_on_gpu
-from cluster.kernels.low_precision import Coarse
+from cluster.kernels.argmin_gpu import certified_argmin_gpu
+from cluster.kernels.low_precision import MatmulPrecision
 from cluster.kmeans import nearest as module
-from cluster.kmeans.nearest import nearest_in_tile, targets
+from cluster.kmeans.nearest import nearest_in_tile, prepare_centroids
 
 
 def nearest(x: np.ndarray, c: np.ndarray, device: str = "cpu") -> np.ndarray:
     rows = torch.from_numpy(x).to(device)
-    return nearest_in_tile(rows, rows.norm(dim=1), targets(torch.from_numpy(c).to(device))).cpu()
+    return nearest_in_tile(
+        rows, rows.norm(dim=1), prepare_centroids(torch.from_numpy(c).to(device))
+    ).cpu()
 
 
 def mirrored(n: int = 400, dim: int = 300) -> tuple[np.ndarray, np.ndarray]:
@@ -68,20 +71,26 @@ def test_bounds_hold_and_the_gpus_way_finds_the_same(
     k: int, arithmetic: str, monkeypatch: pytest.MonkeyPatch
 ):
     """That way is tried here on the processor."""
-    way = Coarse(0.1, "bf16", None) if arithmetic == "bfloat16" else Coarse(0.0, "", None)
-    monkeypatch.setattr("cluster.kmeans.nearest.coarse", lambda device: way)
-    monkeypatch.setattr("cluster.kernels.norms.coarse", lambda device: way)
-    monkeypatch.setattr(module, "THIN", 1)
+    way = (
+        MatmulPrecision(0.1, "bf16", None)
+        if arithmetic == "bfloat16"
+        else MatmulPrecision(0.0, "", None)
+    )
+    monkeypatch.setattr("cluster.kmeans.nearest.fast_precision", lambda device: way)
+    monkeypatch.setattr("cluster.kernels.norms.fast_precision", lambda device: way)
+    monkeypatch.setattr(module, "FEWEST_COLUMNS", 1)
     rng = np.random.default_rng(k)
     x, c = (rng.normal(size=size).astype(np.float32) for size in ((700, 100), (3, k, 100)))
     c[0, k // 2] = c[0, 0]  # a tie
     x[:100] = (c[1, 0] + c[1, -1]) / 2 + 1e-3 * x[:100]  # doubts
-    rows, to = torch.from_numpy(x), targets(torch.from_numpy(c))
+    rows, to = torch.from_numpy(x), prepare_centroids(torch.from_numpy(c))
     assert (to.scaled.dtype == torch.bfloat16) == (arithmetic == "bfloat16")
     norms = rows.norm(dim=1)
     ours = module.nearest(rows, norms, to)
     monkeypatch.setattr(
-        module, "choose", lambda product, *more: choose_on_gpu(product.float(), *more)
+        module,
+        "certified_argmin",
+        lambda product, *more: certified_argmin_gpu(product.float(), *more),
     )
     off = 2.0**-8 * 2 * norms.max() * to.longest.max() * (arithmetic == "bfloat16")
     error = module._error
@@ -108,3 +117,12 @@ def test_a_centroid_that_is_far_away_makes_no_tie_of_others(device: str, dim: in
     c[0, -1] *= 1e6
     exact = np.square(x[:, None].astype(np.float64) - c[0]).sum(2).argmin(1)
     np.testing.assert_array_equal(nearest(x, c, device)[:, 0], exact)
+
+
+def test_dtypes_and_shapes_are_checked_here():
+    """In tests the annotations of cluster.kmeans are more than comments: axes have to agree."""
+    x, to = torch.zeros(4, 3), prepare_centroids(torch.zeros(1, 2, 3))
+    with pytest.raises(TypeCheckError, match="norms"):
+        nearest_in_tile(x, torch.zeros(5), to)
+    with pytest.raises(TypeCheckError, match="centroids"):
+        prepare_centroids(torch.zeros(1, 2, 3, dtype=torch.float64))

@@ -1,4 +1,4 @@
-"""Candidates for nearest neighbours: whoever may be one is there, however coarse the products."""
+"""Candidates for nearest neighbours: none is missed, however imprecise the products."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,27 +8,27 @@ import numpy as np
 import pytest
 
 import cluster.neighbors.candidates
-from cluster.kernels.low_precision import plain
+from cluster.kernels.low_precision import full_precision
 from cluster.kernels.similarity import survey
-from cluster.kernels.topk_cpu import most_of
-from cluster.neighbors.candidates import Candidates, candidates
+from cluster.kernels.topk_cpu import capacity
+from cluster.neighbors.candidates import Candidates, Queries, find_candidates
 from cluster.neighbors.exact import Neighbors, nearest_neighbors
-from cluster.neighbors.rerank import ranked
+from cluster.neighbors.rerank import QueryCandidates, Targets, rerank
 from cluster.vectors.rows import ArrayRows
 
 METRICS = ["cosine", "inner_product", "euclidean"]
-PLAIN = plain("cpu")
+PLAIN = full_precision("cpu")
 
 
 class Rounded:
-    """What `coarse` gives, on any machine: products of numbers rounded to bfloat16."""
+    """MatmulPrecision of bfloat16 on any machine: products of rounded numbers."""
 
     error = 2.0**-7 + 2.0**-16
     precision = "bf16"
     used = 0
 
     @contextmanager
-    def products(self) -> Iterator[None]:
+    def applied(self) -> Iterator[None]:
         self.used += 1
         yield
 
@@ -63,14 +63,12 @@ def found_in(
     x: np.ndarray, among: np.ndarray, k: int, margin: float, tile: int, **more: Any
 ) -> Candidates:
     tiles = ((low, among[low : low + tile]) for low in range(0, len(among), tile))
-    return candidates(
-        x,
+    own = more.get("own", np.full(len(x), -1))
+    return find_candidates(
+        Queries(x, k, np.full(len(x), margin, np.float32), own),
         tiles,
-        k,
-        np.full(len(x), margin, np.float32),
-        more.get("own", np.full(len(x), -1)),
         device="cpu",
-        arithmetic=more.get("arithmetic", PLAIN),
+        precision=more.get("precision", PLAIN),
         progress=lambda: None,
     )
 
@@ -91,23 +89,23 @@ def test_all_that_come_near_the_kth_are_candidates(tile: int):
         assert mine >= set(np.flatnonzero(scores > kth - 0.99 * margin).tolist())
         assert mine <= set(np.flatnonzero(scores > kth - 1.01 * margin).tolist())
         assert found.floor[i] <= kth - 0.99 * margin
-    assert not found.lost.any()
+    assert not found.overflowed.any()
 
 
-def test_too_many_that_come_near_are_given_up_and_said_to_be():
+def test_too_many_candidates_overflow():
     x, among, k = vectors(40), vectors(2000, seed=1), 5
     found = found_in(x, among, k, 1e6, 256)
-    assert found.lost.all()
-    assert (np.diff(found.start) == most_of(k)).all()
+    assert found.overflowed.all()
+    assert (np.diff(found.start) == capacity(k)).all()
     for i, mine in enumerate(sets(found)):
         scores = among @ x[i]
         assert mine >= set(np.argsort(-scores)[:k].tolist())
-        given_up = np.delete(scores, list(mine))
-        assert given_up.max() <= found.floor[i] + 1e-5
+        dropped = np.delete(scores, list(mine))
+        assert dropped.max() <= found.floor[i] + 1e-5
     alike = (1 + 1e-4 * among).astype(np.float32)
-    coarse = found_in(x, alike, k, 0, 256, arithmetic=Rounded())
-    assert coarse.lost.all()
-    assert not len(coarse.position)
+    imprecise = found_in(x, alike, k, 0, 256, precision=Rounded())
+    assert imprecise.overflowed.all()
+    assert not len(imprecise.position)
 
 
 @pytest.mark.parametrize("margin", [0.3, 1e6])
@@ -124,20 +122,20 @@ def test_a_gpu_takes_the_same_steps(margin: float, tile: int, monkeypatch: pytes
     torchs = found_in(x, among, 9, margin, tile, own=own)
     assert sets(numpy) == sets(torchs)
     np.testing.assert_allclose(numpy.floor, torchs.floor, rtol=1e-4)
-    np.testing.assert_array_equal(numpy.lost, torchs.lost)
+    np.testing.assert_array_equal(numpy.overflowed, torchs.overflowed)
 
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("make", [vectors, awkward])
-def test_coarse_products_change_no_bit(make: Any, metric: str, monkeypatch: pytest.MonkeyPatch):
+def test_low_precision_changes_no_bit(make: Any, metric: str, monkeypatch: pytest.MonkeyPatch):
     x = make(700)
     for k in (1, 20):
         with monkeypatch.context() as patch:
-            patch.setattr("cluster.neighbors.exact.coarse", lambda device: PLAIN)
+            patch.setattr("cluster.neighbors.exact.fast_precision", lambda device: PLAIN)
             plain = search(x, k, metric)
         rounded = Rounded()
         with monkeypatch.context() as patch:
-            patch.setattr("cluster.neighbors.exact.coarse", lambda device, own=rounded: own)
+            patch.setattr("cluster.neighbors.exact.fast_precision", lambda device, own=rounded: own)
             assert_equal(search(x, k, metric), plain)
         assert rounded.used
 
@@ -147,24 +145,24 @@ def test_rows_that_a_gpu_has_change_no_bit(metric: str, monkeypatch: pytest.Monk
     """Its steps in torch, here on the CPU."""
     x = awkward(400)
     plain = search(x, 20, metric)
-    monkeypatch.setattr(cluster.neighbors.candidates, "has_room", lambda numbers, device: True)
+    monkeypatch.setattr(cluster.neighbors.candidates, "fits_on_gpu", lambda numbers, device: True)
     monkeypatch.setattr(
         cluster.neighbors.candidates, "_on_cpu", cluster.neighbors.candidates._on_gpu
     )
-    monkeypatch.setattr("cluster.neighbors.exact.coarse", lambda device: PLAIN)
+    monkeypatch.setattr("cluster.neighbors.exact.fast_precision", lambda device: PLAIN)
     assert_equal(search(x, 20, metric), plain)
 
 
-def test_where_coarse_products_tell_nothing_they_are_not_made_again(
+def test_low_precision_that_decides_nothing_is_not_used_again(
     monkeypatch: pytest.MonkeyPatch,
 ):
     x = (1 + 1e-3 * vectors(900)).astype(np.float32)  # all much alike
     rounded = Rounded()
-    monkeypatch.setattr("cluster.neighbors.exact.coarse", lambda device: rounded)
+    monkeypatch.setattr("cluster.neighbors.exact.fast_precision", lambda device: rounded)
     monkeypatch.setattr("cluster.neighbors.exact.QUERIES", 100)
     found = search(x, 3, "cosine")
     assert rounded.used == 1
-    monkeypatch.setattr("cluster.neighbors.exact.coarse", lambda device: PLAIN)
+    monkeypatch.setattr("cluster.neighbors.exact.fast_precision", lambda device: PLAIN)
     assert_equal(found, search(x, 3, "cosine"))
 
 
@@ -180,7 +178,9 @@ def test_ranks_and_digits_are_those_of_the_promised_sum(metric: Any):
     start = np.concatenate([[0], np.cumsum(size)])
     rng = np.random.default_rng(1)
     position = np.concatenate([rng.permutation(len(among))[:n] for n in size])
-    best, similarity = ranked(x, of_x.squares, start, position, rows, facts, metric, 5)
+    best, similarity = rerank(
+        QueryCandidates(x, of_x.squares, start, position), Targets(rows, facts, metric), 5
+    )
     for i, query in enumerate(x.astype(np.float64)):
         there = position[start[i] : start[i + 1]]
         y = among[there].astype(np.float64)

@@ -11,7 +11,7 @@ import cluster.neighbors.exact
 import cluster.neighbors.exhaustive
 from cluster import ClusterError
 from cluster.neighbors.approximate import approximate_neighbors
-from cluster.neighbors.equal_rows import without_repeats
+from cluster.neighbors.equal_rows import limit_equal_rows
 from cluster.neighbors.exact import Neighbors, nearest_neighbors
 from cluster.neighbors.hubness import hubness
 from cluster.vectors.rows import ArrayRows, Subset
@@ -241,13 +241,13 @@ def test_very_many_that_have_nothing_in_common_are_taken_in_order(
 def test_a_repeat_is_left_out_after_as_many_as_anyone_can_need():
     x = np.array([1, 2, 1, 1, -0.0, 1, 0, 2], np.float32)[:, None]
     same = (x == x.T).argmax(1).astype(np.uint64)
-    assert without_repeats(ArrayRows(x), same, 2).tolist() == [0, 1, 2, 4, 6, 7]
-    assert without_repeats(ArrayRows(x), same, 4).tolist() == list(range(8))
+    assert limit_equal_rows(ArrayRows(x), same, 2).tolist() == [0, 1, 2, 4, 6, 7]
+    assert limit_equal_rows(ArrayRows(x), same, 4).tolist() == list(range(8))
 
 
 def test_equal_codes_of_other_vectors_leave_nothing_out():
     x = np.array([1, 2, 1, 1], np.float32)[:, None]
-    assert without_repeats(ArrayRows(x), np.zeros(4, np.uint64), 1).tolist() == [0, 1, 2, 3]
+    assert limit_equal_rows(ArrayRows(x), np.zeros(4, np.uint64), 1).tolist() == [0, 1, 2, 3]
 
 
 def test_k_at_its_limits():
@@ -279,7 +279,7 @@ def test_the_first_image_whose_features_are_not_finite_is_named(value: float):
 
 
 def test_features_of_two_widths_are_refused():
-    with pytest.raises(ClusterError, match="vectors of 4 dim look among vectors of 5"):
+    with pytest.raises(ClusterError, match="vectors of 4 dims are searched among vectors of 5"):
         nearest_neighbors(ArrayRows(vectors(9, 4)), ArrayRows(vectors(9, 5)), 2, metric="cosine")
 
 
@@ -293,10 +293,10 @@ def test_progress_counts_every_image_once(monkeypatch: pytest.MonkeyPatch):
 
 def test_doubt_is_rare_where_neighbours_differ(monkeypatch: pytest.MonkeyPatch):
     asked: list[int] = []
-    settle = cluster.neighbors.exact.settle
+    again = cluster.neighbors.exact.search_float64
     monkeypatch.setattr(
-        "cluster.neighbors.exact.settle",
-        lambda rows, *rest: asked.append(len(rows)) or settle(rows, *rest),
+        "cluster.neighbors.exact.search_float64",
+        lambda queries, *rest: asked.append(len(queries.rows)) or again(queries, *rest),
     )
     for metric in METRICS:
         search(vectors(1000, dim=64), 10, metric)
@@ -335,7 +335,7 @@ def test_hubness_of_a_worked_example():
     found = hubness(np.array([[1], [0], [0], [0]]), 4)
     assert found.skewness == pytest.approx(1.5**-0.5)
     assert found.largest == 3
-    assert found.nobodys == 0.5
+    assert found.antihubs == 0.5
 
 
 def test_equal_occurrences_have_no_hubs():

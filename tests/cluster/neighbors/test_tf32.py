@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import test_near_duplicates
 import test_neighbors
-import test_thin
 import torch
 from torch.overrides import TorchFunctionMode
 
-from cluster.kernels.low_precision import CUT, TF32, Coarse, plain
+from cluster.kernels.low_precision import TF32, TF32_MASK, MatmulPrecision, full_precision
 
 SWITCH = torch.backends.cuda.matmul
 PRODUCTS = {"matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "addmm", "baddbmm", "linear"}
@@ -23,7 +23,7 @@ PRODUCTS = {"matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "addmm", "baddbm
 
 def cut(x: Any) -> Any:
     if isinstance(x, torch.Tensor) and x.dtype == torch.float32:
-        return (x.contiguous().view(torch.int32) & CUT).view(torch.float32)
+        return (x.contiguous().view(torch.int32) & TF32_MASK).view(torch.float32)
     return x
 
 
@@ -58,15 +58,17 @@ class LikeGpu(TorchFunctionMode):
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[LikeGpu]:
-    way = Coarse(2 * TF32 + TF32**2, "tf32", SWITCH)
-    monkeypatch.setattr("cluster.neighbors.exact.coarse", lambda device: way)
-    monkeypatch.setattr("cluster.neighbors.candidates.has_room", lambda numbers, device: False)
+    way = MatmulPrecision(2 * TF32 + TF32**2, "tf32", SWITCH)
+    monkeypatch.setattr("cluster.neighbors.exact.fast_precision", lambda device: way)
+    monkeypatch.setattr("cluster.neighbors.candidates.fits_on_gpu", lambda numbers, device: False)
     before = SWITCH.fp32_precision
     SWITCH.fp32_precision = "tf32"
     with LikeGpu() as mode:
         # Tensors say that they are a GPU's, but their device is the CPU
         monkeypatch.setattr(
-            "cluster.neighbors.near_duplicates.plain", lambda device: plain("cuda"), raising=False
+            "cluster.neighbors.near_duplicates.full_precision",
+            lambda device: full_precision("cuda"),
+            raising=False,
         )
         yield mode
     assert SWITCH.fp32_precision == "tf32", "what others switched on is left as it was"
@@ -84,7 +86,7 @@ def test_the_emulation_cuts_products_and_the_guard_keeps_them_whole(gpu: LikeGpu
     x = torch.from_numpy(narrow_cone(100, 96))
     true = x.double() @ x.double().T
     rough = (x @ x.T - true).abs().max()
-    with plain("cuda").products():
+    with full_precision("cuda").applied():
         fine = (x @ x.T - true).abs().max()
     assert fine < 1e-4 < 1e-2 < rough
 
@@ -96,7 +98,7 @@ def test_neighbours_are_those_of_float64(metric: str, gpu: LikeGpu):
         x[::2] *= -1
     found = test_neighbors.search(x, 5, metric, device="cuda")
     expected = test_neighbors.plain(x, x, 5, metric, np.arange(len(x)))
-    assert gpu.products >= 2  # coarse ones, and those of the second search
+    assert gpu.products >= 2  # those of low precision, and those of the second search
     test_neighbors.assert_equal(found, expected)
 
 
@@ -106,9 +108,9 @@ def test_leaders_are_those_of_float64(gpu: LikeGpu, monkeypatch: pytest.MonkeyPa
     )  # several tiles, and leaders of those before
     x = narrow_cone(400, 96)
     threshold = float(np.quantile(np.corrcoef(x), 0.7))
-    found = test_thin.thin(x, threshold, "cuda")
+    found = test_near_duplicates.thin(x, threshold, "cuda")
     assert gpu.products > 4
-    assert found == test_thin.plain(x, threshold)
+    assert found == test_near_duplicates.plain(x, threshold)
     assert 10 < len(set(found)) < 390
 
 
@@ -118,7 +120,7 @@ def test_plain_products_are_float32_whatever_torch_is_told(before: str):
     torch.set_float32_matmul_precision(before)
     try:
         outside = SWITCH.fp32_precision
-        with plain("cuda").products():
+        with full_precision("cuda").applied():
             assert SWITCH.fp32_precision == "ieee"
         assert SWITCH.fp32_precision == outside
         assert (outside == "tf32") == (before == "high")
@@ -135,8 +137,8 @@ def test_a_gpu_that_is_told_to_be_fast_gives_the_answers_of_float64():
     SWITCH.fp32_precision = "tf32"
     try:
         found = test_neighbors.search(x, 5, "cosine", device="cuda")
-        leaders = test_thin.thin(x[:400], threshold, "cuda")
+        leaders = test_near_duplicates.thin(x[:400], threshold, "cuda")
     finally:
         SWITCH.fp32_precision = before
     test_neighbors.assert_equal(found, test_neighbors.plain(x, x, 5, "cosine", np.arange(len(x))))
-    assert leaders == test_thin.plain(x[:400], threshold)
+    assert leaders == test_near_duplicates.plain(x[:400], threshold)

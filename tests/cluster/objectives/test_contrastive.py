@@ -10,7 +10,7 @@ from conftest import one_thread
 
 from cluster import ClusterError
 from cluster.objectives.contrastive import (
-    Compared,
+    PairMasks,
     by_class,
     by_image,
     from_similarity,
@@ -20,7 +20,7 @@ from cluster.objectives.contrastive import (
     sup_con,
 )
 from cluster.objectives.projector import Projector, Prototypes, SimclrProjector
-from cluster.objectives.sampler import Everyone
+from cluster.objectives.sampler import ShuffledSampler
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 LABEL = torch.tensor([2, -1, 0, 2, -1, 0, 1])
@@ -162,7 +162,7 @@ def test_one_labelled_image_of_one_view_has_nothing_to_be_compared_with():
     assert (z.grad == 0).all()
 
 
-def test_one_image_has_no_other_to_be_told_from():
+def test_one_image_has_no_other_to_compare_with():
     z = unit(2, 1, 4).requires_grad_()
     loss = info_nce(z, 0.1)
     loss.backward()
@@ -171,7 +171,9 @@ def test_one_image_has_no_other_to_be_told_from():
 
 
 def test_one_view_is_refused():
-    with pytest.raises(ClusterError, match=r"^1 view of each image is here: InfoNCE compares 2"):
+    with pytest.raises(
+        ClusterError, match=r"^InfoNCE needs 2 views of each image or more, found 1$"
+    ):
         info_nce(unit(1, 5, 4), 0.1)
 
 
@@ -222,15 +224,15 @@ def test_pairs_are_those_of_the_definition():
     for i in range(14):
         for j in range(14):
             a, b = int(LABEL[i % 7]), int(LABEL[j % 7])
-            assert image.other[i, j] == (i != j)
+            assert image.candidate[i, j] == (i != j)
             assert image.positive[i, j] == (i != j and i % 7 == j % 7)
-            assert label.other[i, j] == (i != j and a >= 0 and b >= 0)
+            assert label.candidate[i, j] == (i != j and a >= 0 and b >= 0)
             assert label.positive[i, j] == (i != j and a == b and a >= 0)
 
 
 def test_shares_of_a_row_sum_to_one_and_are_zero_elsewhere():
     similarity = (inner(unit(2, 7, 4)) / 0.1).requires_grad_()
-    other = by_class(LABEL, 2).other
+    other = by_class(LABEL, 2).candidate
     log_p = log_share(similarity, other)
     assert (log_p[~other] == 0).all()
     sums = (log_p.exp() * other).sum(1)
@@ -243,7 +245,7 @@ def test_shares_of_a_row_sum_to_one_and_are_zero_elsewhere():
 def test_nothing_to_compare_is_zero():
     none = torch.zeros(3, 3, dtype=torch.bool)
     similarity = torch.randn(3, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    loss = from_similarity(similarity, Compared(none, none))
+    loss = from_similarity(similarity, PairMasks(none, none))
     loss.backward()
     assert float(loss.detach()) == 0
     assert (similarity.grad == 0).all()
@@ -300,7 +302,7 @@ def test_equal_seeds_give_equal_heads_whatever_else_is_drawn(
             assert not torch.equal(each, another[name])
 
 
-def test_heads_begin_as_their_originals():
+def test_initial_weights_are_distributed_as_in_the_originals():
     dino = Projector(64, hidden=256, bottleneck=32, width=0, seed=0)
     for layer in (dino.first, dino.second, dino.third):
         assert float(layer.weight.detach().std()) == pytest.approx(0.02, rel=0.05)
@@ -338,29 +340,31 @@ def test_cosines_hinge_on_no_length_and_on_no_autocast():
     np.testing.assert_allclose(head.unit().detach().norm(dim=1), np.ones(9), atol=1e-6)
 
 
-def test_everyone_comes_once_a_pass_in_an_order_of_its_own():
-    of = Everyone(7, 3, 0)
+def test_every_image_comes_once_a_pass_and_passes_have_orders_of_their_own():
+    of = ShuffledSampler(7, 3, 0)
     drawn = np.concatenate([of.at(step) for step in range(28)]).reshape(-1, 7)
     assert drawn.dtype == np.int64
     assert (np.sort(drawn, axis=1) == np.arange(7)).all()
     assert len(np.unique(drawn, axis=0)) > 10
 
 
-def test_everyones_step_is_the_same_whatever_was_asked_before():
-    in_order = [Everyone(7, 3, 0).at(step) for step in range(15)]
-    asked = Everyone(7, 3, 0)
+def test_a_step_does_not_depend_on_the_steps_before():
+    in_order = [ShuffledSampler(7, 3, 0).at(step) for step in range(15)]
+    asked = ShuffledSampler(7, 3, 0)
     for step in (14, 0, 3, 4, 2, 14):
         np.testing.assert_array_equal(asked.at(step), in_order[step])
-    assert any((Everyone(7, 3, 1).at(step) != in_order[step]).any() for step in range(3))
+    assert any((ShuffledSampler(7, 3, 1).at(step) != in_order[step]).any() for step in range(3))
 
 
-def test_everyones_batch_is_no_more_than_a_pass():
-    of = Everyone(4, 100, 0)
+def test_a_batch_is_at_most_one_pass():
+    of = ShuffledSampler(4, 100, 0)
     assert of.batch == 4
     np.testing.assert_array_equal(np.sort(of.at(9)), np.arange(4))
 
 
 @pytest.mark.parametrize(("images", "batch"), [(1, 8), (8, 1), (0, 8)])
 def test_a_batch_of_one_image_is_refused(images: int, batch: int):
-    with pytest.raises(ClusterError, match=f"a batch of {batch} from {images} images has no two"):
-        Everyone(images, batch, 0)
+    with pytest.raises(
+        ClusterError, match=f"a batch of {batch} from {images} images has fewer than two"
+    ):
+        ShuffledSampler(images, batch, 0)

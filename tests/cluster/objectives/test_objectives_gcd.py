@@ -1,4 +1,4 @@
-"""GCD as an objective: its loss against a plain loop, what it draws, and where gradients reach."""
+"""GCD as an objective: loss against a plain loop, batches, and which parts get gradients."""
 
 import numpy as np
 import pytest
@@ -93,7 +93,7 @@ def test_gradients_reach_the_heads_and_the_features():
         assert (parameter.grad != 0).any()
 
 
-def test_labels_alone_teach_nothing_of_images_without_one():
+def test_with_labels_alone_unlabelled_images_get_no_gradient():
     of, x = gcd(supervised=1.0), features().requires_grad_()
     of.loss(of.outputs(x), drawn(IMAGES), 0.0).total.backward()
     known = LABEL[IMAGES] >= 0
@@ -106,9 +106,9 @@ def test_labels_on_one_side_only_are_refused():
         gcd(label=np.full(4, -1))
 
 
-def test_it_is_an_objective_that_remembers_and_sorts_nothing():
+def test_it_is_an_objective_without_state_and_learned_heads():
     of: Objective = gcd()
-    assert not of.looks
-    assert of.memory() == {}
-    of.remember({})
+    assert not of.needs_features
+    assert of.state_dict() == {}
+    of.load_state_dict({})
     assert of.learned() == {}

@@ -1,6 +1,7 @@
-"""GET's loss by the formula: SimGCD's on either half, and what the halves teach one another."""
+"""GET's loss by its formula: SimGCD's on either half, and CICO between the halves."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,30 +11,20 @@ from cluster.errors import ClusterError
 from cluster.heads.model import linear
 from cluster.objectives import Drawn
 from cluster.objectives.get import Get, cico
-from cluster.objectives.simgcd import Simgcd
+from cluster.objectives.simgcd import Settings, Simgcd
 
 RANDOM = np.random.default_rng(0)
 FEATURES = RANDOM.normal(size=(2, 6, 10)).astype(np.float32)
 LABEL = np.array([1, -1, 0, 1, -1, -1])
-OF_SIMGCD = {
-    "hidden": 8,
-    "bottleneck": 4,
-    "supervised": 0.35,
-    "temperature": 0.1,
-    "teacher_first": 0.07,
-    "teacher_last": 0.04,
-    "ramp": 30,
-    "entropy_weight": 2.0,
-    "contrast_temperature": 1.0,
-    "label_temperature": 0.07,
-    "batch": 4,
-    "seed": 0,
-    "device": "cpu",
-}
+SETTINGS = Settings(
+    hidden=8, bottleneck=4, supervised=0.35, temperature=0.1, teacher_first=0.07, teacher_last=0.04,
+    teacher_warmup=30, entropy_weight=2.0, contrast_temperature=1.0, label_temperature=0.07,
+)  # fmt: skip
+COMMON: dict[str, Any] = {"batch": 4, "seed": 0, "device": "cpu"}
 
 
 def made(label: np.ndarray = LABEL, dim: int = 10, k: int = 3, weight: float = 1.5) -> Get:
-    return Get(label, dim, k, cico=weight, **OF_SIMGCD)
+    return Get(label, dim, k, SETTINGS, cico=weight, **COMMON)
 
 
 def drawn(label: np.ndarray) -> Drawn:
@@ -76,7 +67,7 @@ def test_cico_is_the_formula_and_the_total_the_sum_of_three():
     assert float(found.parts["cico"]) == pytest.approx(cico_by_hand(FEATURES, LABEL), rel=1e-5)
     without = made(weight=0.0).loss(outputs, drawn(LABEL), 3.0).total
     torch.testing.assert_close(found.total - without, 1.5 * found.parts["cico"])
-    alone = Simgcd(LABEL, 5, 3, unit=True, **OF_SIMGCD)
+    alone = Simgcd(LABEL, 5, 3, SETTINGS, unit=True, **COMMON)
     expected, parts = 0.0, set()
     for name, half in (("image", FEATURES[..., :5]), ("text", FEATURES[..., 5:])):
         x = torch.from_numpy((unit(half) * 5**0.5).astype(np.float32))
@@ -111,7 +102,7 @@ def test_of_cico_teachers_and_anchors_get_no_gradient():
         assert abs(expected) > 1e-4
 
 
-def test_cico_is_nothing_without_labels_and_teaches_nothing_by_one_class():
+def test_cico_is_0_without_labels_and_has_no_gradient_with_one_class():
     x = torch.from_numpy(FEATURES).requires_grad_()
     for label in (np.full(6, -1), np.array([3, -1, 3, 3, -1, -1])):
         found = cico(*x.chunk(2, -1), torch.from_numpy(label))
@@ -139,7 +130,7 @@ def test_gradients_reach_the_features_and_all_of_the_one_shared_head():
     objective.loss(objective.outputs(x), drawn(LABEL), 0.0).total.backward()
     assert all(float(p.grad.abs().max()) > 0 for p in objective.heads.parameters())
     assert (x.grad.abs().sum((0, 1)) > 0).all()
-    alone = Simgcd(LABEL, 5, 3, unit=True, **OF_SIMGCD)
+    alone = Simgcd(LABEL, 5, 3, SETTINGS, unit=True, **COMMON)
     assert [p.shape for p in objective.heads.parameters()] == [
         p.shape for p in alone.heads.parameters()
     ]
@@ -171,8 +162,8 @@ def test_what_cannot_be_learned_is_refused():
 
 
 def test_a_step_is_drawn_as_simgcds():
-    alone = Simgcd(LABEL, 5, 3, unit=True, **OF_SIMGCD)
+    alone = Simgcd(LABEL, 5, 3, SETTINGS, unit=True, **COMMON)
     for step in range(3):
         for ours, theirs in zip(made().draw(step), alone.draw(step), strict=True):
             assert np.array_equal(ours, theirs)
-    assert made().memory() == {}
+    assert made().state_dict() == {}

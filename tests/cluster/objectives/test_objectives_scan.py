@@ -1,4 +1,4 @@
-"""SCAN on images: its loss against a plain loop, which head is kept, and that it finds blobs."""
+"""SCAN on images: loss against a plain loop, selection of the head, and blobs."""
 
 import numpy as np
 import pytest
@@ -147,25 +147,25 @@ def test_the_head_of_the_lowest_loss_in_the_last_pass_is_kept():
 
 
 @pytest.mark.parametrize("stop", range(8))
-def test_what_it_remembers_makes_it_keep_the_same_head(stop: int):
+def test_its_state_makes_it_keep_the_same_head(stop: int):
     rng = np.random.default_rng(3)
     losses = rng.uniform(0.5, 0.9, (8, HEADS)).tolist()
     whole, first, second = scan(), scan(), scan()
     told(whole, losses)
     told(first, losses[:stop])
-    second.remember({name: array.copy() for name, array in first.memory().items()})
-    np.testing.assert_array_equal(second.memory()["recent"], first.memory()["recent"])
+    second.load_state_dict({name: array.copy() for name, array in first.state_dict().items()})
+    np.testing.assert_array_equal(second.state_dict()["recent"], first.state_dict()["recent"])
     told(second, losses[stop:])
-    np.testing.assert_array_equal(second.memory()["recent"], whole.memory()["recent"])
-    assert second.memory()["recent"].shape == (3, HEADS)
+    np.testing.assert_array_equal(second.state_dict()["recent"], whole.state_dict()["recent"])
+    assert second.state_dict()["recent"].shape == (3, HEADS)
     assert kept(second) == kept(whole)
 
 
-def test_what_is_remembered_does_not_change_afterwards():
+def test_a_state_does_not_change_afterwards():
     of = scan()
     told(of, [[0.5, 0.6, 0.7, 0.8]] * 3)
-    memory, learned = of.memory()["recent"].copy(), of.learned()["learned"].weight.copy()
-    before = (of.memory()["recent"], of.learned()["learned"].weight)
+    memory, learned = of.state_dict()["recent"].copy(), of.learned()["learned"].weight.copy()
+    before = (of.state_dict()["recent"], of.learned()["learned"].weight)
     told(of, [[0.9, 0.6, 0.7, 0.8]] * 3)
     with torch.no_grad():
         of.heads.weight.fill_(0)
@@ -200,7 +200,7 @@ def test_it_finds_blobs_by_moving_the_features_too():
     assert adjusted_rand_score(label, own) > 0.95
 
 
-def test_it_is_an_objective_that_does_not_look_and_takes_features_as_they_are():
+def test_it_is_an_objective_that_needs_no_features_and_does_not_normalise():
     of: Objective = scan()
-    assert (of.looks, of.unit) == (False, False)
+    assert (of.needs_features, of.unit) == (False, False)
     assert np.isfinite(step(of, 0))

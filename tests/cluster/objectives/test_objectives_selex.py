@@ -12,16 +12,16 @@ from cluster.kmeans.assign import assign
 from cluster.kmeans.semi_supervised import sskmeans
 from cluster.objectives import Drawn, Loss
 from cluster.objectives.contrastive import by_image, from_similarity
-from cluster.objectives.selex import Levels, Selex, as_read, levels_of
+from cluster.objectives.selex import Levels, Selex, in_published_order, levels_of
 from cluster.objectives.selex_hierarchy import hierarchy
-from cluster.objectives.selex_loss import euclidean, supervised, unsupervised
+from cluster.objectives.selex_loss import pairwise_distances, supervised, unsupervised
 from cluster.vectors.rows import ArrayRows
 
 DIM, OLD, K = 6, 4, 7
 SETTINGS: dict[str, Any] = {
     "supervised": 0.35, "smoothing": 0.5, "temperature": 1.0, "label_temperature": 0.07,
-    "hidden": 12, "bottleneck": 8, "width": 16, "balanced": True, "faithful": False, "batch": 12,
-    "seed": 3, "device": "cpu",
+    "hidden": 12, "bottleneck": 8, "width": 16, "balanced": True, "paper_formula": True,
+    "batch": 12, "seed": 3, "device": "cpu",
 }  # fmt: skip
 LENGTH = 5.0  # length of features: as backbones give them, not 1
 _quick = pytest.fixture(autouse=True)(one_thread)
@@ -44,7 +44,7 @@ def made(label: np.ndarray, k: int = K, **more) -> Selex:
 def looked(epoch: int = 0, **more) -> tuple[Selex, np.ndarray]:
     x, label = images()
     objective = made(label, **more)
-    objective.look(ArrayRows(x), epoch)
+    objective.before_epoch(ArrayRows(x), epoch)
     return objective, x
 
 
@@ -120,20 +120,22 @@ def test_without_smoothing_it_is_infonce_of_distances():
     found, drawn, features = a_step(objective, x)
     z = objective.outputs(features)[0]
     pairs = by_image(2, drawn.image.shape[1], "cpu")
-    expected = from_similarity(-euclidean(z.flatten(0, 1)) / SETTINGS["temperature"], pairs)
+    expected = from_similarity(
+        -pairwise_distances(z.flatten(0, 1)) / SETTINGS["temperature"], pairs
+    )
     assert found.parts["unsupervised"].item() == pytest.approx(expected.item(), rel=1e-6)
 
 
-@pytest.mark.parametrize("faithful", [False, True])
-def test_the_loss_of_a_step_is_a_plain_computation(faithful: bool):
+@pytest.mark.parametrize("paper_formula", [True, False])
+def test_the_loss_of_a_step_is_a_plain_computation(paper_formula: bool):
     """From the features and what memory holds, through targets and both losses."""
-    objective, x = looked(faithful=faithful)
+    objective, x = looked(paper_formula=paper_formula)
     found, drawn, features = a_step(objective, x)
     z = objective.outputs(features)[0].detach().double().flatten(0, 1).numpy()
     f = features.detach().double().flatten(0, 1).numpy()
-    if not faithful:
+    if paper_formula:
         f = f / np.linalg.norm(f, axis=1, keepdims=True)
-    known = Levels(**objective.memory())
+    known = Levels(**objective.state_dict())
     own = np.tile(known.label[:, drawn.image[0]], 2)
     n, start, conf = len(f), 0, np.zeros((len(f), len(f)))
     for level, size in enumerate(known.size):
@@ -143,7 +145,7 @@ def test_the_loss_of_a_step_is_a_plain_computation(faithful: bool):
                 far = np.linalg.norm(f[i] - f[j])
                 conf[i, j] += 2.0**-level * (far > 2 * radius[own[level, j]])
         start += size
-    share = conf / (conf.sum(axis=1) if faithful else conf.sum(axis=1, keepdims=True))
+    share = conf / (conf.sum(axis=1, keepdims=True) if paper_formula else conf.sum(axis=1))
     target = 0.5 * np.roll(np.eye(n), n // 2, axis=1) + 0.5 * share
     alone = plain_unsupervised(z, target, 1.0)
     shared = plain_supervised(z, np.tile(drawn.label, 2), own, 0.07)
@@ -165,8 +167,8 @@ def test_levels_are_in_the_order_of_the_images():
     so do images whose known classes share one below."""
     x, label = images()
     objective = made(label)
-    objective.look(ArrayRows(x), 0)
-    known = Levels(**objective.memory())
+    objective.before_epoch(ArrayRows(x), 0)
+    known = Levels(**objective.state_dict())
     assert known.label.dtype == np.int32
     assert known.size.tolist() == [7, 2 + 1, 1 + 1]
     assert known.centroids.shape == (12, DIM)
@@ -184,53 +186,53 @@ def test_published_code_reads_upper_levels_in_another_order():
     label = np.array([-1, 0, -1, -1, 1, -1])
     known = np.array([True, True, False, False, True, True])
     levels = np.array([[10, 11, 12, 13, 14, 15], [20, 21, 22, 23, 24, 25]], np.int32)
-    found = as_read(levels, known, label)
+    found = in_published_order(levels, known, label)
     assert found.tolist() == [[10, 11, 15, 12, 14, 13], [20, 21, 25, 22, 24, 23]]
 
 
-def test_faithful_levels_are_ours_in_that_order():
+def test_levels_of_the_published_code_are_ours_in_that_order():
     """Level 0 and labelled images are right there too; others are not."""
     label = images()[1]
-    right, wrong = (Levels(**looked(faithful=of)[0].memory()) for of in (False, True))
+    right, wrong = (Levels(**looked(paper_formula=of)[0].state_dict()) for of in (True, False))
     np.testing.assert_array_equal(wrong.label[0], right.label[0])
-    expected = as_read(right.label[1:], right.label[0] < OLD, label)
+    expected = in_published_order(right.label[1:], right.label[0] < OLD, label)
     np.testing.assert_array_equal(wrong.label[1:], expected)
     differs = wrong.label[1:] != right.label[1:]
     assert differs[:, label < 0].any()
     assert not differs[:, label >= 0].any()
 
 
-def test_a_look_finds_radii_anew_and_the_published_code_keeps_the_first():
+def test_each_epoch_computes_radii_and_the_published_code_keeps_the_first():
     fresh = np.random.default_rng(8).normal(size=(84, DIM)).astype(np.float32)
-    for faithful in (False, True):
-        objective, _ = looked(faithful=faithful)
-        before = Levels(**objective.memory())
-        objective.look(ArrayRows(fresh), 1)
-        after = Levels(**objective.memory())
+    for paper_formula in (True, False):
+        objective, _ = looked(paper_formula=paper_formula)
+        before = Levels(**objective.state_dict())
+        objective.before_epoch(ArrayRows(fresh), 1)
+        after = Levels(**objective.state_dict())
         assert not np.array_equal(before.centroids, after.centroids)
-        assert np.array_equal(before.radius, after.radius) == faithful
+        assert np.array_equal(before.radius, after.radius) != paper_formula
 
 
-def test_features_are_of_the_length_of_prototypes_unless_faithful():
+def test_features_have_the_length_of_prototypes_by_the_paper_formula():
     """So their length changes nothing; in the published code it changes who is within reach."""
     drawn_features = torch.randn(2, 12, DIM, generator=torch.Generator().manual_seed(0))
-    for faithful, length in ((False, 1), (True, 40)):
-        objective, _ = looked(faithful=faithful)
+    for paper_formula, length in ((True, 1), (False, 40)):
+        objective, _ = looked(paper_formula=paper_formula)
         f = objective.outputs(drawn_features)[1]
         longer = objective.outputs(40 * drawn_features)[1]
         np.testing.assert_allclose(longer, length * f, rtol=1e-5)
         assert not f.requires_grad
 
 
-def test_the_length_of_features_does_not_change_the_look():
+def test_the_length_of_features_does_not_change_the_clusters():
     x, label = images()
     found = []
     for scale in (1, 16):
         objective = made(label)
-        objective.look(
+        objective.before_epoch(
             ArrayRows(x * scale * np.linspace(1, 2, len(x), dtype=np.float32)[:, None]), 0
         )
-        found.append(Levels(**objective.memory()))
+        found.append(Levels(**objective.state_dict()))
     np.testing.assert_array_equal(found[0].label, found[1].label)
     np.testing.assert_allclose(found[0].radius, found[1].radius, rtol=1e-4)
 
@@ -257,34 +259,34 @@ def test_every_level_has_the_balanced_passes_where_asked():
 
 def test_a_resumed_objective_goes_on_as_if_never_stopped():
     objective, x = looked(epoch=2)
-    kept = {name: array.copy() for name, array in objective.memory().items()}
+    kept = {name: array.copy() for name, array in objective.state_dict().items()}
     resumed = made(images()[1])
-    resumed.remember(kept)
+    resumed.load_state_dict(kept)
     resumed.heads.load_state_dict(objective.heads.state_dict())
     for step in (0, 7):
         assert torch.equal(a_step(objective, x, step)[0].total, a_step(resumed, x, step)[0].total)
     for one in (objective, resumed):
-        one.look(ArrayRows(x + 1), 3)
-    for name, array in objective.memory().items():
-        np.testing.assert_array_equal(array, resumed.memory()[name])
+        one.before_epoch(ArrayRows(x + 1), 3)
+    for name, array in objective.state_dict().items():
+        np.testing.assert_array_equal(array, resumed.state_dict()[name])
 
 
-def test_looks_of_two_epochs_start_apart_and_of_one_alike():
+def test_epochs_have_seeds_of_their_own_and_one_epoch_is_reproducible():
     x = np.random.default_rng(0).normal(size=(84, DIM)).astype(np.float32)
     found = []
     for epoch in (0, 0, 1):
         objective = made(images()[1])
-        objective.look(ArrayRows(x), epoch)
-        found.append(objective.memory()["centroids"])
+        objective.before_epoch(ArrayRows(x), epoch)
+        found.append(objective.state_dict()["centroids"])
     np.testing.assert_array_equal(found[0], found[1])
     assert not np.array_equal(found[0], found[2])
 
 
-def test_memory_is_empty_before_a_look():
+def test_the_state_is_empty_before_the_first_epoch():
     objective = made(images()[1])
-    assert objective.memory() == {}
-    objective.remember({})
-    assert objective.memory() == {}
+    assert objective.state_dict() == {}
+    objective.load_state_dict({})
+    assert objective.state_dict() == {}
     assert objective.learned() == {}
 
 
@@ -313,14 +315,14 @@ def test_distances_of_near_vectors_are_not_rounding():
     x = torch.randn(20, 512, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     x = torch.nn.functional.normalize(torch.cat([x, x + 0.004 * x.flip(0), x, 0 * x[:1]]), dim=1)
     exact = np.linalg.norm(x[:, None] - x, axis=2)
-    found = euclidean(x.float()).numpy()
+    found = pairwise_distances(x.float()).numpy()
     assert not found[exact == 0].any()
     np.testing.assert_allclose(found, exact, atol=2e-4)
 
 
 def test_distances_far_from_the_origin_are_as_good():
     x = torch.randn(20, 8, generator=torch.Generator().manual_seed(0))
-    np.testing.assert_allclose(euclidean(x + 256), euclidean(x), atol=1e-3)
+    np.testing.assert_allclose(pairwise_distances(x + 256), pairwise_distances(x), atol=1e-3)
 
 
 def test_bfloat16_features_lose_nothing_more():
@@ -340,12 +342,12 @@ def test_a_class_of_one_image_has_its_other_view():
     x, label = images()
     one = np.where(np.arange(len(x)) == np.flatnonzero(label == 0)[0], 0, -1)
     objective = made(one, batch=2)
-    objective.look(ArrayRows(x), 0)
+    objective.before_epoch(ArrayRows(x), 0)
     found, drawn, features = a_step(objective, x)
     found.total.backward()
     assert (drawn.label >= 0).sum() == 1
     z = objective.outputs(features)[0]
-    level = torch.tensor(objective.memory()["label"][:, drawn.image[0]]).long()
+    level = torch.tensor(objective.state_dict()["label"][:, drawn.image[0]]).long()
     without = supervised(z, torch.full((2,), -1), level, 0.07)
     assert found.parts["supervised"].item() == pytest.approx(without.item(), abs=1e-6)
     assert torch.isfinite(features.grad).all()
@@ -355,16 +357,16 @@ def test_a_class_of_one_image_has_its_other_view():
 def test_levels_of_few_known_classes(old: int, sizes: list[int]):
     x, label = images(old=old)
     objective = made(label)
-    objective.look(ArrayRows(x), 0)
-    assert objective.memory()["size"].tolist() == sizes
+    objective.before_epoch(ArrayRows(x), 0)
+    assert objective.state_dict()["size"].tolist() == sizes
     assert torch.isfinite(a_step(objective, x)[0].total)
 
 
 def test_without_new_clusters_there_is_level_0_alone():
     x, label = images(old=K)
     objective = made(label)
-    objective.look(ArrayRows(x), 0)
-    assert objective.memory()["size"].tolist() == [K]
+    objective.before_epoch(ArrayRows(x), 0)
+    assert objective.state_dict()["size"].tolist() == [K]
     assert torch.isfinite(a_step(objective, x)[0].total)
 
 
@@ -373,8 +375,12 @@ def test_without_new_clusters_there_is_level_0_alone():
     [
         (3, {}, "k is 3, but 4 classes are known: choose k from 4 on"),
         (85, {}, "k is 85, but there are 84 images"),
-        (7, {"width": 7}, "width is 7, which the levels of 4 known classes halve 3 times: .* 8 on"),
-        (7, {"width": 0, "bottleneck": 4}, "width is 4, which the levels of 4 known classes halve"),
+        (
+            7,
+            {"width": 7},
+            "width is 7, and the levels of 4 known classes halve it 3 times: set it to 8",
+        ),
+        (7, {"width": 0, "bottleneck": 4}, "width is 4, and the levels of 4 known classes halve"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_trained(k: int, more: dict, said: str):

@@ -1,4 +1,4 @@
-"""Self-labelling on images: its loss against a plain loop, and batches where nothing is sure."""
+"""Self-labelling on images: loss against a plain loop, batches without confident images."""
 
 import numpy as np
 import pytest
@@ -64,12 +64,12 @@ def test_the_loss_is_that_of_a_plain_loop(balance: bool, unit: bool):
     loss, share = plain(start(), seen, 0.6, balance)
     assert 0.2 < share < 0.9
     assert float(found.total.detach()) == pytest.approx(loss, rel=1e-5)
-    assert found.parts.keys() == {"sure"}
-    assert float(found.parts["sure"]) == pytest.approx(share)
+    assert found.parts.keys() == {"confident"}
+    assert float(found.parts["confident"]) == pytest.approx(share)
     assert plain(start(), seen, 0.6, not balance)[0] != pytest.approx(loss, rel=1e-3)
 
 
-def test_only_the_strong_view_of_what_is_sure_gets_a_gradient():
+def test_only_the_strong_view_of_confident_images_gets_a_gradient():
     of, x = selflabel(), features().requires_grad_()
     outputs = of.outputs(x)
     of.loss(outputs, of.draw(0), 0.0).total.backward()
@@ -81,24 +81,24 @@ def test_only_the_strong_view_of_what_is_sure_gets_a_gradient():
 
 
 @pytest.mark.parametrize("balance", [False, True])
-def test_a_batch_in_which_nothing_is_sure_has_a_gradient_of_0_and_is_counted(balance: bool):
+def test_a_batch_without_confident_images_has_a_gradient_of_0_and_is_counted(balance: bool):
     of, x = selflabel(threshold=1.1, balance=balance), features().requires_grad_()
     for _ in range(2):
         found = of.loss(of.outputs(x), of.draw(0), 0.0)
         found.total.backward()
-        assert float(found.total.detach()) == float(found.parts["sure"]) == 0
+        assert float(found.total.detach()) == float(found.parts["confident"]) == 0
     for grad in (x.grad, *(parameter.grad for parameter in of.heads.parameters())):
         assert (grad == 0).all()
     assert of.idle == 2
     later = selflabel()
-    later.remember(of.memory())
+    later.load_state_dict(of.state_dict())
     later.loss(later.outputs(features()), later.draw(0), 0.0)  # here something is sure
     assert later.idle == 2
 
 
-def test_what_is_remembered_does_not_change_afterwards():
+def test_a_state_does_not_change_afterwards():
     of = selflabel(threshold=1.1)
-    memory, learned = of.memory(), of.learned()["learned"]
+    memory, learned = of.state_dict(), of.learned()["learned"]
     of.loss(of.outputs(features()), of.draw(0), 0.0)
     with torch.no_grad():
         of.heads.weight.fill_(0)
@@ -116,7 +116,7 @@ def test_both_slots_show_the_same_images_and_none_has_a_label():
     assert (np.bincount(np.concatenate([each.image[0] for each in drawn])) == 2).all()
 
 
-def test_it_begins_as_the_head_it_goes_on_from_and_gives_that_back():
+def test_it_starts_from_the_given_head_and_returns_it():
     of = selflabel()
     assert all((a == b).all() for a, b in zip(of.learned()["learned"], start(), strict=True))
     x = features(50)
@@ -187,6 +187,6 @@ def test_features_that_the_strong_view_moves_come_back_to_their_cluster():
     assert right() == 1
 
 
-def test_it_is_an_objective_that_does_not_look():
+def test_it_is_an_objective_that_needs_no_features():
     of: Objective = selflabel()
-    assert not of.looks
+    assert not of.needs_features

@@ -1,4 +1,4 @@
-"""SimCLR as an objective: its loss against a plain loop, what it draws, and that it learns."""
+"""SimCLR as an objective: loss against a plain loop, batches, and that it learns."""
 
 import math
 
@@ -94,9 +94,9 @@ def test_its_head_learns_to_tell_images_apart():
     assert losses[-1] < losses[0] / 2
 
 
-def test_it_is_an_objective_that_remembers_and_sorts_nothing():
+def test_it_is_an_objective_without_state_and_learned_heads():
     of: Objective = simclr()
-    assert not of.looks
-    assert of.memory() == {}
-    of.remember({})
+    assert not of.needs_features
+    assert of.state_dict() == {}
+    of.load_state_dict({})
     assert of.learned() == {}

@@ -1,4 +1,4 @@
-"""SimGCD as an objective: its four terms against plain loops, its ramp, and the head it learns."""
+"""SimGCD as an objective: four terms against plain loops, teacher warm-up, learned head."""
 
 import math
 
@@ -11,7 +11,7 @@ from contrasted import DIM, LABEL, contrast, drawn, features
 from cluster import ClusterError
 from cluster.heads.model import predict
 from cluster.objectives import Drawn, Objective
-from cluster.objectives.simgcd import Simgcd
+from cluster.objectives.simgcd import Settings, Simgcd
 from cluster.vectors.rows import ArrayRows
 
 K = 4
@@ -22,12 +22,12 @@ _quick = pytest.fixture(autouse=True)(one_thread)
 def simgcd(
     seed: int = 0, label: np.ndarray = LABEL, k: int = K, batch: int = 6, supervised: float = 0.35
 ) -> Simgcd:
-    return Simgcd(
-        label, DIM, k, hidden=8, bottleneck=5, supervised=supervised, temperature=0.1,
-        teacher_first=0.07, teacher_last=0.04, ramp=30, entropy_weight=2.0,
-        contrast_temperature=1.0, label_temperature=0.07, unit=True, batch=batch, seed=seed,
-        device="cpu",
+    settings = Settings(
+        hidden=8, bottleneck=5, supervised=supervised, temperature=0.1, teacher_first=0.07,
+        teacher_last=0.04, teacher_warmup=30, entropy_weight=2.0, contrast_temperature=1.0,
+        label_temperature=0.07,
     )  # fmt: skip
+    return Simgcd(label, DIM, k, settings, unit=True, batch=batch, seed=seed, device="cpu")
 
 
 def plain(z: np.ndarray, cosine: np.ndarray, label: np.ndarray, teacher: float) -> dict[str, float]:
@@ -213,9 +213,9 @@ def test_labels_on_one_side_only_are_refused():
         simgcd(label=np.zeros(4, np.int64))
 
 
-def test_it_is_an_objective_that_remembers_nothing():
+def test_it_is_an_objective_without_state():
     of: Objective = simgcd()
-    assert not of.looks
+    assert not of.needs_features
     assert of.slots == ("view", "view")
-    assert of.memory() == {}
-    of.remember({})
+    assert of.state_dict() == {}
+    of.load_state_dict({})

@@ -1,4 +1,4 @@
-"""TES's loss by the formula, and that it brings the pseudo texts of a class together."""
+"""TES's loss by its formula, and that training brings pseudo-texts of a class together."""
 
 from pathlib import Path
 
@@ -97,7 +97,7 @@ def test_gradients_reach_both_halves_and_are_those_of_the_formula():
         assert float(x.grad[place]) == pytest.approx((ahead - behind) / 2e-5, rel=1e-3, abs=1e-6)
 
 
-def test_half_of_a_step_is_labelled_where_some_images_are_and_everyone_comes_where_none_is():
+def test_half_of_a_step_is_labelled_if_any_image_is_else_all_images_are_sampled():
     objective = made()
     for step in range(4):
         images, label = objective.draw(step)
@@ -113,22 +113,24 @@ def test_half_of_a_step_is_labelled_where_some_images_are_and_everyone_comes_whe
     assert np.array_equal(alone.draw(0).image, seen[0].image)
 
 
-def test_texts_that_cannot_teach_are_refused():
+def test_texts_that_do_not_fit_are_refused():
     with pytest.raises(ClusterError, match=r"texts are \[1, 5\], but 2 classes are known"):
         made(text=OLD[:1])
     for wrong in (0.0, np.nan):
         text = OLD.copy()
         text[1] = wrong
-        with pytest.raises(ClusterError, match="the text of class 1 is no direction"):
+        with pytest.raises(
+            ClusterError, match="the text embedding of class 1 cannot be normalised"
+        ):
             made(text=text)
     with pytest.raises(ClusterError, match="some of each are needed"):
         made(np.zeros(6, int))
 
 
-def test_it_has_no_heads_and_nothing_to_remember():
+def test_it_has_no_heads_and_no_state():
     objective = made()
     assert not list(objective.heads.parameters())
-    assert (objective.learned(), objective.memory()) == ({}, {})
+    assert (objective.learned(), objective.state_dict()) == ({}, {})
 
 
 def test_half_precision_features_give_a_float32_loss():

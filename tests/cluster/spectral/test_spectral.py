@@ -257,5 +257,5 @@ def test_what_cannot_be_is_refused():
         spectral(leading, 21, **PLAIN)
     with pytest.raises(ClusterError, match="3 clusters need 3 eigenvectors, 2 are given"):
         spectral(leading, 3, **PLAIN)
-    with pytest.raises(ClusterError, match="0 eigenvectors are asked for"):
+    with pytest.raises(ClusterError, match="0 eigenvectors were requested"):
         leading_eigenvectors(cliques(20), 0)

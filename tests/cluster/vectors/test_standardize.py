@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cluster.vectors.rows import ArrayRows, Subset
-from cluster.vectors.standardize import absorbed, scale_of, unscaled
+from cluster.vectors.standardize import fit_scale, fold_scale, identity_scale
 
 
 def some(n: int = 9001, dim: int = 5) -> np.ndarray:
@@ -16,14 +16,14 @@ def some(n: int = 9001, dim: int = 5) -> np.ndarray:
 
 def test_it_is_numpys_mean_and_deviation_in_float64():
     x = some()
-    scale = scale_of(ArrayRows(x))
+    scale = fit_scale(ArrayRows(x))
     np.testing.assert_allclose(scale.mean, x.astype(np.float64).mean(0), rtol=1e-6, atol=1e-7)
     np.testing.assert_allclose(scale.deviation, x.astype(np.float64).std(0), rtol=1e-6)
     assert scale.mean.dtype == scale.deviation.dtype == np.float32
 
 
 def test_a_worked_example():
-    scale = scale_of(ArrayRows(np.array([[1, 7], [3, 7], [5, 7], [7, 7]], np.float32)))
+    scale = fit_scale(ArrayRows(np.array([[1, 7], [3, 7], [5, 7], [7, 7]], np.float32)))
     assert scale.mean.tolist() == [4, 7]
     assert scale.deviation.tolist() == [np.float32(5**0.5), 1]
 
@@ -32,7 +32,7 @@ def test_a_worked_example():
 def test_a_dim_that_never_changes_has_deviation_one(value: float):
     x = some(100)
     x[:, 2] = value
-    scale = scale_of(ArrayRows(x))
+    scale = fit_scale(ArrayRows(x))
     assert scale.deviation[2] == 1
     assert scale.mean[2] == np.float32(value)
 
@@ -41,28 +41,28 @@ def test_a_dim_that_differs_by_rounding_alone_is_not_blown_up():
     x = some(100)
     x[:, 2] = 1000
     x[::2, 2] = np.nextafter(np.float32(1000), np.float32(2000))
-    assert scale_of(ArrayRows(x)).deviation[2] == 1
+    assert fit_scale(ArrayRows(x)).deviation[2] == 1
 
 
 def test_a_single_image_has_no_deviation():
-    scale = scale_of(ArrayRows(some(1)))
+    scale = fit_scale(ArrayRows(some(1)))
     assert (scale.deviation == 1).all()
 
 
 def test_scaled_rows_have_mean_0_and_deviation_1():
     x = some()
-    scale = scale_of(Subset(ArrayRows(x), np.arange(1000, 8000)))
+    scale = fit_scale(Subset(ArrayRows(x), np.arange(1000, 8000)))
     y = ((x - scale.mean) / scale.deviation)[1000:8000]
     np.testing.assert_allclose(y.mean(0), 0, atol=1e-2)
     np.testing.assert_allclose(y.std(0), 1, atol=1e-3)
 
 
 def test_a_layer_takes_the_scale_in():
-    x, scale = some(50), scale_of(ArrayRows(some()))
+    x, scale = some(50), fit_scale(ArrayRows(some()))
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(2, 3, 5, generator=generator).double()
     bias = torch.randn(2, 3, generator=generator).double()
-    plain_weight, plain_bias = absorbed(weight, bias, scale)
+    plain_weight, plain_bias = fold_scale(weight, bias, scale)
     wide, mean, deviation = (torch.from_numpy(each).double() for each in (x, *scale))
     expected = ((wide - mean) / deviation) @ weight.mT + bias[:, None]
     found = wide @ plain_weight.mT + plain_bias[:, None]
@@ -71,6 +71,6 @@ def test_a_layer_takes_the_scale_in():
 
 def test_no_scale_changes_nothing():
     weight, bias = torch.randn(1, 3, 5), torch.randn(1, 3)
-    same = absorbed(weight, bias, unscaled(5))
+    same = fold_scale(weight, bias, identity_scale(5))
     assert torch.equal(same[0], weight)
     assert torch.equal(same[1], bias)

@@ -1,0 +1,124 @@
+"""The index of a dataset: its images by name, the digest of their bytes and their split.
+
+A feature store is laid out after it. Files whose size and time of change are known are not read
+again; what is remembered lies beside the index, in no out of a stage: times are this machine's.
+"""
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+import images
+import store
+from pipeline.io.arrays import read_arrays, save_arrays
+from pipeline.params import count_cores
+
+CHUNK = 64  # images that a thread looks at in one go: a task for each takes a kilobyte
+
+Spec = Mapping[str, Any]  # a dataset's description, as under `datasets` in params.yaml
+Seen = dict[str, tuple[tuple[int, int], bytes]]  # by name: size and time of change, digest
+
+
+class Index(NamedTuple):
+    """name: str [image]; digest: uint8 [image, 16]; split: uint8 [image], which of `splits`;
+    n_classes: how many are expected, 0 where nobody said."""
+
+    dataset: str
+    splits: list[str]
+    n_classes: int
+    name: np.ndarray
+    digest: np.ndarray
+    split: np.ndarray
+
+    def plan(self, backbone: str, encoder: str, dim: int) -> store.Plan:
+        """What a feature store of these images by a backbone holds. encoder: its digest."""
+        order = np.arange(len(self.name))
+        return store.Plan(
+            self.dataset, backbone, encoder, dim, self.splits, self.digest, order, self.split
+        )
+
+
+def read_index(path: Path) -> Index:
+    """The index that was written to `path`."""
+    with store.read(path, "index") as file:
+        attrs = file.attrs
+        arrays = (file[name] for name in ("name", "digest", "split"))
+        return Index(attrs["dataset"], attrs["splits"], attrs["n_classes"], *arrays)
+
+
+def save_index(path: Path, dataset: str, listing: images.Listing, digest: np.ndarray) -> Index:
+    """Write to `path` (kind index) the images of a listing, and the digest of each (uint8
+    [image, 16])."""
+    splits = sorted(set(listing.splits), key=lambda name: (name != "train", name))
+    split = np.array([splits.index(name) for name in listing.splits], np.uint8)
+    name = np.array(listing.names, object)
+    store.save(
+        path,
+        "index",
+        {"name": name, "digest": digest, "split": split},
+        {"dataset": dataset, "splits": splits, "n_classes": listing.n_classes},
+    )
+    return Index(dataset, splits, listing.n_classes, name, digest, split)
+
+
+def digests(spec: Spec, names: list[str], seen_path: Path) -> np.ndarray:
+    """Of the images with these names, uint8 [image, 16]; `seen_path` is read and written anew.
+
+    Raises ImagesError when a file cannot be read.
+    """
+    read, stat = images.open_images(spec), images.stat_images(spec)
+    seen = load_seen(seen_path, spec)
+    digests = np.empty((len(names), 16), np.uint8)
+    stats = np.zeros((len(names), 2), np.int64)
+
+    def look(start: int) -> int:
+        stop = min(start + CHUNK, len(names))
+        for i in range(start, stop):
+            one(i)
+        return stop - start
+
+    def one(i: int) -> None:
+        found = stat(names[i])
+        known = seen.get(names[i])
+        if found is not None and known is not None and known[0] == found:
+            digest = known[1]
+        else:
+            digest = images.digest(read(names[i]))
+        digests[i] = np.frombuffer(digest, np.uint8)
+        stats[i] = found or (-1, -1)
+
+    bar = tqdm(desc="index", total=len(names), disable=None, unit="img")
+    with bar, ThreadPoolExecutor(count_cores()) as pool:
+        for done in pool.map(look, range(0, len(names), CHUNK)):
+            bar.update(done)
+    if len(names) and (stats[:, 0] >= 0).any():
+        save_seen(seen_path, spec, names, stats, digests)
+    return digests
+
+
+def load_seen(path: Path, spec: Spec) -> Seen:
+    """What is remembered of an equal `spec`; nothing where that is not there or damaged."""
+    try:
+        found = read_arrays(path)
+    except (OSError, ValueError):
+        return {}  # it only saves time
+    if found["spec"] != json.dumps(dict(spec), sort_keys=True):
+        return {}  # what is read of a file may hang on it
+    each = zip(found["name"].tolist(), found["stat"].tolist(), found["digest"], strict=True)
+    return {name.decode(): ((size, time), digest.tobytes()) for name, (size, time), digest in each}
+
+
+def save_seen(
+    path: Path, spec: Spec, names: list[str], stats: np.ndarray, digests: np.ndarray
+) -> None:
+    """Remember sizes and times of change (`stats`, int64 [image, 2]) and digests."""
+    name, said = (
+        np.array([n.encode() for n in names]),
+        np.array(json.dumps(dict(spec), sort_keys=True)),
+    )
+    save_arrays(path, {"spec": said, "name": name, "stat": stats, "digest": digests})

@@ -12,10 +12,11 @@ with. But: the power stays on, so what a disk may forget is not tested.
 """
 
 import contextlib
-import importlib
+import json
 import multiprocessing
 import os
 import random
+import runpy
 import signal
 import sys
 import time
@@ -43,9 +44,10 @@ LIBRARIES = (
     "timm",
     "h5py",
 )
-# What differs from run to run: times of files, and how long embedding took
-NOT_COMPARED = (".seen.npz", ".seen.json", ".embed.json")
-GROWING = "metrics/adapted/"
+# What differs from run to run: times of files, and of stages
+NOT_COMPARED = (".seen.npz", ".seen.json", "/embed.json", "report/index.html")
+COST = "cost"  # of the facts in metrics/
+GROWING = "metrics/backbones/"
 
 
 class Ended(NamedTuple):
@@ -144,7 +146,6 @@ def _attempt(of: Any, folder: Path, case: Case, kill_after: float | None) -> End
 
 def _work(folder: Path, case: Case, say: Connection) -> None:
     """In the forked process: the stage as `python -m stages.NAME ARGUMENTS` runs it."""
-    import stages
     import store.writer
     from pipeline.fitting import checkpoint
 
@@ -157,10 +158,9 @@ def _work(folder: Path, case: Case, say: Connection) -> None:
         os.dup2(log, stream)
     if threads > 1:
         raise SystemExit(f"{threads} threads at the start: a fork of them is not sound")
-    module = importlib.import_module(f"stages.{case.stage}")
     sys.argv = [case.stage, *case.arguments]
     say.send(None)
-    stages.run(module.main)
+    runpy.run_module(f"stages.{case.stage}", run_name="__main__", alter_sys=True)
 
 
 def _all_files(folder: Path) -> set[Path]:
@@ -169,10 +169,22 @@ def _all_files(folder: Path) -> set[Path]:
 
 def _contents(folder: Path) -> Mapping[str, bytes]:
     return {
-        str(path): path.read_bytes()
+        str(path): _without_cost(path)
         for path in _all_files(folder)
-        if not path.name.endswith(NOT_COMPARED)
+        if not str(path).endswith(NOT_COMPARED)
     }
+
+
+def _without_cost(path: Path) -> bytes:
+    """The bytes of a file; of facts of a stage those of all but its cost."""
+    data = path.read_bytes()
+    if path.suffix != ".json" or "metrics" not in path.parts:
+        return data
+    try:
+        facts = json.loads(data)
+    except ValueError:  # torn
+        return data
+    return json.dumps({key: value for key, value in facts.items() if key != COST}).encode()
 
 
 def _remove(paths: set[Path]) -> None:

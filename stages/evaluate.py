@@ -22,6 +22,8 @@ from cluster.metrics.clustering import (
     stability,
 )
 from cluster.metrics.matching import ClusterMeaning, contingency_table, learn_meaning
+from pages.report.chosen.clusters import save_best
+from pages.report.chosen.pick import Examples
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import run_files
 from pipeline.io.scores import headline, write_scores
@@ -50,13 +52,14 @@ class Labels(NamedTuple):
     n_classes: int
 
 
-def main(cell: Cell, params: Params) -> dict[str, Any]:
+def main(cell: Cell, params: Params, examples: Examples) -> dict[str, Any]:
     """Score each clustering of the cell; a row of evaluate.csv a run, setting, split and seed.
 
     Label scores leave out images without a label; a dataset without labels gets the label-free
     scores. The features are for the silhouette. epochs.csv has the accuracy after each epoch of
     methods that train, on the images of train that they watched; nothing but the report looks at
-    it. The metrics are headlines.
+    it. examples.h5 has the images that the report shows, chosen without labels. The metrics are
+    headlines.
     """
     folder = cell.file("clusters")
     paths = run_files(folder)
@@ -67,6 +70,7 @@ def main(cell: Cell, params: Params) -> dict[str, Any]:
     write_scores(cell.table, COLUMNS, rows)
     epochs = [row for path in paths for row in _score_epochs(path, known)]
     write_scores(cell.metric("epochs.csv"), EPOCHS, epochs)
+    save_best(cell, examples)
     return _headlines(rows)
 
 
@@ -191,4 +195,4 @@ def _headlines(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 if __name__ == "__main__":
-    run(main, "table", lambda cell: [cell.metric("epochs.csv")])
+    run(main, "table", lambda cell: [cell.metric("epochs.csv")], "examples")

@@ -13,6 +13,9 @@ import numpy as np
 import store
 from cluster.metrics.discovery import DISCOVERY_SCORES, discovery_scores
 from cluster.metrics.matching import contingency_table
+from pages.report.asked import words
+from pages.report.chosen.clusters import save_discovered
+from pages.report.chosen.pick import Examples
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import run_files
 from pipeline.io.scores import headline, write_scores
@@ -35,12 +38,13 @@ class Truth(NamedTuple):
     labelled: np.ndarray
 
 
-def main(cell: Cell) -> dict[str, Any]:
+def main(cell: Cell, examples: Examples) -> dict[str, Any]:
     """Score each run of category discovery in the cell, and for comparison its clusterings without
     labels, which knew nothing. A row of evaluate_discovery.csv a run, setting and seed.
 
     The labels are those of stage index; where they say nothing of the unlabelled images, nothing
-    can be scored, and the table has empty scores. The metrics are headlines.
+    can be scored, and the table has empty scores. discovered.h5 has the images that the report
+    shows, of the first run of `runs.export_discovered` that there is. The metrics are headlines.
     """
     truth, folder = _read_truth(cell.known, cell.labels), cell.file("discovered")
     paths = run_files(folder)
@@ -52,6 +56,7 @@ def main(cell: Cell) -> dict[str, Any]:
     if not any(row["images"] for row in rows):
         print("evaluate_discovery: the unlabelled images have no labels: there is nothing to score")
     write_scores(cell.table, COLUMNS, rows)
+    save_discovered(cell, words("runs.export_discovered"), examples)
     return _headlines(rows)
 
 
@@ -109,4 +114,4 @@ def _headlines(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 if __name__ == "__main__":
-    run(main, "table")
+    run(main, "table", "found_examples")

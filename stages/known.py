@@ -73,8 +73,8 @@ def main(dataset: str) -> None:
     DATASET is a key of `known` in params.yaml, which says so. A table is looked at each time, as
     images are by stage index."""
     wanted, known = f"known.{dataset}", known_of(dataset)
-    truth, form = _read_truth(images_of(dataset), labels_of(dataset)), _form(wanted)
-    spec = section(form, wanted)
+    spec = section(_form(wanted), wanted)  # first: a misspelt name has no files either
+    truth = _read_truth(images_of(dataset), labels_of(dataset))
     said_by = json.dumps(read_params(wanted), sort_keys=True)
     if isinstance(spec, Drawn):
         label, old = _draw(spec, truth)

@@ -12,6 +12,8 @@ from cluster.neighbors.balanced_sample import balanced_sample
 from cluster.neighbors.exact import Neighbors, nearest_neighbors
 from cluster.neighbors.union import neighbor_union
 from cluster.vectors.rows import Rows, Subset, cached
+from pages.report.chosen.pick import Examples
+from pages.report.chosen.similar import Side, save_similar
 from pipeline.io.cell import Pair
 from pipeline.io.collection import is_in, open_collection, require_one_backbone
 from pipeline.io.duplicates import read_leaders
@@ -34,7 +36,7 @@ class Params(Section):
     links: bool  # to the pictures, in a folder
 
 
-def main(pair: Pair, params: Params, runtime: Runtime) -> None:
+def main(pair: Pair, params: Params, examples: Examples, runtime: Runtime) -> None:
     """Find in the dataset SECOND the K images most like each image of FIRST, the target.
 
     By cosine, exactly, in all splits. Of near-duplicates in the target only the one asks that
@@ -42,7 +44,7 @@ def main(pair: Pair, params: Params, runtime: Runtime) -> None:
     names_K.txt, what was found by any, and union_K.csv, how similar it is at most, to which target,
     and how many targets asked; with `total` sample_K.txt, so many of them, balanced over the
     clusters of `run`, or over classes (`balance`). With `links: true` data/links/... has links to
-    the pictures of the sample, or else of all.
+    the pictures of the sample, or else of all. The report gets `examples`.
     """
     target, among, found = pair.first, pair.second, pair.similar
     wanted, large = (open_collection(c.features, c.images) for c in (target, among))
@@ -59,6 +61,8 @@ def main(pair: Pair, params: Params, runtime: Runtime) -> None:
     _clear(found)
     _save(found / "found.h5", wanted.features, asking, large.features, near, params)
     names = (wanted.name[asking], large.name)
+    both = Side(names[0], wanted.features.id[asking]), Side(names[1], large.features.id)
+    save_similar(pair, *both, *near, params.k, params.minimum, examples)
     write_found(found / "found.csv", names, *near, params.minimum)
     linked: dict[str, Path] = {}
     for k in sorted(set(params.k)):
@@ -168,4 +172,4 @@ def _write_k(
 
 
 if __name__ == "__main__":
-    run(main, "similar")
+    run(main, "similar", "examples")

@@ -121,6 +121,42 @@ KINDS: dict[str, Kind] = {
         },
         ("target", "among", "backbone", "k", "minimum"),
     ),
+    "examples": Kind(
+        1,
+        "metrics/{dataset}/{backbone}/examples.h5",
+        {
+            "size": Array("int64", "cluster", "images of train in each cluster"),
+            "name": Array("str", "image", "of the images that the report shows, by cluster"),
+            "digest": Array("uint8", "image 16", "BLAKE2b-128 of the image's bytes"),
+            "cluster": Array("int32", "image", "cluster that the image is shown for"),
+            "typical": Array("uint8", "image", "1: most typical of its cluster, 0: least so"),
+        },
+        (
+            *("dataset", "backbone", "run", "setting", "k", "dims", "seed", "seeds"),
+            *("silhouette", "images", "old"),
+        ),
+    ),
+    "similar_examples": Kind(
+        1,
+        "metrics/{dataset}/{backbone}/similar_{among}.h5",
+        {
+            "edge": Array("float64", "edge", "cosines between which pairs are counted"),
+            "nearest": Array("int64", "bin", "targets by the cosine of what they found first"),
+            "every": Array("int64", "bin", "pairs of a target and what it found by their cosine"),
+            "name": Array("str", "target", "of the targets that the report shows, best first"),
+            "digest": Array("uint8", "target 16", "BLAKE2b-128 of the image's bytes"),
+            "most": Array("float32", "target", "cosine of the first that is similar enough"),
+            "least": Array("float32", "target", "of the last one; nan: none is"),
+            "found_target": Array("int32", "found", "place of the target of a found image"),
+            "found_name": Array("str", "found", "of the images that these found, nearest first"),
+            "found_digest": Array("uint8", "found 16", "BLAKE2b-128 of the image's bytes"),
+            "found_similarity": Array("float32", "found", "cosine to the target"),
+        },
+        (
+            *("target", "among", "backbone", "k", "minimum", "images", "targets", "found"),
+            *("median_nearest", "median_every", "below"),
+        ),
+    ),
     "learned": Kind(
         1,
         "data/backbones/{backbone}/learned.h5",

@@ -88,7 +88,10 @@ def index_of(count: int) -> dict[str, np.ndarray]:
 INDEX = {"dataset": "birds", "splits": ["train", "test"], "n_classes": 3}
 
 
-SAVED = ("index", "labels", "known", "pca", "neighbors", "duplicates", "similar", "clusters")
+SAVED = (
+    "index", "labels", "known", "pca", "neighbors", "duplicates", "similar", "clusters", "absent",
+    "examples", "similar_examples",
+)  # fmt: skip
 OF_SETTINGS = ("assignment", "distance", "centroids", "loss", "iterations")  # those written below
 
 
@@ -132,6 +135,21 @@ def save_each_kind(folder: Path) -> dict[str, Path]:
     said |= {"how": "centroids", "metric": "cosine"}
     said |= {"seeds": [0, 1], "splits": ["train"]}
     store.save(paths["clusters"], "clusters", arrays, said)
+    store.save(paths["absent"], "absent", {}, {"reason": "it has no pictures"})
+    names, ids = np.array(["a.jpg", "Vögel/b.jpg"], object), digests(range(2))
+    shown = {"size": np.array([7, 5]), "name": names, "digest": ids}
+    shown |= {"cluster": np.arange(2, dtype=np.int32), "typical": np.ones(2, np.uint8)}
+    said = {**of, "run": "kmeans", "setting": 0, "k": 2, "dims": 0, "seed": 0, "seeds": 3}
+    said |= {"silhouette": 0.5, "images": 12, "old": ["ü"]}
+    store.save(paths["examples"], "examples", shown, said)
+    cosine = np.array([0.75, 0.5], np.float32)
+    shown = {"edge": np.array([0.0, 1.0]), "nearest": np.array([2]), "every": np.array([3])}
+    shown |= {"name": names, "digest": ids, "most": cosine, "least": cosine}
+    shown |= {"found_target": np.zeros(2, np.int32), "found_name": names, "found_digest": ids}
+    said = {"target": "birds", "among": "pets", "backbone": "pixels", "k": [1, 2], "minimum": 0.5}
+    said |= {"images": 12, "targets": 2, "found": 3, "median_nearest": 0.7, "median_every": 0.6}
+    found = {**shown, "found_similarity": cosine}
+    store.save(paths["similar_examples"], "similar_examples", found, {**said, "below": 0.0})
     return paths
 
 

@@ -23,6 +23,7 @@ from stored import locked
 import store
 from backbones.row import BackboneError, row
 from pipeline.io import arrays, scores, whole
+from pipeline.io.cell import Cell, images_of, labels_of
 from pipeline.params import StageError
 from store.disk import claim
 
@@ -101,7 +102,7 @@ def test_stages_killed_at_random_moments_and_run_again_end_as_undisturbed():
     script = """
 import bench.faults as faults
 names = "index", "embed, with views", "kmeans", "neighbors", "temi", "evaluate", "export, csv"
-before = "pca", "duplicates"
+before = "backbone", "pca", "duplicates"
 cases = [c._replace(killed=c.name in names) for c in faults.CASES if c.name in names + before]
 print(faults.run(1, cases, (16, 4))[-1]["kills"], len(names))
 """
@@ -204,7 +205,6 @@ def stage(project: Project, name: str, *arguments: str, limit: Callable[[], None
 
 
 ENVIRONMENT = environment()
-INDEX = ("digits", "data/images/digits.h5", "data/labels/digits.h5")
 
 
 def only_line(error: str) -> str:
@@ -215,21 +215,21 @@ def only_line(error: str) -> str:
 
 def test_a_stage_on_a_full_or_read_only_disk_refuses_in_one_line(project: Project):
     with small_disk(project.folder / "data", 16 * 1024) as disk:
-        _, error = (process := stage(project, "index", *INDEX)).communicate()
+        _, error = (process := stage(project, "index", "digits")).communicate()
         assert process.returncode == 1
-        assert only_line(error).startswith("index: data/images/digits.h5: no room on the disk")
+        assert only_line(error).startswith("index: data/digits/images.h5: no room on the disk")
         assert not [path for path in disk.rglob("*") if path.is_file()]
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-        _, error = (process := stage(project, "index", *INDEX)).communicate()
+        _, error = (process := stage(project, "index", "digits")).communicate()
         assert process.returncode == 1
         assert only_line(error).endswith("Read-only file system")
 
 
 def test_a_limit_to_the_size_of_files_is_said_as_a_full_disk(project: Project):
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))  # noqa: E731
-    _, error = (process := stage(project, "index", *INDEX, limit=limit)).communicate()
+    _, error = (process := stage(project, "index", "digits", limit=limit)).communicate()
     assert process.returncode == 1
-    assert "data/images/digits.h5: no room on the disk (File too large)" in only_line(error)
+    assert "data/digits/images.h5: no room on the disk (File too large)" in only_line(error)
     assert not list((project.folder / "data").rglob("*.h5*"))
 
 
@@ -267,13 +267,14 @@ def test_too_little_memory_ends_in_one_line_and_enough_in_the_result(project: Pr
     if not Path("/proc/self/statm").exists():
         pytest.skip("no /proc here, which says how much memory is used")
     ids, rows = np.arange(40_000, dtype=np.int64).view(np.uint8).reshape(-1, 16), np.arange(20_000)
+    cell = Cell("x", "b")
     plan = store.Plan("x", "b", "e", 256, ["train"], ids, rows, np.zeros(20_000, np.uint8))
-    with store.FeatureWriter(project.folder / "x", plan) as writer:
+    with store.FeatureWriter(project.folder / cell.features, plan) as writer:
         writer.put(rows, np.random.default_rng(0).normal(size=(20_000, 256)).astype(np.float32))
         writer.finish()
     project.write_params()
     ran = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(more), "x", "pca.h5"],
+        [sys.executable, "-c", LIMITED, str(more), "x", "b"],
         cwd=project.folder,
         env={**ENVIRONMENT, "OPENBLAS_NUM_THREADS": "1"},
         capture_output=True,
@@ -284,9 +285,9 @@ def test_too_little_memory_ends_in_one_line_and_enough_in_the_result(project: Pr
     assert "memory" in only_line(refused)
     assert only_line(ran.stderr).startswith("pca: ")  # of the second run alone
     assert done is None
-    with store.read(project.folder / "pca.h5", "pca") as file:
+    with store.read(project.folder / cell.pca, "pca") as file:
         assert file["components"].shape == (256, 256)
-    assert sorted(path.name for path in project.folder.glob("pca*")) == ["pca.h5"]
+    assert sorted(path.name for path in project.folder.rglob("pca*")) == ["pca.h5", "pca.json"]
 
 
 # Two at once
@@ -305,12 +306,12 @@ def test_while_another_process_writes_a_file_it_is_refused(name, tmp_path):
 def test_two_runs_of_a_stage_at_once_end_whole(project: Project):
     pictures(project.folder / "photos", 60)
     project.params["datasets"] = {"photos": {"from": "folder", "root": "photos"}}
-    place = ("data/images/photos.h5", "data/labels/photos.h5")
-    project.stage("index", "photos", *place)
+    place = images_of("photos"), labels_of("photos")
+    project.index("photos")
     whole = [(project.folder / path).read_bytes() for path in place]
     for path in place:
         (project.folder / path).unlink()
-    both = [stage(project, "index", "photos", *place) for _ in range(2)]
+    both = [stage(project, "index", "photos") for _ in range(2)]
     errors = [process.communicate()[1] for process in both]
     codes = sorted(process.returncode for process in both)
     assert codes in ([0, 0], [0, 1])

@@ -1,6 +1,7 @@
 """Flipped and cut bytes in each file that a stage reads again: refused by name in one line, or what
 was written, never other data. Index, labels, pca, clusters and stores: test_store_damage.py."""
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from stored import flipped, read_all, save_each_kind
 import store
 from cluster.heads.model import Linear
 from pages.report.charts import curves, training
-from pages.report.tables import how_many, probes, rows
+from pages.report.tables import costs, how_many, probes, rows
 from pages.report.tables.settings import read_settings
 from pipeline.embedding import index
 from pipeline.fitting.checkpoint import Checkpoint
 from pipeline.io import arrays, estimate, learned, scores, whole
+from pipeline.io.cell import Cell
 from pipeline.params import StageError
 
 COMMON = settings(
@@ -55,7 +57,10 @@ def refused_or_same(path: Path, look: Callable[[], object], seen: object) -> boo
     return True
 
 
-KINDS = ("known", "neighbors", "duplicates", "similar", "learned")
+KINDS = (
+    "known", "neighbors", "duplicates", "similar", "learned", "absent", "examples",
+    "similar_examples",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -169,46 +174,42 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Ca
     DVC notices by its own that one has changed, and runs anew the stage that wrote it.
     """
     folder = tmp_path_factory.mktemp("tables")
-    d, at = folder / "d", {"k": 3, "dims": 0, "seed": 0}
-    for name in ("s/d", "d"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    line = {"dataset": "d", "backbone": "b", "run": "kmeans", "fitted_on": "d", **at}
-    line |= {"setting": 0, "dim": 4, "images": 9, "labelled": 9, "split": "train", "acc": 0.5}
-    scores.write_scores(folder / "s/d/b.csv", tuple(line), [line, {**line, "seed": 1}])
-    probe = {"probe": "knn_10", "split": "train", "acc": 0.5}
-    scores.write_scores(d / "b.csv", tuple(probe), [probe])
-    whole.write_json(d / "b.probes.json", {"train": {"label_purity_1": 0.5}})
-    graph = {"eigenvalues": [0.0, 0.1, 0.5], "components": 1, "isolated": 0, "eigengap_k": 2}
-    whole.write_json(d / "b.spectral.json", graph)
-    epoch = {**at, "loss": 0.5, "entropy": 0.7, "live": 3}
-    scores.write_scores(d / "b.kmeans.csv", tuple(epoch), [epoch])
-    whole.write_json(d / "b.estimate_k_by_labels.json", LABELS)
-    tried = [{"k": k, "seed": 0, "acc": 0.1 * k} for k in (2, 3)]
-    scores.write_scores(d / "b.by_labels.csv", ("k", "seed", "acc"), tried)
-    setting = read_settings(folder / "s")[0]
-
-    def look_at_probes() -> object:
-        return probes.read_probes(folder, folder, "d", ["b"])
-
-    def look_at_curves() -> object:
-        return curves._by_labels(folder, folder, "d", "b")
-
+    at = {"k": 3, "dims": 0, "seed": 0}
+    with contextlib.chdir(folder):
+        line = {"dataset": "d", "backbone": "b", "run": "kmeans", "fitted_on": "d", **at}
+        line |= {"setting": 0, "dim": 4, "images": 9, "labelled": 9, "split": "train", "acc": 0.5}
+        scores.write_scores(OF.metric("evaluate.csv"), tuple(line), [line, {**line, "seed": 1}])
+        probe = {"probe": "knn_10", "split": "train", "acc": 0.5}
+        scores.write_scores(OF.metric("probes.csv"), tuple(probe), [probe])
+        whole.write_json(OF.metric("probes.json"), {"train": {"label_purity_1": 0.5}})
+        graph = {"eigenvalues": [0.0, 0.1, 0.5], "components": 1, "isolated": 0, "eigengap_k": 2}
+        whole.write_json(OF.metric("spectral.json"), graph)
+        epoch = {**at, "loss": 0.5, "entropy": 0.7, "live": 3}
+        scores.write_scores(OF.metric("kmeans.csv"), tuple(epoch), [epoch])
+        whole.write_json(OF.metric("estimate_k_by_labels.json"), LABELS)
+        tried = [{"k": k, "seed": 0, "acc": 0.1 * k} for k in (2, 3)]
+        scores.write_scores(OF.metric("estimate_k_by_labels.csv"), ("k", "seed", "acc"), tried)
+        whole.write_json(OF.metric("embed.json"), {"cost": {"seconds": 1.5, "peak_memory_mb": 9}})
+        setting = read_settings([OF.metric("evaluate.csv")])[0]
     looks: dict[str, Callable[[], object]] = {
-        "s/d/b.csv": lambda: read_settings(folder / "s"),
-        "d/b.csv": look_at_probes,
-        "d/b.probes.json": look_at_probes,
-        "d/b.spectral.json": lambda: how_many.how_many(folder, "d", ["b"], known=False),
-        "d/b.kmeans.csv": lambda: training.read_trainings(folder, folder / "none", [setting]),
-        "d/b.by_labels.csv": look_at_curves,
-        "d/b.estimate_k_by_labels.json": look_at_curves,
+        "evaluate.csv": lambda: read_settings([OF.metric("evaluate.csv")]),
+        "probes.csv": lambda: probes.read_probes([OF]),
+        "probes.json": lambda: probes.read_probes([OF]),
+        "spectral.json": lambda: how_many.how_many([OF], known=False),
+        "kmeans.csv": lambda: training.read_trainings([setting]),
+        "estimate_k_by_labels.csv": lambda: curves._by_labels(OF),
+        "estimate_k_by_labels.json": lambda: curves._by_labels(OF),
+        "embed.json": lambda: costs.read_costs([OF], []),
     }
-    return {name: (folder / name, look) for name, look in looks.items()}
+    assert set(looks) == set(TABLES)
+    return {name: (folder / OF.metric(name), look) for name, look in looks.items()}
 
 
 LABELS = {"k": 3, "acc": 0.5, "known_classes": 2, "max_classes": 9, "tried": 2}
+OF = Cell("d", "b")
 TABLES = (
-    "s/d/b.csv", "d/b.csv", "d/b.probes.json", "d/b.spectral.json", "d/b.kmeans.csv",
-    "d/b.by_labels.csv", "d/b.estimate_k_by_labels.json",
+    "evaluate.csv", "probes.csv", "probes.json", "spectral.json", "kmeans.csv",
+    "estimate_k_by_labels.csv", "estimate_k_by_labels.json", "embed.json",
 )  # fmt: skip
 
 
@@ -218,14 +219,15 @@ TABLES = (
 def test_a_damaged_table_for_the_report_never_ends_in_a_traceback(tables, name, flip, cut):
     path, look = tables[name]
     data, said = path.read_bytes(), ""
-    look()
-    path.write_bytes(data[: int(flip[0] * len(data))] if cut else flipped(data, flip))
-    try:
+    with contextlib.chdir(path.parents[3]):
         look()
-    except StageError as error:
-        said = str(error)
-    finally:
-        path.write_bytes(data)
+        path.write_bytes(data[: int(flip[0] * len(data))] if cut else flipped(data, flip))
+        try:
+            look()
+        except StageError as error:
+            said = str(error)
+        finally:
+            path.write_bytes(data)
     assert not said or path.name in said
     assert len(said.splitlines()) <= 1
 

@@ -4,6 +4,7 @@ the index to the report, and come back from every table as they are."""
 import csv
 import importlib
 import os
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from reported import Tags
 
 import pipeline.params
 import store
+from pipeline.io.cell import Cell
 
 NAMES = (
     "-rf.png", "--help.png", "$(touch ran).png", "`touch ran`.png", "a;touch ran;.png", "'\".png",
@@ -24,6 +26,7 @@ NAMES = (
     "\"><svg onload=alert(1)>.png", "\u202egnp.png", "\x1b[31m.png", "~.png", "x" * 251 + ".png",
     "con.png", "é.png",
 )  # fmt: skip
+CELL = Cell("photos", "pixels")
 CLASSES = ("<script>alert(1)<", "=1+1", "-x", "$(touch ran)")
 
 
@@ -42,63 +45,52 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("<script>alert(2)<.png", "-.png", 'a\r\n,".png', "=2.png"):
         (folder / "photos" / CLASSES[0] / name).write_bytes(b"no picture")
     project.params["datasets"] = {"photos": {"from": "folder", "root": "photos", "tree": "class"}}
-    project.params["backbones"] = ["pixels"]
+    project.params["backbones"] = project.params["all"] = {"pixels": {}}
+    project.params["examples"] |= {"clusters": 4, "images": 3}
     project.params["embed"]["unreadable"] = "skip"
     project.params["kmeans"] |= {"dims": [0], "n_init": 1, "seeds": [0]}
     project.params["neighbors"]["k"] = 5
     project.write_params()
-    cell = "photos/pixels"
-    images, found = "data/images/photos.h5", f"data/features/{cell}"
-    near, alike = f"data/neighbors/{cell}.h5", f"data/similar/{cell}.duplicates.h5"
-    clusters, labels = f"data/clusters/{cell}", "data/labels/photos.h5"
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(os, "fsync", lambda _: None)
-        run("index", "photos", images, labels)
-        run("embed", *project.embed_arguments("photos", "pixels"))
-        run("pca_less", found, "data/pca.h5")
-        run("kmeans", found, images, "none", "data/pca.h5", f"{clusters}/kmeans.h5")
-        run("neighbors", found, near, f"metrics/{cell}.neighbors.json")
-        run("duplicates", found, alike)
-        run("export", f"{clusters}/kmeans.h5", images, near, alike, "table.csv")
-        run(
-            "evaluate", clusters, found, labels, f"metrics/{cell}.json", f"data/scores/{cell}.csv",
-            f"data/epochs/{cell}.csv",
-        )  # fmt: skip
-        run(
-            "report", "data/scores", "data/probes", "data/epochs", "data/estimates", "metrics",
-            "data/clusters", "data/images", "data/unreadable", "data/none", "report",
-        )  # fmt: skip
+        run("index", "photos")
+        run("backbone", "pixels")
+        run("embed", CELL)
+        _pca_less()
+        for name in ("kmeans", "neighbors", "duplicates"):
+            run(name, CELL._replace(run=name))
+        run("export", CELL, "clusters/kmeans")
+        run("evaluate", CELL._replace(run="evaluate"))
+        run("report")
     return folder
 
 
-def run(name: str, *arguments: str) -> None:
+def _pca_less() -> None:
+    """3,072 components of pixels take seconds, and nobody asks for one."""
+    dim = store.Features(CELL.features).dim
+    parts = {"mean": np.zeros(dim), "components": np.zeros((0, dim)), "variance": np.zeros(0)}
+    said = {"dataset": "photos", "backbone": "pixels", "images": 1}
+    store.save(CELL.pca, "pca", parts, said | {"normalize": True, "whiten": False})
+
+
+def run(name: str, *words: str | Cell) -> None:
     """A stage here, as from the command line."""
-    if name == "pca_less":  # 3,072 components of pixels take seconds, and nobody asks for one
-        dim = store.Features(Path(arguments[0])).dim
-        parts = {"mean": np.zeros(dim), "components": np.zeros((0, dim)), "variance": np.zeros(0)}
-        said = {"dataset": "photos", "backbone": "pixels", "images": 1}
-        said |= {"normalize": True, "whiten": False}
-        store.save(Path(arguments[1]), "pca", parts, said)
-        return
     module = importlib.import_module(f"stages.{name}")
-    wants = module.main.__annotations__
-    given = [
-        kind(value)
-        for (word, kind), value in zip(wants.items(), arguments, strict=False)
-        if word not in ("params", "runtime", "return")
-    ]
-    more: dict[str, Any] = {}
-    if "params" in wants:
-        more["params"] = pipeline.params.section(module.Params, name)
-    if "runtime" in wants:
+    wants = typing.get_type_hints(module.main)
+    more: dict[str, Any] = {
+        word: pipeline.params.section(kind, name if word == "params" else word)
+        for word, kind in wants.items()
+        if isinstance(kind, type) and issubclass(kind, pipeline.params.Section)
+    }
+    if "runtime" in more:
         more["runtime"] = RUNTIME
-    module.main(*given, **more)
+    module.main(*words, **more)
 
 
 def test_no_name_is_run_by_a_shell_or_taken_for_an_option(named: Path):
     assert not list(named.rglob("ran"))
-    with store.read(named / "data/images/photos.h5", "index") as file:
+    with store.read(named / CELL.images, "index") as file:
         found = {name.rpartition("/")[2] for name in file["name"]}
     assert {name.rpartition("/")[2] for name in NAMES} <= found
 
@@ -106,11 +98,11 @@ def test_no_name_is_run_by_a_shell_or_taken_for_an_option(named: Path):
 def test_every_name_comes_back_from_the_tables(named: Path):
     """Also one that a spreadsheet may take for a formula: a name is data, and has to lead back to
     its file; whoever opens the table in a spreadsheet takes the column for text."""
-    with store.read(named / "data/images/photos.h5", "index") as file:
+    with store.read(named / CELL.images, "index") as file:
         everyone = set(file["name"])
-    with (named / "table.csv").open(newline="", encoding="utf-8") as file:
+    with (named / CELL.file("tables/kmeans.csv")).open(newline="", encoding="utf-8") as file:
         exported = {row["path"] for row in csv.DictReader(file)}
-    path = named / "data/unreadable/photos/pixels.csv"
+    path = named / CELL.metric("unreadable.csv")
     with path.open(newline="", encoding="utf-8") as file:
         unreadable = {row["name"] for row in csv.DictReader(file)}
     assert len(unreadable) == 4
@@ -139,6 +131,6 @@ def test_a_name_that_is_not_unicode_is_refused_in_one_line(project: Project):
     except OSError:
         pytest.skip("this file system takes Unicode names only")
     project.params["datasets"] = {"photos": {"from": "folder", "root": "photos"}}
-    line = project.refusal("index", "photos", "i.h5", "l.h5")
+    line = project.refusal("index", "photos")
     assert "not valid UTF-8" in line
     assert line.isprintable()

@@ -156,7 +156,9 @@ def clone(tmp_path_factory: pytest.TempPathFactory, forked: Path) -> Clone:
 def test_one_command_runs_every_stage(clone: Clone):
     stages = set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
     assert kinds(clone.ran) == stages - {"assign", "similar", "similar_by_labels"}
-    embedded = [f"embed@{one}-{by}" for one in ("colours", "rows") for by in (ZOO, FOREIGN, LEARNER)]
+    embedded = [
+        f"embed@{one}-{by}" for one in ("colours", "rows") for by in (ZOO, FOREIGN, LEARNER)
+    ]
     assert {name for name in clone.ran if name.startswith("embed@")} == set(embedded)
     assert clone.ran.index(f"embed@colours-{ZOO}") < clone.ran.index(f"adapt@{LEARNER}")
     assert clone.ran.index(f"adapt@{LEARNER}") < clone.ran.index(f"embed@colours-{LEARNER}")

@@ -1,8 +1,37 @@
-"""What params.yaml asks the page for: the cells, whose clusters are shown, what was adapted."""
+"""What params.yaml asks the page for: the cells, what was adapted, which collections compared."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from pipeline.params import PARAMS, StageError, read_params
+import yaml
+
+from pipeline.adapting.settings import KNOWN, TEMPLATES
+from pipeline.io.cell import Cell
+from pipeline.params import PARAMS, Loader, StageError, read_params
+
+
+class Asked(NamedTuple):
+    """datasets: how to open their images, by name; backbones: in the order of the page; known: the
+    datasets of which some classes are known; adaptations: the runs of adapt by name, with all
+    settings; pairs: section of params.yaml, target and large collection."""
+
+    datasets: dict[str, Any]
+    backbones: list[str]
+    known: list[str]
+    adaptations: dict[str, dict[str, Any]]
+    pairs: list[tuple[str, str, str]]
+
+    def cells(self, dataset: str) -> list[Cell]:
+        """What was taken out of params.yaml still lies in the folders, and is not shown."""
+        return [Cell(dataset, backbone) for backbone in self.backbones]
+
+    def knowing(self) -> list[str]:
+        """The runs of adapt that see labels."""
+        return [name for name, r in self.adaptations.items() if r.get("learns_from") == KNOWN]
+
+
+def asked() -> Asked:
+    """All of it, from params.yaml here."""
+    return Asked(names("datasets"), backbones(), list(names("known")), adaptations(), pairs())
 
 
 def names(path: str) -> dict[str, Any]:
@@ -25,41 +54,39 @@ def words(path: str) -> list[str]:
     return found
 
 
-def cells() -> set[tuple[str, str]]:
-    """Datasets and backbones: what was taken out of params.yaml still lies in the folders."""
-    found = {(d, b) for d in names("datasets") for b in words("backbones")}
-    found |= {(d, b) for d in words("adapted.datasets") for b in adaptations()}
-    return found | {(name, "imported") for name in names("import")}
+def backbones() -> list[str]:
+    """All of them: rows of the zoo, then imported ones, then adapted ones, each as they are listed
+    (a union of mappings has them in another order)."""
+    every = names("all")
+    listed = [name for origin in ("backbones", "imported", "adapted") for name in names(origin)]
+    return [name for name in dict.fromkeys([*listed, *every]) if name in every]
 
 
 def adaptations() -> dict[str, dict[str, Any]]:
-    """The runs of adapt by name, with the settings that tell one from another."""
-    found = read_params("adapted.backbones")
-    if not isinstance(found or {}, dict):
-        raise StageError(
-            f"{PARAMS}: adapted.backbones takes over the runs: write "
-            "{<<: [*adapt, *adapt_with_neighbors, *adapt_with_known]}"
-        )
-    runs = names("adapted.backbones")
+    """The runs of adapt by name, with all settings, those of their objective too."""
+    runs = names("adapted")
     for name, run in runs.items():
         said = run if isinstance(run, dict) else {}
         for key in ("dataset", "backbone", "objective"):
             if not isinstance(said.get(key), str):
-                raise StageError(f"{PARAMS}: adapted.backbones.{name} says no {key}")
+                raise StageError(f"{PARAMS}: adapted.{name} says no {key}")
     for name in runs:
         line = [name]
         while (base := runs[line[-1]]["backbone"]) in runs:
             if base in line:
-                raise StageError(f"{PARAMS}: adapted.backbones.{name} begins with itself")
+                raise StageError(f"{PARAMS}: adapted.{name} begins with itself")
             line.append(base)
-    return runs
+    if not runs:
+        return {}
+    defaults = yaml.load(TEMPLATES.read_text(encoding="utf-8"), Loader=Loader)
+    return {name: {**defaults.get(run["objective"], {}), **run} for name, run in runs.items()}
 
 
-def discovered() -> dict[str, list[str]]:
-    """The datasets of which a class is known, each with the runs of which one is shown."""
-    return dict.fromkeys([*names("known"), *names("known_imported")], words("discover.export"))
-
-
-def pairs() -> dict[str, list[str]]:
-    """Which collections (target) looked for images in which others (among)."""
-    return {key: words(f"similar.{key}") for key in ("target", "among")}
+def pairs() -> list[tuple[str, str, str]]:
+    """Which collections (target) looked for images in which others (among), by which section."""
+    return [
+        (section, target, among)
+        for section in ("similar", "similar_by_labels")
+        for target in dict.fromkeys(words(f"{section}.target"))
+        for among in dict.fromkeys(words(f"{section}.among"))
+    ]

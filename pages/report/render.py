@@ -3,13 +3,20 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pages.report.pictures.examples import Shown
 from pages.report.pictures.similar import Pair
 from pages.report.section import Section
+from pages.report.tables.costs import Costs
 
 
-def page(parts: Sequence[Section], similar: Sequence[Pair], shown: Shown) -> str:
-    """The HTML of all datasets, and of what looks like one in another."""
+def page(
+    parts: Sequence[Section],
+    similar: Sequence[Pair],
+    side: int,
+    provenance: Sequence[tuple[str, str]],
+    costs: Costs | None,
+) -> str:
+    """The HTML of all datasets, and of what looks like one in another. side: of the small pictures
+    in pixels; provenance: headed lines."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -23,8 +30,9 @@ def page(parts: Sequence[Section], similar: Sequence[Pair], shown: Shown) -> str
         datasets=parts,
         similar=similar,
         lede=_lede(parts),
-        per_cluster=shown.per_cluster,
-        side=shown.side,
+        side=side,
+        provenance=provenance,
+        costs=costs,
     )
 
 

@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from pages.report.charts.figures import Figure
-from pages.report.pictures.examples import Sheet
+from pages.report.pictures.clusters import Sheet
 from pages.report.tables import lineage, table
 from pages.report.tables.adapted import Adapted
 from pages.report.tables.probes import Probes
 from pages.report.tables.rows import read_rows
 from pages.report.tables.settings import Setting, headlines
+from pipeline.io.cell import Cell
 
 
 class Table(NamedTuple):
@@ -32,6 +32,7 @@ class Section:
     id: str
     name: str
     facts: str
+    absent: list[str]
     unreadable: list[str]
     adapted: Adapted | None
     tables: list[Table]
@@ -100,7 +101,9 @@ def over_seeds(settings: Sequence[Setting]) -> str:
 
 
 def facts(settings: Sequence[Setting]) -> str:
-    """How many images there are, and labels."""
+    """How many images there are, and labels; nothing where no cell could be."""
+    if not settings:
+        return ""
     most: dict[str, Setting] = {}
     for s in settings:
         if s.split not in most or s.images > most[s.split].images:
@@ -113,12 +116,13 @@ def facts(settings: Sequence[Setting]) -> str:
     return f"{counts} images · {labels.get(known, f'{known:,} labelled')} · {many}"
 
 
-def unreadable(folder: Path, dataset: str) -> list[str]:
+def unreadable(cells: Sequence[Cell]) -> list[str]:
     """A line for each backbone that could not read some images (stage embed lists them)."""
     out = []
-    for path in sorted((folder / dataset).glob("*.csv")):
-        n = len(read_rows(path, ("name", "reason")))
+    for cell in cells:
+        path = cell.metric("unreadable.csv")
+        n = len(read_rows(path, ("name", "reason"))) if path.exists() else 0
         if n:
             images = "1 image" if n == 1 else f"{n:,} images"
-            out.append(f"{path.stem}: {images} could not be read and took no part.")
+            out.append(f"{cell.backbone}: {images} could not be read and took no part.")
     return out

@@ -108,6 +108,16 @@ class Cell(NamedTuple):
         return self.file(f"discovered/{self.run}.h5")
 
     @property
+    def examples(self) -> Path:
+        """What the report shows of the clustering that is chosen without labels, and below it of
+        category discovery."""
+        return store.place("examples", dataset=self.dataset, backbone=self.backbone)
+
+    @property
+    def found_examples(self) -> Path:
+        return self.metric("discovered.h5")
+
+    @property
     def table(self) -> Path:
         """A table of the run (csv) for the report and `dvc plots`: of training a row an epoch."""
         return self.metric(f"{self.run}.csv")
@@ -127,6 +137,11 @@ class Pair(NamedTuple):
     def similar(self) -> Path:
         """What the first found in the second: a folder, one for each section of params.yaml."""
         return self.first.file(f"{self.first.run}/{self.second.dataset}")
+
+    @property
+    def examples(self) -> Path:
+        """What the report shows of it."""
+        return self.first.metric(f"{self.first.run}_{self.second.dataset}.h5")
 
     @property
     def links(self) -> Path:

@@ -7,6 +7,7 @@ import yaml
 from conftest import ROOT, Project
 
 import pipeline.params
+from pages.report.chosen.pick import Examples
 from pipeline.params import Section, StageError, section
 
 
@@ -69,20 +70,26 @@ def test_the_projects_own_params_fit_every_stage(monkeypatch):
     import importlib
 
     monkeypatch.chdir(ROOT)
-    found = {"overcluster": "kmeans", "sskmeans_balanced": "sskmeans"}
+    found = {
+        "overcluster": "kmeans", "kmeans_sweep": "kmeans", "overcluster_sweep": "kmeans",
+        "temi_long": "temi", "sskmeans_balanced": "sskmeans", "similar_by_labels": "similar",
+    }  # fmt: skip
     for path in sorted((ROOT / "stages").glob("*.py")):
         module = importlib.import_module(f"stages.{path.stem}") if path.stem[0] != "_" else None
-        if hasattr(module, "Params") and path.stem != "import":
+        if hasattr(module, "Params") and path.stem not in ("import", "backbone"):
             found[path.stem] = path.stem
     for name, stage in found.items():
         section(importlib.import_module(f"stages.{stage}").Params, name)
     section(pipeline.params.Runtime, "runtime")
+    section(Examples, "examples")
+    for name in pipeline.params.read_params("backbones"):
+        section(importlib.import_module("stages.backbone").Params, f"backbones.{name}")
     assert {"embed", "pca", "kmeans", "evaluate", "report"} <= set(found)
 
 
 def test_a_wrong_key_stops_a_stage_in_one_line(project: Project):
     project.params["pca"]["withen"] = True
-    line = project.refusal("pca", "data/features/x/y", "data/pca/x/y.h5")
+    line = project.refusal("pca", "x", "y")
     assert line == "pca: params.yaml: pca.withen is not a setting; did you mean 'whiten'?"
 
 
@@ -101,3 +108,20 @@ def test_every_stage_says_what_it_does(project: Project):
         said = project.stage(path.stem, "--help")
         assert f"python -m stages.{path.stem}" in said
         assert len(said.splitlines()) > 6
+
+
+def test_words_that_a_stage_does_not_have_are_refused(project: Project):
+    for arguments in (("pca", "digits"), ("pca", "a", "b", "c"), ("index", "a", "--run", "b")):
+        process = project.start(*arguments)
+        _, error = process.communicate()
+        assert process.returncode == 2
+        assert f"usage: python -m stages.{arguments[0]}" in error
+
+
+def test_a_run_is_a_section_of_its_own(project: Project):
+    project.params["kmeans_more"] = {**project.params["kmeans"], "n_int": 3}
+    line = project.refusal("kmeans", "x", "y", "--run", "kmeans_more")
+    said = "params.yaml: kmeans_more.n_int is not a setting; did you mean 'n_init'?"
+    assert line == f"kmeans: {said}"
+    line = project.refusal("kmeans", "x", "y", "--run", "kmeans_moer")
+    assert line == "kmeans: params.yaml: the file has no 'kmeans_moer'; did you mean 'kmeans_more'?"

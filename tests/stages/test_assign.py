@@ -1,72 +1,74 @@
-"""Nearest centroids: as exact arithmetic has them."""
+"""assign as a stage: finished clusters for the images of another dataset, by one backbone."""
+
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
-from blobs import DEVICES
+from clustered import SPLITS, N, digits, split_of, write_clusters, write_dataset
+from conftest import Project
+from learning import RUNTIME
 
+import store
 from cluster.kmeans.assign import assign
 from cluster.vectors.rows import ArrayRows
+from pipeline.io.cell import Cell, Pair
+from pipeline.params import StageError
+from stages.assign import main
+
+PAIR = Pair(Cell("digits", "pixels", "assign"), Cell("more", "pixels", "assign"))
+GIVEN = Cell("more", "pixels", "kmeans_from_digits").clusters
 
 
-@pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("away", [0, 1000])
-def test_it_is_a_plain_loop(away: float, device: str):
-    rng = np.random.default_rng(0)
-    x, c = ((rng.normal(size=s) + away).astype(np.float32) for s in ((300, 9), (2, 13, 9)))
-    found = assign(ArrayRows(x), c, device=device)
-    distance = np.linalg.norm(x[None, :, None].astype(np.float64) - c[:, None], axis=3)
-    np.testing.assert_array_equal(found.assignment, distance.argmin(axis=2))
-    np.testing.assert_allclose(found.distance, distance.min(axis=2), rtol=1e-5)
-    assert found.assignment.dtype == np.int32
-    assert found.distance.dtype == np.float32
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Clusters of digits, in two settings; `more` has the same images."""
+    monkeypatch.chdir(tmp_path)
+    write_dataset(tmp_path, "digits")
+    write_dataset(tmp_path, "more")
+    write_clusters(tmp_path, "digits", settings=((10, 0), (7, 8)))
+    return tmp_path
 
 
-def test_an_image_gets_the_same_alone_and_among_others():
-    rng = np.random.default_rng(0)
-    x, c = (rng.normal(size=s).astype(np.float32) for s in ((9000, 5), (2, 30, 5)))
-    every = assign(ArrayRows(x), c)
-    for some in ([0], [8999], list(range(4000, 4200))):
-        few = assign(ArrayRows(x[some]), c)
-        np.testing.assert_array_equal(few.assignment, every.assignment[:, some])
-        np.testing.assert_array_equal(few.distance, every.distance[:, some])
+def test_finished_clusters_are_given_to_the_same_images_of_another_dataset(folder: Path):
+    """Through the PCA that they were fitted in: past it, transfer is meaningless."""
+    main(PAIR, "kmeans", RUNTIME)
+    with (
+        store.read(PAIR.first._replace(run="kmeans").clusters, "clusters") as before,
+        store.read(GIVEN, "clusters") as after,
+    ):
+        for setting in (0, 1):
+            x = digits()[2].astype(np.float16).astype(np.float32)[:, : 8 if setting else 64]
+            nearest = assign(ArrayRows(x), before[f"{setting}/centroids"])
+            np.testing.assert_array_equal(after[f"{setting}/assignment"], nearest.assignment)
+            np.testing.assert_allclose(
+                after[f"{setting}/distance"], nearest.distance, rtol=1e-4, atol=1e-4
+            )
+        assert after.attrs["dataset"] == "more"
+        assert after.attrs["fitted_on"] == "digits"
+        assert after.attrs["run"] == "kmeans_from_digits"
 
 
-def test_no_images_are_assigned_to_nothing():
-    assert assign(ArrayRows(np.zeros((0, 3))), np.ones((2, 4, 3))).assignment.shape == (2, 0)
+def test_it_runs_from_the_command_line(project: Project, folder: Path):
+    main(PAIR, "kmeans", RUNTIME)
+    here = GIVEN.read_bytes()
+    GIVEN.unlink()
+    said = project.stage("assign", "digits", "more", "pixels", "kmeans")
+    assert f"assign: {N} images of more to clusters of digits" in said
+    assert GIVEN.read_bytes() == here
+    assert project.metrics("assign_more_kmeans") == {}
+    line = project.refusal("assign", "digits", "more", "pixels", "kmean")
+    assert line.startswith("assign: data/digits/pixels/clusters/kmean.h5: no such file")
 
 
-def test_of_equal_distances_the_lower_cluster_wins():
-    c = np.array([[[1, 0], [-1, 0], [1, 0]]], np.float32)
-    x = np.array([[0, 5], [1, 0], [0, 0]], np.float32)
-    assert assign(ArrayRows(x), c).assignment[0].tolist() == [0, 0, 0]
-
-
-def test_distances_near_zero_keep_their_digits():
-    x = np.full((1, 100), 10, np.float32)
-    c = x[None] + np.float32(2**-10)
-    assert assign(ArrayRows(x), c).distance[0, 0] == pytest.approx(10 * 2**-10, rel=1e-5)
-
-
-def test_unit_rows_for_the_cosine_metric():
-    c = np.eye(2, dtype=np.float32)[None]
-    found = assign(ArrayRows(np.array([[9, 1], [0, 0.1]], np.float32)), c, unit=True)
-    assert found.assignment[0].tolist() == [0, 1]
-    assert found.distance[0, 1] == 0
-
-
-def test_many_clusters_need_little_memory(monkeypatch: pytest.MonkeyPatch):
-    """Parts of a few rows give what one part of all rows gives."""
-    rng = np.random.default_rng(0)
-    x = ArrayRows(rng.normal(size=(500, 4)))
-    c = rng.normal(size=(1, 200, 4)).astype(np.float32)
-    whole = assign(x, c).assignment
-    monkeypatch.setattr("cluster.kmeans.nearest.CORE_ROWS", 64)
-    monkeypatch.setattr("cluster.kmeans.nearest.CORE_CELLS", 1)
-    np.testing.assert_array_equal(assign(x, c).assignment, whole)
-
-
-def test_a_tile_in_which_every_image_is_pinned():
-    x = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
-    label = np.arange(40) % 2
-    found = assign(ArrayRows(x), x[None, :2], label=label)
-    np.testing.assert_array_equal(found.assignment[0], label)
+def test_clusters_of_another_backbone_are_refused(folder: Path):
+    _, ids, x, _ = digits()
+    shutil.rmtree(PAIR.second.features)
+    plan = store.Plan("more", "other", "e" * 32, 64, SPLITS, ids, np.arange(N), split_of(N))
+    with store.FeatureWriter(PAIR.second.features, plan) as writer:
+        writer.put(writer.todo, x[writer.todo])
+        writer.finish()
+    said = "clusters features of pixels, data/more/pixels/features holds those of other: assign wi"
+    with pytest.raises(StageError, match=said):
+        main(PAIR, "kmeans", RUNTIME)
+    assert not GIVEN.exists()

@@ -1,21 +1,21 @@
 """simgcd and pim as stages: what they write, going on after a kill, what they refuse."""
 
+import contextlib
 import csv
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from clustered import N, digits, split_of
+from clustered import N, digits, split_of, write_dataset
 from conftest import Project, one_thread
 from learning import (
-    ESTIMATE,
-    FEATURES,
-    INDEX,
-    PCA,
+    CELL,
+    KNOWN,
     RUNTIME,
     STEPS,
-    VIEWS,
+    outs,
     run_stage,
     run_with_stops,
     write_all,
@@ -24,14 +24,14 @@ from learning import (
     written,
 )
 
+import stages.assign
 import store
 from cluster import ClusterError
 from cluster.heads.training import History
 from pipeline.fitting import checkpoint, loop
+from pipeline.io.cell import Pair
 from pipeline.params import StageError
-from stages.assign import main as assign
 
-KNOWN = "data/known/digits.h5"
 PLAIN: dict[str, dict[str, Any]] = {
     "simgcd": {
         "k": (10,), "dims": (8, 0), "center": True, "supervised": 0.35, "entropy_weight": 2.0,
@@ -46,10 +46,6 @@ PLAIN: dict[str, dict[str, Any]] = {
         "init_images": 1000, "seeds": (0, 4),
     },
 }  # fmt: skip
-READS = {
-    "simgcd": (FEATURES, VIEWS, INDEX, KNOWN, ESTIMATE, PCA),
-    "pim": (FEATURES, INDEX, KNOWN, ESTIMATE, PCA),
-}
 AUTO = {"simgcd": "entropy_weight", "pim": "conditional_entropy_weight"}
 STAGES = list(PLAIN)
 _quick = pytest.fixture(autouse=True)(one_thread)
@@ -75,7 +71,7 @@ def folder(tmp_path: Path) -> Path:
 
 def learn(folder: Path, name: str, **changes: Any) -> Path:
     """Run the stage here; where its clusters lie."""
-    return run_stage(folder, name, READS[name], {**PLAIN[name], **changes})
+    return run_stage(folder, name, {**PLAIN[name], **changes})
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -101,7 +97,7 @@ def test_every_setting_and_seed_is_kept_and_labelled_images_keep_their_class(
 @pytest.mark.parametrize("name", STAGES)
 def test_the_epochs_have_a_row_for_each_seed_and_epoch(name: str, folder: Path):
     learn(folder, name)
-    with (folder / f"{name}.csv").open(newline="") as file:
+    with outs(folder, name)[1].open(newline="") as file:
         rows = list(csv.DictReader(file))
     ends = [(1, 60)] if name == "pim" else [(1, 4), (2, 8), (3, 12)]
     keys = [tuple(int(row[key]) for key in ("dims", "seed", "epoch", "step")) for row in rows]
@@ -129,7 +125,7 @@ def test_a_run_stopped_in_the_middle_goes_on_to_the_same_bytes(
     short = {"steps": 8, "dims": (0,), AUTO[name]: weight}
     learn(folder, name, **short)
     undisturbed = written(folder, name)
-    assert not list(folder.glob("*.part"))
+    assert not list((folder / CELL.file("discovered")).glob("*.part"))
     stops, saved = run_with_stops(lambda: learn(folder, name, **short), 4, monkeypatch)
     assert stops >= (3 if weight == "auto" else 2)
     assert 3 in saved
@@ -172,11 +168,16 @@ def test_views_are_learned_from(folder: Path):
 @pytest.mark.parametrize("name", STAGES)
 def test_the_same_images_of_another_store_get_the_clusters_of_the_heads(name: str, folder: Path):
     clusters = learn(folder, name)
-    assign(clusters, folder / FEATURES, folder / FEATURES, folder / "again.h5", RUNTIME)
+    pair = Pair(CELL, CELL._replace(dataset="again"))
+    write_dataset(folder, "again")
+    (folder / pair.first.file("clusters")).mkdir()
+    shutil.copy(clusters, folder / CELL._replace(run=name).clusters)
+    with contextlib.chdir(folder):
+        stages.assign.main(pair, name, RUNTIME)
     free = write_known(folder) < 0
     with (
         store.read(clusters, "clusters") as ours,
-        store.read(folder / "again.h5", "clusters") as theirs,
+        store.read(folder / pair.assigned(name), "clusters") as theirs,
     ):
         for setting in ("0", "1"):
             same = ours[f"{setting}/assignment"] == theirs[f"{setting}/assignment"]
@@ -239,7 +240,7 @@ def test_as_a_process_a_mistake_is_one_line(project: Project):
         key: list(value) if isinstance(value, tuple) else value
         for key, value in {**PLAIN["simgcd"], "k": (3,)}.items()
     }
-    line = project.refusal("simgcd", *READS["simgcd"], "simgcd.h5", "simgcd.csv")
+    line = project.refusal("simgcd", "digits", "pixels")
     assert line == "simgcd: k is 3, but 5 classes are known: choose k from 5 on"
 
 

@@ -9,9 +9,10 @@ from stored import digests
 
 import stages.duplicates
 import store
+from pipeline.io.cell import Cell
 from pipeline.params import StageError, section
 
-PATHS = (Path("data/features/d/pixels"), Path("data/duplicates/d/pixels.h5"))
+CELL = Cell("d", "pixels")
 
 
 def write(vectors: np.ndarray, row: np.ndarray | None = None) -> None:
@@ -20,7 +21,7 @@ def write(vectors: np.ndarray, row: np.ndarray | None = None) -> None:
     plan = store.Plan(
         "d", "pixels", "0" * 32, vectors.shape[1], ["train", "test"], digests(row), row, split
     )
-    with store.FeatureWriter(PATHS[0], plan) as writer:
+    with store.FeatureWriter(CELL.features, plan) as writer:
         writer.put(writer.todo, vectors[writer.todo].astype(np.float32))
         writer.finish()
 
@@ -28,9 +29,9 @@ def write(vectors: np.ndarray, row: np.ndarray | None = None) -> None:
 def thin(threshold: float = 0.98, memory_gb: float = 1) -> tuple[list[int], list[int]]:
     """Rows and leaders."""
     stages.duplicates.main(
-        *PATHS, stages.duplicates.Params(threshold=threshold), runtime(memory_gb=memory_gb)
+        CELL, stages.duplicates.Params(threshold=threshold), runtime(memory_gb=memory_gb)
     )
-    with store.read(PATHS[1], "duplicates") as file:
+    with store.read(CELL.duplicates, "duplicates") as file:
         assert file.attrs["threshold"] == threshold
         return file["row"].tolist(), file["leader"].tolist()
 
@@ -91,9 +92,9 @@ def test_a_store_that_does_not_fit_in_memory_has_the_same_groups() -> None:
 def test_equal_input_gives_equal_bytes() -> None:
     write(np.eye(3)[[0, 1, 1, 2]])
     thin()
-    before = PATHS[1].read_bytes()
+    before = CELL.duplicates.read_bytes()
     thin()
-    assert PATHS[1].read_bytes() == before
+    assert CELL.duplicates.read_bytes() == before
 
 
 @pytest.mark.parametrize("threshold", [0, 1.01, -1, "0.98", True])
@@ -106,5 +107,5 @@ def test_a_threshold_that_is_no_cosine_is_refused(threshold: object) -> None:
 def test_the_stage_runs_from_the_command_line(project: Project) -> None:
     write(np.eye(2)[[0, 1, 1]])
     project.params["duplicates"] = {"threshold": 0.98}
-    said = project.stage("duplicates", *map(str, PATHS))
+    said = project.stage("duplicates", "d", "pixels")
     assert "duplicates: 2 images lie in 1 group; 2 of 3 images stand for all" in said

@@ -1,7 +1,6 @@
 """Stages estimate_k and estimate_k_by_labels: what they write, and what they refuse."""
 
 import csv
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,17 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import Project, one_thread
-from learning import FEATURES, INDEX, PCA, RUNTIME, write_pca
+from learning import FEATURES, INDEX, KNOWN, PCA, call, write_pca
 
 import stages.estimate_k
 import stages.estimate_k_by_labels
 import store
+from pipeline.io.cell import Cell
 from pipeline.io.estimate import read_estimate
 from pipeline.params import StageError
 
 N, GROUPS = 300, 4
 SETTINGS: dict[str, Any] = {
-    "images": 240, "least": 2, "most": 9, "growth": 1.0, "dims": 5, "silhouette_images": 100,
+    "images": 240, "k_min": 2, "k_max": 9, "growth": 1.0, "dims": 5, "silhouette_images": 100,
     "coding_dims": 4, "distortion": 0.1, "n_init": 2, "max_iter": 50, "tol": 1e-4, "seed": 0,
     "seeds": (0, 1),
 }  # fmt: skip
@@ -28,8 +28,7 @@ BY_LABELS: dict[str, Any] = {
     "max_classes": 12, "dims": 0, "n_init": 2, "max_iter": 50, "tol": 1e-4, "init_images": 1000,
     "seeds": (0, 1),
 }  # fmt: skip
-OUT = ("estimate.json", "curves.csv", "metrics.json")
-KNOWN = "data/known/digits.h5"
+FREE, BY = (Cell("digits", "pixels", run) for run in ("estimate_k", "estimate_k_by_labels"))
 
 threads = pytest.fixture(scope="module", autouse=True)(one_thread)
 
@@ -80,26 +79,23 @@ def folder(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 def estimate(**changed: Any) -> dict[str, Any]:
-    params = stages.estimate_k.Params(**{**SETTINGS, **changed})
-    stages.estimate_k.main(Path(FEATURES), Path(PCA), *map(Path, OUT), params, RUNTIME)
-    return json.loads(Path(OUT[2]).read_text())
+    """Run the stage in this folder; the facts for its metrics."""
+    return call(Path(), "estimate_k", {**SETTINGS, **changed})
 
 
 def by_labels(**changed: Any) -> dict[str, Any]:
-    params = stages.estimate_k_by_labels.Params(**{**BY_LABELS, **changed})
-    stages.estimate_k_by_labels.main(
-        Path(FEATURES), Path(KNOWN), Path(PCA), *map(Path, OUT), params, RUNTIME
-    )
-    return json.loads(Path(OUT[2]).read_text())
+    return call(Path(), "estimate_k_by_labels", {**BY_LABELS, **changed})
 
 
-def rows() -> list[dict[str, str]]:
-    with Path(OUT[1]).open(newline="") as file:
+def rows(cell: Cell = FREE) -> list[dict[str, str]]:
+    with cell.table.open(newline="") as file:
         return list(csv.DictReader(file))
 
 
-def files() -> list[bytes]:
-    return [Path(name).read_bytes() for name in OUT]
+def files(cell: Cell = FREE) -> list[bytes]:
+    return [
+        path.read_bytes() for path in (cell.k if cell == FREE else cell.k_by_labels, cell.table)
+    ]
 
 
 def test_clear_groups_are_counted_and_all_is_written(folder: Path):
@@ -108,7 +104,7 @@ def test_clear_groups_are_counted_and_all_is_written(folder: Path):
     assert said["low"] <= GROUPS <= said["high"]
     assert said["sureness"] == round(len(said["agree"]) / 6, 4) >= 0.6
     assert (said["images"], said["tried"]) == (240, [2, 9])
-    assert read_estimate(Path(OUT[0])) == 4
+    assert read_estimate(FREE.k) == 4
     table = rows()
     assert [(row["k"], row["seed"]) for row in table] == [
         (str(k), seed) for k in range(2, 10) for seed in "01"
@@ -120,10 +116,10 @@ def test_clear_groups_are_counted_and_all_is_written(folder: Path):
 def test_equal_seeds_give_equal_files_and_memory_has_no_say(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    estimate()
+    said = estimate()
     first = files()
     monkeypatch.setattr("cluster.estimate_k.null_reference.DRAWN", 7)
-    estimate()
+    assert estimate() == said
     assert files() == first
     estimate(seed=1)
     assert files()[1] != first[1]
@@ -151,14 +147,14 @@ def test_fewer_images_than_clusters_are_told_in_a_line(
 ):
     write_groups(tmp_path, images=80)
     monkeypatch.chdir(tmp_path)
-    assert estimate(most=50, growth=1.5)["tried"] == [2, 30]
+    assert estimate(k_max=50, growth=1.5)["tried"] == [2, 30]
     said = "estimate_k: up to 30 clusters are tried, half of the 60 images of train"
     assert said in capsys.readouterr().out.splitlines()
 
 
 def test_wrong_numbers_are_one_clear_line(folder: Path):
-    with pytest.raises(StageError, match=r"most is 3, less than estimate_k\.least, 5"):
-        estimate(least=5, most=3)
+    with pytest.raises(StageError, match=r"k_max is 3, less than estimate_k\.k_min, 5"):
+        estimate(k_min=5, k_max=3)
 
 
 def test_the_labelled_part_finds_all_classes(folder: Path):
@@ -166,13 +162,13 @@ def test_the_labelled_part_finds_all_classes(folder: Path):
     # Any k that keeps both known classes whole is perfect; of those tried the lowest is taken.
     assert said["acc"] == 1
     assert 2 <= said["k"] <= GROUPS
-    assert read_estimate(Path(OUT[0])) == said["k"]
-    tried = [int(row["k"]) for row in rows() if row["seed"] == "0"]
+    assert read_estimate(BY.k_by_labels) == said["k"]
+    tried = [int(row["k"]) for row in rows(BY) if row["seed"] == "0"]
     assert tried == sorted(set(tried))
     assert (said["known_classes"], said["tried"]) == (2, len(tried))
     assert min(tried) >= 2
     assert max(tried) <= 12
-    assert not list(Path().glob("*.part"))
+    assert not list(Path("data").rglob("*.part"))
 
 
 def test_the_mean_over_seeds_decides(folder: Path, monkeypatch: pytest.MonkeyPatch):
@@ -188,8 +184,8 @@ def test_the_mean_over_seeds_decides(folder: Path, monkeypatch: pytest.MonkeyPat
 def test_a_killed_search_goes_on_and_clusters_no_k_twice(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    by_labels()
-    whole = files()
+    said = by_labels()
+    whole = files(BY)
     asked: list[int] = []
     accuracy = stages.estimate_k_by_labels._accuracy
 
@@ -209,10 +205,10 @@ def test_a_killed_search_goes_on_and_clusters_no_k_twice(
         return accuracy(rows, label, k, params, device)
 
     monkeypatch.setattr("stages.estimate_k_by_labels._accuracy", watched)
-    by_labels()
+    assert by_labels() == said
     assert first == asked[:2]
     assert len(set(asked)) == len(asked)
-    assert files() == whole
+    assert files(BY) == whole
 
 
 def test_other_labels_take_up_nothing_of_a_killed_search(
@@ -230,11 +226,11 @@ def test_other_labels_take_up_nothing_of_a_killed_search(
     with pytest.raises(KeyboardInterrupt):
         by_labels()
     monkeypatch.setattr("stages.estimate_k_by_labels._accuracy", accuracy)
-    with store.read(Path(KNOWN), "known") as file:
+    with store.read(KNOWN, "known") as file:
         label, attrs = file["label"], dict(file.attrs)
     label[np.flatnonzero(label == 0)[0]] = -1
     store.save(
-        Path(KNOWN), "known", {"label": label, "class": np.arange(2, dtype=np.int32)},
+        KNOWN, "known", {"label": label, "class": np.arange(2, dtype=np.int32)},
         {"dataset": attrs["dataset"], "old": attrs["old"]},
     )  # fmt: skip
     assert by_labels()["acc"] <= 1
@@ -244,7 +240,7 @@ def test_other_labels_take_up_nothing_of_a_killed_search(
 def test_fewer_classes_than_are_known_is_one_clear_line(folder: Path, tmp_path: Path):
     project = Project(tmp_path)
     project.params["estimate_k_by_labels"] = {**BY_LABELS, "max_classes": 1, "seeds": [0]}
-    line = project.refusal("estimate_k_by_labels", FEATURES, KNOWN, PCA, *OUT)
+    line = project.refusal("estimate_k_by_labels", "digits", "pixels")
     assert line == (
         "estimate_k_by_labels: estimate_k_by_labels.max_classes is 1, and 2 classes are known: "
         "choose 2 or more"
@@ -254,21 +250,21 @@ def test_fewer_classes_than_are_known_is_one_clear_line(folder: Path, tmp_path: 
 def test_images_that_are_all_alike_or_too_few_stop_nothing_and_are_said_so(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ):
-    with store.read(Path(PCA), "pca") as file:
+    with store.read(PCA, "pca") as file:
         arrays = {name: file[name] for name in ("mean", "components", "variance")}
         attrs = dict(file.attrs)
     arrays["components"], arrays["variance"] = np.zeros((0, 16)), np.zeros(0)
     named = {key: attrs[key] for key in ("dataset", "backbone", "normalize", "whiten", "images")}
-    store.save(Path(PCA), "pca", arrays, named)
+    store.save(PCA, "pca", arrays, named)
     said = estimate()
     assert (said["k"], said["sureness"], said["tried"]) == (1, 0, [])
     (line,) = capsys.readouterr().out.splitlines()
     assert "the images are too few or all alike" in line
     assert rows() == []
     write_pca(folder, normalize=True)
-    assert estimate(images=4, most=2)["k"] == 2  # the only one tried
+    assert estimate(images=4, k_max=2)["k"] == 2  # the only one tried
 
 
 def test_few_images_are_clustered_as_far_as_they_go(folder: Path):
     assert estimate(images=7)["tried"] == [2, 3]
-    assert estimate(images=7, least=4)["k"] == 1
+    assert estimate(images=7, k_min=4)["k"] == 1

@@ -1,6 +1,7 @@
 """Stage export: one table of path, cluster, confidence and group, that any program reads."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +12,13 @@ from conftest import Project
 
 import stages.export
 import store
+from pipeline.io.cell import Cell, images_of
 from pipeline.params import StageError
 
-CELL = {"dataset": "d", "backbone": "pixels"}
-PATHS = {
-    "clusters": "data/clusters/d/pixels/kmeans.h5",
-    "index": "data/images/d.h5",
-    "neighbors": "data/neighbors/d/pixels.h5",
-    "duplicates": "data/duplicates/d/pixels.h5",
-    "table": "data/assignments/d/pixels/kmeans.csv",
-}
+CELL = Cell("d", "pixels", "kmeans")
+OF = {"dataset": "d", "backbone": "pixels"}
+TABLE = CELL.file("tables/kmeans.csv")
+ARGUMENTS = ("export", "d", "pixels", "clusters/kmeans")
 ODD = [
     "a,b.png",
     'say "c".png',
@@ -39,23 +37,20 @@ def write_neighbors(row: np.ndarray, neighbor: np.ndarray, similarity: np.ndarra
         "neighbor": neighbor.astype(np.int32),
         "similarity": similarity.astype(np.float32),
     }
-    attrs = {**CELL, "metric": "cosine", "splits": SPLITS, "dim": 64, "recall": 1.0} | said
-    store.save(Path(PATHS["neighbors"]), "neighbors", arrays, attrs)
+    attrs = {**OF, "metric": "cosine", "splits": SPLITS, "dim": 64, "recall": 1.0} | said
+    store.save(CELL.neighbors, "neighbors", arrays, attrs)
 
 
 def write_duplicates(row: np.ndarray, leader: np.ndarray, **said) -> None:
     arrays = {"row": row, "leader": leader}
-    store.save(Path(PATHS["duplicates"]), "duplicates", arrays, {**CELL, "threshold": 0.9} | said)
+    store.save(CELL.duplicates, "duplicates", arrays, {**OF, "threshold": 0.9} | said)
 
 
-def export(format: str = "csv", **paths: str) -> list[dict[str, str]]:
-    places = {name: Path(path) for name, path in (PATHS | paths).items()}
+def export(format: str = "csv") -> list[dict[str, str]]:
+    stages.export.main(CELL, "clusters/kmeans", stages.export.Params(format=format))
     if format == "parquet":
-        places["table"] = places["table"].with_suffix(".parquet")
-    stages.export.main(**places, params=stages.export.Params(format=format, runs=["kmeans"]))
-    if format == "parquet":
-        return pyarrow.parquet.read_table(places["table"]).to_pylist()
-    with places["table"].open(newline="", encoding="utf-8") as file:
+        return pyarrow.parquet.read_table(TABLE.with_suffix(".parquet")).to_pylist()
+    with TABLE.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -82,10 +77,10 @@ def write_small(assignment: list[int], **arrays: np.ndarray) -> None:
         "0/loss": np.zeros(1),
     }  # fmt: skip
     attrs = {
-        **CELL, "run": "kmeans", "fitted_on": "d", "how": "linear", "metric": "cosine",
+        **OF, "run": "kmeans", "fitted_on": "d", "how": "linear", "metric": "cosine",
         "normalize": True, "whiten": False, "seeds": [0], "splits": SPLITS,
     }  # fmt: skip
-    store.save(Path(PATHS["clusters"]), "clusters", base | arrays, attrs)
+    store.save(CELL.clusters, "clusters", base | arrays, attrs)
     write_duplicates(row, np.array([0, 0, 3, 4]))
 
 
@@ -96,7 +91,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     arrays = {"name": np.array(names, object), "digest": np.zeros((5, 16), np.uint8)}
     arrays["split"] = np.zeros(5, np.uint8)
     attrs = {"dataset": "d", "splits": SPLITS, "n_classes": 0}
-    store.save(Path(PATHS["index"]), "index", arrays, attrs)
+    store.save(CELL.images, "index", arrays, attrs)
     write_small([0, 0, 1, 0], **{"0/probability": np.array([[0.5, 1, 0.25, 0.1]], np.float32)})
     neighbor = np.array([[1, 3, 4], [0, 3, 4], [4, 0, 1], [3, 1, 0]])
     similarity = np.array([[0.5, 0.25, 0.25], [0.9, 0.8, -0.5], [0.3, 0.2, 0.1], [-1, -2, -3]])
@@ -113,7 +108,7 @@ def test_confidence_of_a_worked_example(small: Path, capsys: pytest.CaptureFixtu
     np.testing.assert_allclose(confidence, [0.75, 9 / 17, 0, 2 / 3], rtol=1e-6)
     assert [row["probability"] for row in rows] == ["0.5", "1.0", "0.25", "0.1"]
     assert [row["group"] for row in rows] == ["0.png", "0.png", "3.png", "4.png"]
-    assert "4 images to data/assignments/d/pixels/kmeans.csv; 1 that pixels could not read" in (
+    assert "4 images to data/d/pixels/tables/kmeans.csv; 1 that pixels could not read" in (
         capsys.readouterr().out
     )
 
@@ -131,16 +126,16 @@ def test_confidence_is_label_free_and_does_not_ask_which_method_it_was(small: Pa
     before = [row["confidence"] for row in export()]
     write_small([1, 1, 0, 1], **{"0/distance": np.ones((1, 4), np.float32)})
     assert [row["confidence"] for row in export()] == before
-    assert not Path("data/labels").exists()
+    assert not CELL.labels.exists()
 
 
 def test_the_table_says_what_the_files_say(folder: Path) -> None:
     rows = export()
     names = digits()[0]
-    with store.read(Path(PATHS["clusters"]), "clusters") as file:
+    with store.read(CELL.clusters, "clusters") as file:
         seed = int(file["0/loss"].argmin())
         assignment, distance = file["0/assignment"][seed], file["0/distance"][seed]
-    with store.read(Path(PATHS["neighbors"]), "neighbors") as file:
+    with store.read(CELL.neighbors, "neighbors") as file:
         neighbor, similarity = file["neighbor"], file["similarity"].astype(float)
     assert seed != 0  # or the test would not see which seed was taken
     assert [row["path"] for row in rows] == names
@@ -169,7 +164,7 @@ def test_parquet_has_the_same_columns_and_types_of_their_own(folder: Path) -> No
         assert {k: v for k, v in one.items() if k in ("path", "split", "group")}.items() <= (
             other.items()
         )
-    schema = pyarrow.parquet.read_schema(Path(PATHS["table"]).with_suffix(".parquet"))
+    schema = pyarrow.parquet.read_schema(TABLE.with_suffix(".parquet"))
     assert [str(field.type) for field in schema] == [
         "string", "string", "int32", "float", "float", "string",
     ]  # fmt: skip
@@ -186,7 +181,7 @@ def test_any_name_is_given_back(folder: Path, format: str) -> None:
 
 @pytest.mark.parametrize("format", ["csv", "parquet"])
 def test_equal_input_gives_equal_bytes(folder: Path, format: str) -> None:
-    path = Path(PATHS["table"]).with_suffix(f".{format}")
+    path = TABLE.with_suffix(f".{format}")
     export(format)
     before = path.read_bytes()
     export(format)
@@ -195,9 +190,9 @@ def test_equal_input_gives_equal_bytes(folder: Path, format: str) -> None:
 
 
 def test_a_longer_table_of_an_earlier_run_leaves_nothing(folder: Path) -> None:
-    Path(PATHS["table"]).parent.mkdir(parents=True)
+    TABLE.parent.mkdir(parents=True)
     for end in ("", ".part"):
-        Path(PATHS["table"] + end).write_text("x\n" * 100_000)
+        Path(f"{TABLE}{end}").write_text("x\n" * 100_000)
     assert len(export()) == N
 
 
@@ -208,42 +203,45 @@ def test_no_image_makes_a_table_without_rows(folder: Path) -> None:
     write_neighbors(empty["row"], np.zeros((0, 3)), np.zeros((0, 3)))
     write_duplicates(empty["row"], empty["row"])
     assert export() == export("parquet") == []
-    schema = pyarrow.parquet.read_schema(Path(PATHS["table"]).with_suffix(".parquet"))
+    schema = pyarrow.parquet.read_schema(TABLE.with_suffix(".parquet"))
     assert str(schema.field("path").type) == "string"
 
 
 def test_files_of_other_images_are_refused(folder: Path) -> None:
     row = np.arange(N)
     write_duplicates(row[1:], row[1:])
-    with pytest.raises(StageError, match=r"pixels.h5 is of 159 images, not of the 160 expected"):
+    with pytest.raises(
+        StageError, match=r"duplicates.h5 is of 159 images, not of the 160 expected"
+    ):
         export()
     write_duplicates(row, row, backbone="other")
     with pytest.raises(StageError, match="is of backbone other, expected pixels"):
         export()
     write_duplicates(row, row)
     write_neighbors(row[1:], np.zeros((N - 1, 2)), np.ones((N - 1, 2)))
-    with pytest.raises(StageError, match=r"neighbors/d/pixels.h5 is not of the images that were"):
+    with pytest.raises(StageError, match=r"d/pixels/neighbors.h5 is not of the images that were"):
         export()
     write_dataset(folder, "e")
-    with pytest.raises(StageError, match=r"e.h5 is not the index of the images in data/clusters"):
-        export(index="data/images/e.h5")
+    shutil.copy(images_of("e"), CELL.images)
+    with pytest.raises(StageError, match=r"d/images.h5 is not the index of the images in data/d/"):
+        export()
 
 
 def test_the_stage_runs_and_refuses_from_the_command_line(project: Project, folder: Path) -> None:
-    project.params["export"] = {"format": "csv", "runs": ["kmeans"]}
-    said = project.stage("export", *PATHS.values())
-    assert "export: 160 images to data/assignments/d/pixels/kmeans.csv\n" in said
-    Path(PATHS["neighbors"]).unlink()
-    assert "neighbors/d/pixels.h5: no such file" in project.refusal("export", *PATHS.values())
+    project.params["export"] = {"format": "csv"}
+    said = project.stage(*ARGUMENTS)
+    assert "export: 160 images to data/d/pixels/tables/kmeans.csv\n" in said
+    CELL.neighbors.unlink()
+    assert "d/pixels/neighbors.h5: no such file" in project.refusal(*ARGUMENTS)
 
 
 def test_a_run_of_category_discovery_names_the_known_classes(folder: Path):
     assert "class" not in export()[0]
-    with store.read(Path(PATHS["clusters"]), "clusters") as file:
+    with store.read(CELL.clusters, "clusters") as file:
         names = ["row", "split", "k", "dims", "mean", "components", "variance"]
         arrays = {name: file[name] for name in [*names, "0/assignment", "0/loss"]}
         attrs = {**file.attrs, "old": ["Zaunkönig", "a, b"]}
-    store.save(Path(PATHS["clusters"]), "clusters", arrays, attrs)
+    store.save(CELL.clusters, "clusters", arrays, attrs)
     for row in export() + export("parquet"):
         known = {0: "Zaunkönig", 1: "a, b"}
         assert row["class"] == known.get(int(row["cluster"]), "")

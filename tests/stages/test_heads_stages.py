@@ -1,5 +1,6 @@
 """temi, scan and selflabel as stages: what they write, going on after a kill, what they refuse."""
 
+import contextlib
 import csv
 import re
 import signal
@@ -13,14 +14,12 @@ import pytest
 from clustered import N, digits, split_of, write_dataset, write_features
 from conftest import Project, one_thread
 from learning import (
-    ESTIMATE,
+    CELL,
     FEATURES,
-    INDEX,
-    PCA,
     RUNTIME,
     STEPS,
-    TABLE,
-    VIEWS,
+    call,
+    outs,
     run_stage,
     run_with_stops,
     write_all,
@@ -30,12 +29,13 @@ from learning import (
     written,
 )  # fmt: skip
 
+import stages.assign
 import store
 from cluster import ClusterError
 from cluster.heads.temi import Temi
 from pipeline.fitting import checkpoint
+from pipeline.io.cell import Cell, Pair
 from pipeline.params import StageError
-from stages.assign import main as assign
 from stages.scan import _judged
 
 PLAIN: dict[str, dict[str, Any]] = {
@@ -53,11 +53,6 @@ PLAIN: dict[str, dict[str, Any]] = {
         "balance": True, **STEPS,
     },
 }  # fmt: skip
-READS = {
-    "temi": (FEATURES, INDEX, ESTIMATE, PCA, TABLE),
-    "scan": (FEATURES, VIEWS, INDEX, ESTIMATE, PCA, TABLE),
-    "selflabel": (FEATURES, VIEWS, PCA, TABLE, "scan.h5"),
-}
 STAGES = list(PLAIN)
 _quick = pytest.fixture(autouse=True)(one_thread)
 
@@ -69,9 +64,14 @@ def folder(tmp_path: Path) -> Path:
 
 def learn(folder: Path, name: str, **changes: Any) -> Path:
     """Run the stage here; where its clusters lie."""
-    if name == "selflabel" and not (folder / "scan.h5").exists():
+    if name == "selflabel" and not outs(folder, "scan")[0].exists():
         learn(folder, "scan")
-    return run_stage(folder, name, READS[name], {**PLAIN[name], **changes})
+    return run_stage(folder, name, {**PLAIN[name], **changes})
+
+
+def left(folder: Path) -> list[Path]:
+    """Checkpoints."""
+    return list((folder / CELL.file("clusters")).glob("*.part"))
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -97,7 +97,7 @@ def test_every_setting_and_seed_is_kept_with_its_head(name: str, folder: Path):
 @pytest.mark.parametrize("name", STAGES)
 def test_the_epochs_are_a_table_of_finite_numbers(name: str, folder: Path):
     learn(folder, name)
-    with (folder / f"{name}.csv").open(newline="") as file:
+    with outs(folder, name)[1].open(newline="") as file:
         rows = list(csv.DictReader(file))
     heads = 1 if name == "selflabel" else 3
     columns = ["k", "dims", "seed", "epoch", "step", "head", "loss", "criterion", "entropy", "live"]
@@ -119,7 +119,7 @@ def test_equal_input_gives_equal_bytes_and_leaves_no_checkpoint(name: str, folde
     first = written(folder, name)
     learn(folder, name)
     assert written(folder, name) == first
-    assert not list(folder.glob("*.part"))
+    assert not left(folder)
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -153,7 +153,8 @@ def test_another_setting_beside_an_unfinished_run_starts_from_scratch_and_the_ol
     with pytest.raises(KeyboardInterrupt):
         learn(folder, name)
     monkeypatch.undo()
-    left = list(folder.glob("*.part"))
+    begun = left(folder)
+    assert begun
     capsys.readouterr()
     learn(folder, name, lr=2e-3)
     lines = [x for x in capsys.readouterr().out.splitlines() if "from scratch" in x]
@@ -162,7 +163,7 @@ def test_another_setting_beside_an_unfinished_run_starts_from_scratch_and_the_ol
         rf"found a checkpoint of other settings or inputs \({name}\.k10-d8-s0\..*\.part\)", lines[0]
     )
     assert written(folder, name) == expected
-    assert list(folder.glob("*.part")) == left
+    assert left(folder) == begun
 
 
 @pytest.mark.parametrize("what", ["projections", "neighbors", "features"])
@@ -192,11 +193,12 @@ def test_killed_and_run_again_the_stage_ends_as_if_it_had_not_been(
     settings = {**PLAIN["temi"], "steps": 300, "dims": (0,)}
     learn(project.folder, "temi", **settings)
     undisturbed = written(project.folder, "temi")
-    (project.folder / "temi.h5").unlink()
+    clusters, table = outs(project.folder, "temi")
+    clusters.unlink(), table.unlink()
     project.params["temi"] = {
         k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()
     }
-    arguments = ("temi", *READS["temi"], "temi.h5", "temi.csv")
+    arguments = ("temi", "digits", "pixels")
     before = killed.first("""
 from pipeline.fitting.checkpoint import Checkpoint
 die_after(Checkpoint, "save")  # the first seed is done, the second is not
@@ -204,9 +206,9 @@ die_after(Checkpoint, "save")  # the first seed is done, the second is not
     process = project.start(*arguments, before=before)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
-    (left,) = project.folder.glob("temi.k10-*.part")
-    assert left.name.startswith("temi.k10-d0-s0.")
-    assert not (project.folder / "temi.h5").exists()
+    (begun,) = left(project.folder)
+    assert begun.name.startswith("temi.k10-d0-s0.")
+    assert not clusters.exists()
     project.stage(*arguments)
     assert written(project.folder, "temi") == undisturbed
     project.params["temi"]["neighbors"] = 13
@@ -248,11 +250,10 @@ def test_features_that_are_not_finite_never_reach_a_store(folder: Path):
 def test_the_same_images_of_another_store_get_the_same_clusters(name: str, folder: Path):
     clusters = learn(folder, name)
     write_dataset(folder, "again")
-    other = folder / "data/features/again/pixels"
-    assign(clusters, folder / FEATURES, other, folder / "again.h5", RUNTIME)
+    again = give_to_again(folder, name)
     with (
         store.read(clusters, "clusters") as ours,
-        store.read(folder / "again.h5", "clusters") as theirs,
+        store.read(again, "clusters") as theirs,
     ):
         assert (theirs.attrs["dataset"], theirs.attrs["fitted_on"]) == ("again", "digits")
         for what in ("assignment", "probability", "loss"):
@@ -262,19 +263,22 @@ def test_the_same_images_of_another_store_get_the_same_clusters(name: str, folde
                 )
 
 
-def test_spectral_clusters_are_given_to_other_images_by_their_neighbours(folder: Path):
-    from stages.spectral import Params, main
+def give_to_again(folder: Path, run: str) -> Path:
+    """The clusters of a run for the images of the dataset `again`; where they lie."""
+    pair = Pair(CELL, Cell("again", "pixels"))
+    with contextlib.chdir(folder):
+        stages.assign.main(pair, run, RUNTIME)
+    return folder / pair.assigned(run)
 
-    names = (FEATURES, INDEX, ESTIMATE, TABLE, "spectral.h5", "m/spectral.json")
-    paths = (folder / name for name in names)
+
+def test_spectral_clusters_are_given_to_other_images_by_their_neighbours(folder: Path):
     settings = {"k": (10,), "neighbors": 6, "eigenvalues": 12, "voters": 4, "n_init": 2}
-    main(*paths, Params(**settings, max_iter=50, tol=1e-4, seeds=(0, 1)), RUNTIME)
+    call(folder, "spectral", {**settings, "max_iter": 50, "tol": 1e-4, "seeds": (0, 1)})
     write_dataset(folder, "again")
-    other = folder / "data/features/again/pixels"
-    assign(folder / "spectral.h5", folder / FEATURES, other, folder / "again.h5", RUNTIME)
+    again = give_to_again(folder, "spectral")
     with (
-        store.read(folder / "spectral.h5", "clusters") as ours,
-        store.read(folder / "again.h5", "clusters") as theirs,
+        store.read(outs(folder, "spectral")[0], "clusters") as ours,
+        store.read(again, "clusters") as theirs,
     ):
         train = ours["split"] == 0
         same = ours["0/assignment"] == theirs["0/assignment"]
@@ -299,7 +303,7 @@ def test_the_images_that_judge_heads_are_from_all_over_the_index():
 
 def test_nothing_held_out_is_judged_by_training(folder: Path):
     learn(folder, "scan", held_out=0.0)
-    with (folder / "scan.csv").open(newline="") as file:
+    with outs(folder, "scan")[1].open(newline="") as file:
         assert all(row["criterion"] == row["loss"] for row in csv.DictReader(file))
 
 
@@ -325,15 +329,15 @@ def test_selflabel_that_is_sure_of_nothing_says_so_and_goes_on(
     assert len(said) == 1
     assert "in 48 of 48 steps no image was confident and nothing was learned" in said[0]
     with (
-        store.read(folder / "scan.h5", "clusters") as before,
-        store.read(folder / "selflabel.h5", "clusters") as after,
+        store.read(outs(folder, "scan")[0], "clusters") as before,
+        store.read(outs(folder, "selflabel")[0], "clusters") as after,
     ):
         np.testing.assert_array_equal(before["1/assignment"], after["1/assignment"])
         np.testing.assert_allclose(before["1/weight"], after["1/weight"], atol=1e-5)
 
 
 def test_selflabel_refuses_clusters_without_linear_heads_or_of_others(folder: Path):
-    learn(folder, "temi").rename(folder / "scan.h5")
+    learn(folder, "temi").rename(outs(folder, "scan")[0])
     with pytest.raises(StageError, match="holds no linear heads: give the clusters of stage scan"):
         learn(folder, "selflabel")
     learn(folder, "scan")
@@ -341,7 +345,7 @@ def test_selflabel_refuses_clusters_without_linear_heads_or_of_others(folder: Pa
     write_features(folder, "digits", "vit", x, ids)
     features = folder / FEATURES
     features.rename(features.with_name("old"))
-    (folder / "data/features/digits/vit").rename(features)
+    (folder / Cell("digits", "vit").features).rename(features)
     with pytest.raises(StageError, match="is of other images than"):
         learn(folder, "selflabel")
 
@@ -371,4 +375,4 @@ def test_a_loss_that_is_no_number_is_one_line_not_a_result(folder: Path):
     with pytest.raises(ClusterError, match="the loss is not finite") as error:
         learn(folder, "temi", lr=1e38, standardize=False)
     assert "\n" not in str(error.value)
-    assert not (folder / "temi.h5").exists()
+    assert not outs(folder, "temi")[0].exists()

@@ -10,9 +10,10 @@ from conftest import Project
 
 import stages.known
 import store
+from pipeline.io.cell import images_of, known_of, labels_of
 from pipeline.params import StageError
 
-INDEX, LABELS, KNOWN = "data/images/digits.h5", "data/labels/digits.h5", "data/known/digits.h5"
+INDEX, LABELS, KNOWN = images_of("digits"), labels_of("digits"), known_of("digits")
 HALF = {"old": 5, "labelled": 0.5, "seed": 0}
 
 
@@ -27,8 +28,8 @@ def know(**spec: object) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Run the stage; what it says: labels, classes, names."""
     params = {"known": {"digits": spec}, "datasets": {"digits": {"from": "digits"}}}
     Path("params.yaml").write_text(yaml.safe_dump(params))
-    stages.known.main("known.digits", Path(INDEX), Path(LABELS), Path(KNOWN))
-    with store.read(Path(KNOWN), "known") as file:
+    stages.known.main("digits")
+    with store.read(KNOWN, "known") as file:
         return file["label"], file["class"], file.attrs["old"]
 
 
@@ -97,11 +98,11 @@ def test_labelled_images_outside_train_are_counted_and_left_out(folder: Path, ca
 
 
 def test_a_folder_of_folders_says_who_is_labelled(folder: Path):
-    with store.read(Path(INDEX), "index") as file:
+    with store.read(INDEX, "index") as file:
         arrays, attrs = {name: file[name] for name in ("name", "digest", "split")}, dict(file.attrs)
     places = {0: "labelled/cat", 1: "labelled/dog", 2: "labelled/cat/old", 3: "rest"}
     arrays["name"] = np.array([f"{places.get(i, 'rest')}/{i}.png" for i in range(N)], object)
-    store.save(Path(INDEX), "index", arrays, attrs)
+    store.save(INDEX, "index", arrays, attrs)
     write_labels_without_classes()
     label, _, old = know(tree="labelled/")
     assert old == ["cat", "dog"]
@@ -112,7 +113,7 @@ def test_a_folder_of_folders_says_who_is_labelled(folder: Path):
 
 def write_labels_without_classes() -> None:
     label = {"label": np.full(N, -1, np.int32)}
-    store.save(Path(LABELS), "labels", label, {"dataset": "digits", "classes": []})
+    store.save(LABELS, "labels", label, {"dataset": "digits", "classes": []})
 
 
 @pytest.mark.parametrize(
@@ -160,10 +161,10 @@ def test_a_clone_without_the_table_keeps_what_was_pulled(folder: Path, capsys):
     names, truth = digits()[0], digits()[3]
     spec = write_table((names[0], str(truth[0])))
     know(**spec)
-    before = Path(KNOWN).read_bytes()
+    before = KNOWN.read_bytes()
     Path("mine.csv").unlink()
     know(**spec)
-    assert Path(KNOWN).read_bytes() == before
+    assert KNOWN.read_bytes() == before
     assert "stays as it is" in capsys.readouterr().out
     with pytest.raises(FileNotFoundError):  # a slip of the pen is not a clone
         know(table="mien.csv")
@@ -183,6 +184,6 @@ def test_a_class_of_one_image_may_be_a_slip_and_all_labelled_is_nothing_to_do(
 def test_a_mistake_is_one_line(project: Project):
     write_dataset(project.folder, "digits")
     project.params["known"] = {"digits": HALF}
-    line = project.refusal("known", "known.digit", INDEX, LABELS, KNOWN)
+    line = project.refusal("known", "digit")
     assert line == "known: params.yaml: known has no 'digit'; did you mean 'digits'?"
-    assert "known: 5 classes" in project.stage("known", "known.digits", INDEX, LABELS, KNOWN)
+    assert "known: 5 classes" in project.stage("known", "digits")

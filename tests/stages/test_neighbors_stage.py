@@ -1,5 +1,6 @@
 """The stage neighbors: what it writes, and what it refuses."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -12,11 +13,11 @@ from pydantic import ValidationError
 import store
 from cluster.neighbors.exact import nearest_neighbors
 from cluster.vectors.rows import ArrayRows
+from pipeline.io.cell import Cell
 from pipeline.params import StageError
 from stages.neighbors import Params, main
 
-OUT, METRICS = "data/neighbors/digits/pixels.h5", "metrics/digits/pixels.neighbors.json"
-FEATURES = "data/features/digits/pixels"
+CELL = Cell("digits", "pixels", "neighbors")
 PARAMS = {"k": 12, "metric": "cosine", "exact_up_to": 1000, "recall": 0.95}
 
 
@@ -27,17 +28,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(folder: Path, out: Path, *, memory_gb: float = 1.0, **changes) -> tuple[dict, dict]:
-    """The arrays and attributes of the table, and the metrics beside it."""
+def run(folder: Path, *, memory_gb: float = 1.0, **changes) -> tuple[dict, dict]:
+    """The arrays and attributes of the table, and the facts for the metrics."""
     params = Params(**{**PARAMS, **changes})
-    main(folder / FEATURES, out / "n.h5", out / "n.json", params, runtime(memory_gb=memory_gb))
-    with store.read(out / "n.h5", "neighbors") as file:
+    with contextlib.chdir(folder):
+        facts = main(CELL, params, runtime(memory_gb=memory_gb))
+    with store.read(folder / CELL.neighbors, "neighbors") as file:
         arrays = {name: file[name] for name in ("row", "split", "neighbor", "similarity")}
-        return {**arrays, **file.attrs}, json.loads((out / "n.json").read_text())
+        return {**arrays, **file.attrs}, facts
 
 
-def test_every_image_has_its_nearest_of_train_but_itself(folder: Path, tmp_path: Path):
-    table, _ = run(folder, tmp_path)
+def test_every_image_has_its_nearest_of_train_but_itself(folder: Path):
+    table, _ = run(folder)
     x = digits()[2].astype(np.float16).astype(np.float64)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     similarity = x @ x[split_of(N) == 0].T
@@ -52,7 +54,7 @@ def test_every_image_has_its_nearest_of_train_but_itself(folder: Path, tmp_path:
     assert facts.items() <= table.items()
 
 
-def test_neighbours_are_rows_of_the_index(folder: Path, tmp_path: Path):
+def test_neighbours_are_rows_of_the_index(tmp_path: Path):
     """Where images could not be read, and train does not come first, places differ from rows."""
     _, digests, features, _ = digits()
     row = np.arange(0, N, 2)
@@ -60,10 +62,10 @@ def test_neighbours_are_rows_of_the_index(folder: Path, tmp_path: Path):
     plan = store.Plan(
         "digits", "pixels", "0" * 32, features.shape[1], SPLITS, digests[row], row, split
     )
-    with store.FeatureWriter(tmp_path / FEATURES, plan) as writer:
+    with store.FeatureWriter(tmp_path / CELL.features, plan) as writer:
         writer.put(writer.todo, features[row][writer.todo])
         writer.finish()
-    table, _ = run(tmp_path, tmp_path)
+    table, _ = run(tmp_path)
     train = row[split == 0]
     x = features.astype(np.float16).astype(np.float32)
     own = np.array([np.flatnonzero(train == r)[0] if r in train else -1 for r in row])
@@ -74,8 +76,8 @@ def test_neighbours_are_rows_of_the_index(folder: Path, tmp_path: Path):
     np.testing.assert_array_equal(table["neighbor"], train[expected.neighbor])
 
 
-def test_metrics_say_how_uneven_neighbourhoods_are(folder: Path, tmp_path: Path):
-    table, metrics = run(folder, tmp_path)
+def test_metrics_say_how_uneven_neighbourhoods_are(folder: Path):
+    table, metrics = run(folder)
     train = split_of(N) == 0
     occurrences = np.bincount(table["neighbor"][train, :10].ravel(), minlength=train.sum())
     z = (occurrences - occurrences.mean()) / occurrences.std()
@@ -87,26 +89,24 @@ def test_metrics_say_how_uneven_neighbourhoods_are(folder: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("exact_up_to", [0, 1000])
-def test_equal_input_gives_equal_bytes_in_ram_and_from_disk(
-    folder: Path, tmp_path: Path, exact_up_to: int
-):
-    for name, memory in (("ram", 1.0), ("disk", 1e-6)):
-        run(folder, tmp_path / name, memory_gb=memory, exact_up_to=exact_up_to)
-    for file in ("n.h5", "n.json"):
-        ram, disk = (tmp_path / name / file for name in ("ram", "disk"))
-        assert ram.read_bytes() == disk.read_bytes()
+def test_equal_input_gives_equal_bytes_in_ram_and_from_disk(folder: Path, exact_up_to: int):
+    written = []
+    for memory in (1.0, 1e-6):
+        _, facts = run(folder, memory_gb=memory, exact_up_to=exact_up_to)
+        written.append(((folder / CELL.neighbors).read_bytes(), facts))
+    assert written[0] == written[1]
 
 
-def test_beyond_exact_up_to_the_recall_is_measured(folder: Path, tmp_path: Path):
-    table, metrics = run(folder, tmp_path, exact_up_to=119, recall=0.8)
+def test_beyond_exact_up_to_the_recall_is_measured(folder: Path):
+    table, metrics = run(folder, exact_up_to=119, recall=0.8)
     assert 0.8 <= metrics["recall"] <= 1
     assert table["recall"] == metrics["recall"]
 
 
 def test_a_small_train_narrows_the_table_and_says_so(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, capsys: pytest.CaptureFixture[str]
 ):
-    table, _ = run(folder, tmp_path, k=200)
+    table, _ = run(folder, k=200)
     assert table["neighbor"].shape == (N, 119)
     assert capsys.readouterr().out == (
         "neighbors: digits has 120 images in train, so 119 neighbours\n"
@@ -118,11 +118,11 @@ def test_one_image_has_no_neighbours(tmp_path: Path):
     write_one = store.Plan(
         "digits", "pixels", "0" * 32, 64, SPLITS, digests[:1], np.arange(1), np.zeros(1, np.uint8)
     )
-    with store.FeatureWriter(tmp_path / FEATURES, write_one) as writer:
+    with store.FeatureWriter(tmp_path / CELL.features, write_one) as writer:
         writer.put(writer.todo, features[:1])
         writer.finish()
     with pytest.raises(StageError, match="1 images in train: neighbours need two or more"):
-        run(tmp_path, tmp_path)
+        run(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -133,11 +133,15 @@ def test_settings_outside_their_range_are_refused(change: dict):
         Params(**{**PARAMS, **change})
 
 
-def test_it_runs_from_the_command_line(project: Project, folder: Path, tmp_path: Path):
+def test_it_runs_from_the_command_line(project: Project, folder: Path):
     _, digests, features, _ = digits()
     write_features(project.folder, "digits", "pixels", features, digests)
     project.params["neighbors"] = PARAMS
-    project.stage("neighbors", FEATURES, OUT, METRICS)
-    run(folder, tmp_path)
-    assert (project.folder / OUT).read_bytes() == (tmp_path / "n.h5").read_bytes()
-    assert (project.folder / METRICS).read_bytes() == (tmp_path / "n.json").read_bytes()
+    project.stage("neighbors", "digits", "pixels")
+    _, facts = run(folder)
+    assert (project.folder / CELL.neighbors).read_bytes() == (folder / CELL.neighbors).read_bytes()
+    assert project.metrics("neighbors") == facts
+    both = json.loads((project.folder / CELL.metric("neighbors.json")).read_text())
+    assert both["cost"].keys() == {"seconds", "peak_memory_mb"}
+    assert both["cost"]["seconds"] > 0
+    assert both["cost"]["peak_memory_mb"] > 10

@@ -1,7 +1,6 @@
 """Probes, which use labels: by hand, beside scikit-learn, and as a stage."""
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,11 @@ import pytest
 import torch
 from clustered import N, digits, write_dataset
 from conftest import Project
+from learning import CELL, call
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
-from test_spectral_stage import FEATURES, RUNTIME, TABLE, TRAIN, write_neighbors
+from test_spectral_stage import TRAIN, write_neighbors
 
 import store
 from cluster import ClusterError
@@ -22,7 +22,7 @@ from cluster.probes.linear_probe import LinearProbe, accuracy, held_out, linear_
 from cluster.probes.logistic_loss import Layer, on_cpu, on_gpu
 from cluster.vectors.rows import ArrayRows, Subset
 from pipeline.params import StageError
-from stages.probes import COLUMNS, Params, main
+from stages.probes import COLUMNS
 
 DEVICES = [
     "cpu",
@@ -40,7 +40,7 @@ SETTINGS: dict[str, Any] = {
     "max_iter": 100,
     "seeds": (0, 1),
 }
-LABELS, METRICS, SCORES = "data/labels/digits.h5", "metrics/probes.json", "data/probes.csv"
+LABELS, SCORES = CELL.labels, CELL._replace(run="probes").table
 
 
 def blobs(
@@ -269,12 +269,11 @@ def test_more_neighbours_than_there_are_and_no_temperature_are_refused():
 
 
 def probe(folder: Path, **changes) -> tuple[dict[str, Any], list[dict[str, str]]]:
-    """Run the stage; its metrics and the rows of its table."""
-    paths = (folder / name for name in (FEATURES, TABLE, LABELS, METRICS, SCORES))
-    main(*paths, Params(**{**SETTINGS, **changes}), RUNTIME)
+    """Run the stage; the facts for its metrics and the rows of its table."""
+    said = call(folder, "probes", {**SETTINGS, **changes})
     with (folder / SCORES).open() as file:
         rows = list(csv.DictReader(file))
-    return json.loads((folder / METRICS).read_text()), rows
+    return said, rows
 
 
 def relabel(folder: Path, label: np.ndarray, dataset: str = "digits") -> None:
@@ -360,5 +359,5 @@ def test_it_runs_from_the_command_line_and_refuses_in_one_line(project: Project)
         key: list(value) if isinstance(value, tuple) else value for key, value in SETTINGS.items()
     }
     project.params["probes"]["knn"] = [13]
-    line = project.refusal("probes", FEATURES, TABLE, LABELS, METRICS, SCORES)
+    line = project.refusal("probes", "digits", "pixels")
     assert "13 neighbours are asked for" in line

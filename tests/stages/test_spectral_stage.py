@@ -1,13 +1,13 @@
 """spectral as a stage: what it writes, for whom, and what it refuses."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from clustered import N, split_of, write_dataset
-from conftest import Project, runtime
+from conftest import Project
+from learning import CELL, FEATURES, TABLE, call
 from sklearn.metrics import adjusted_rand_score
 
 import store
@@ -15,7 +15,6 @@ from cluster.neighbors.knn_vote import knn_vote
 from cluster.spectral.snn_graph import shared_neighbor_graph
 from cluster.spectral.spectral import leading_eigenvectors, spectral
 from pipeline.params import StageError
-from stages.spectral import Params, main
 
 TRAIN = int((split_of(N) == 0).sum())  # they come first
 PLAIN: dict[str, Any] = {
@@ -28,10 +27,7 @@ PLAIN: dict[str, Any] = {
     "tol": 1e-4,
     "seeds": (0, 1),
 }
-RUNTIME = runtime()
-FEATURES, INDEX = "data/features/digits/pixels", "data/images/digits.h5"
-ESTIMATE = "data/k/digits/pixels.json"
-TABLE, OUT, METRICS = "data/neighbors/digits/pixels.h5", "spectral.h5", "metrics/spectral.json"
+OUT = CELL._replace(run="spectral").clusters
 
 
 def write_neighbors(folder: Path, k: int = 12, metric: str = "cosine", among: int = TRAIN) -> Path:
@@ -63,11 +59,9 @@ def digits(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def cluster(folder: Path, **changes) -> dict[str, Any]:
-    """Run the stage; what it says in its metrics."""
-    paths = (folder / name for name in (FEATURES, INDEX, ESTIMATE, TABLE, OUT, METRICS))
-    main(*paths, Params(**{**PLAIN, **changes}), RUNTIME)
-    return json.loads((folder / METRICS).read_text())
+def cluster(folder: Path, **changes: Any) -> dict[str, Any]:
+    """Run the stage; the facts for its metrics."""
+    return call(folder, "spectral", {**PLAIN, **changes})
 
 
 def read(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -161,8 +155,8 @@ def test_it_runs_from_the_command_line_and_refuses_in_one_line(project: Project)
     project.params["spectral"] = {
         key: list(value) if isinstance(value, tuple) else value for key, value in PLAIN.items()
     }
-    project.stage("spectral", FEATURES, INDEX, ESTIMATE, TABLE, OUT, METRICS)
+    project.stage("spectral", "digits", "pixels")
     assert read(project.folder)[1]["run"] == "spectral"
     project.params["spectral"]["k"] = [121]
-    line = project.refusal("spectral", FEATURES, INDEX, ESTIMATE, TABLE, OUT, METRICS)
+    line = project.refusal("spectral", "digits", "pixels")
     assert line == "spectral: k is 121, but there are 120 images to fit on: choose k from 1 to 120"

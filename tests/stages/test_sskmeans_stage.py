@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from clustered import N, split_of
-from learning import ESTIMATE, FEATURES, INDEX, PCA, RUNTIME, write_dataset, write_pca
+from learning import CELL, ESTIMATE, FEATURES, KNOWN, RUNTIME, call, write_dataset, write_pca
 
 import store
 from cluster import ClusterError
 from cluster.kmeans.balanced import even_size
 from cluster.kmeans.semi_supervised import sskmeans
 from cluster.vectors.rows import ArrayRows
-from stages.sskmeans import Params, main
 
 TRAIN = split_of(N) == 0
 OLD = 6
@@ -28,8 +27,7 @@ PLAIN: dict[str, Any] = {
     "init_images": 1000,
     "seeds": (0, 1),
 }
-KNOWN, OUT = "data/known/digits.h5", "sskmeans.h5"
-PATHS = (FEATURES, INDEX, KNOWN, ESTIMATE, PCA, OUT)
+OUT = CELL._replace(run="sskmeans").discovered
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +36,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prepared")
     write_dataset(folder, "digits")
     write_pca(folder)
-    with store.read(folder / "data/labels/digits.h5", "labels") as file:
+    with store.read(folder / CELL.labels, "labels") as file:
         digit = file["label"]
     label = np.where((digit < OLD) & (np.arange(N) % 2 == 0), digit, -1).astype(np.int32)
     label[0] = 3  # which a person may do: it is a 0
@@ -56,7 +54,7 @@ def folder(tmp_path: Path, prepared: Path) -> Path:
 
 def cluster(folder: Path, **changes) -> dict[str, np.ndarray]:
     """Run the stage; what it wrote."""
-    main(*(folder / path for path in PATHS), Params(**{**PLAIN, **changes}), RUNTIME)
+    call(folder, "sskmeans", {**PLAIN, **changes})
     with store.read(folder / OUT, "clusters") as file:
         assert file.attrs["how"] == "centroids"
         names = ["k", "dims"]
@@ -104,7 +102,7 @@ def test_equal_settings_give_equal_bytes(folder: Path):
     written = []
     for memory in (8, 1e-6):  # nothing fits: all is read from the store
         runtime = RUNTIME.model_copy(update={"memory_gb": memory})
-        main(*(folder / path for path in PATHS), Params(**PLAIN), runtime)
+        call(folder, "sskmeans", PLAIN, runtime=runtime)
         written.append((folder / OUT).read_bytes())
     assert written[0] == written[1]
 

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pages.report.charts.bins import Binned
 from pages.report.charts.svg import COLOURS, INK, MUTED, PAGE, colour, new_figure, to_svg
 
 MARKERS = "osD^vPX*"
 LEGEND = 4  # columns
 TICKS_APART = 0.045  # of the axis
-BINS = 60  # of a histogram
 
 
 class Curve(NamedTuple):
@@ -110,21 +110,15 @@ def sizes(counts: np.ndarray, tone: int, name: str) -> str:
     return to_svg(figure, name)
 
 
-def histogram(series: Mapping[str, np.ndarray], x_label: str, first: int, name: str) -> str:
-    """Shares of each series (float [value]) over bins that all have in common; medians dashed."""
+def histogram(series: Mapping[str, Binned], x_label: str, first: int, name: str) -> str:
+    """Shares of each series over bins that all have in common; medians dashed."""
     figure, (axis,) = new_figure(1, height=2.4)
-    every = np.concatenate(list(series.values())).astype(np.float64)
-    low, high = float(every.min()), float(every.max())
-    if high - low < 1e-3:  # a step where all is one value
-        low, high = low - 5e-4, high + 5e-4
-    for number, (label, values) in enumerate(series.items()):
-        counts, edges = np.histogram(values.astype(np.float64), BINS, (low, high))
-        tone, shares = colour(first + number), counts / len(values) * 100
+    for number, (label, (counts, edges, median)) in enumerate(series.items()):
+        tone, shares = colour(first + number), counts / counts.sum() * 100
         axis.stairs(shares, edges, fill=True, color=tone, alpha=0.25)
         axis.stairs(shares, edges, color=tone, linewidth=1.5, label=label)
-        median = float(np.median(values))
         axis.axvline(median, color=tone, linewidth=1.2, linestyle=(0, (4, 3)))
-    axis.set_xlim(low, high)
+        axis.set_xlim(edges[0], edges[-1])
     axis.set_xlabel(x_label, fontsize=9)
     title = "Pairs in %; dashed: the median" if len(series) > 1 else "Targets in %; dashed: median"
     _title(axis, title)

@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from pages.report.charts.figures import Figure
 from pages.report.charts.svg import INK, MUTED, colour, new_figure, to_svg
 from pages.report.tables.rows import read_rows
+from pipeline.io.cell import Cell
 from pipeline.io.whole import as_written
 
 TITLES = {
@@ -38,30 +38,23 @@ class Curve(NamedTuple):
 
 
 def curve_figures(
-    metrics: Path, estimates: Path, dataset: str, backbones: Sequence[str], name: str,
-    own: Sequence[str], *, known: bool,
-) -> list[Figure]:  # fmt: skip
-    """A figure for each of the backbones `own` that has an estimate, with labels too where classes
-    are `known`.
+    cells: Sequence[Cell], backbones: Sequence[str], name: str, *, known: bool
+) -> list[Figure]:
+    """A figure for each cell that has an estimate, with labels too where classes are `known`.
 
-    ESTIMATES is the folder of the tables (csv) of both stages. `backbones`: all of the page, so
-    that each has one colour everywhere. `name`: see chart.
+    `backbones`: all of the page, so that each has one colour everywhere. `name`: see chart.
     """
     out = []
-    for number, backbone in enumerate(own):
-        curves = [
-            *_by_criteria(metrics, estimates, dataset, backbone),
-            *(_by_labels(metrics, estimates, dataset, backbone) if known else []),
-        ]
+    for number, cell in enumerate(cells):
+        curves = [*_by_criteria(cell), *(_by_labels(cell) if known else [])]
         if curves:
-            svg = _draw(curves, backbones.index(backbone), f"{name}-h{number}")
-            out.append(Figure(f"How many classes: {backbone}", svg, _caption(curves)))
+            svg = _draw(curves, backbones.index(cell.backbone), f"{name}-h{number}")
+            out.append(Figure(f"How many classes: {cell.backbone}", svg, _caption(curves)))
     return out
 
 
-def _by_criteria(metrics: Path, estimates: Path, dataset: str, backbone: str) -> list[Curve]:
-    said = metrics / dataset / f"{backbone}.estimate_k.json"
-    table = estimates / dataset / f"{backbone}.csv"
+def _by_criteria(cell: Cell) -> list[Curve]:
+    said, table = cell.metric("estimate_k.json"), cell.metric("estimate_k.csv")
     if not (said.exists() and table.exists()):
         return []
     rows = read_rows(table, ("k", "seed", *(f"{name}_score" for name in TITLES)))
@@ -82,9 +75,9 @@ def _by_criteria(metrics: Path, estimates: Path, dataset: str, backbone: str) ->
     return out
 
 
-def _by_labels(metrics: Path, estimates: Path, dataset: str, backbone: str) -> list[Curve]:
-    said = metrics / dataset / f"{backbone}.estimate_k_by_labels.json"
-    table = estimates / dataset / f"{backbone}.by_labels.csv"
+def _by_labels(cell: Cell) -> list[Curve]:
+    said = cell.metric("estimate_k_by_labels.json")
+    table = cell.metric("estimate_k_by_labels.csv")
     if not (said.exists() and table.exists()):
         return []
     rows = read_rows(table, ("k", "seed", "acc"))

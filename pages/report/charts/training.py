@@ -11,6 +11,7 @@ from pages.report.charts.chart import Curve, Panel, bands
 from pages.report.charts.figures import Figure
 from pages.report.tables.rows import read_rows
 from pages.report.tables.settings import Setting, headlines
+from pipeline.io.cell import Cell
 from pipeline.io.whole import as_written
 
 
@@ -29,14 +30,13 @@ class Training(NamedTuple):
     watched: int
 
 
-def read_trainings(metrics: Path, epochs: Path, settings: Sequence[Setting]) -> list[Training]:
+def read_trainings(settings: Sequence[Setting]) -> list[Training]:
     """Those of one dataset, of runs that were fitted on it and have epochs."""
     out = []
     for s in headlines(settings):
-        path = metrics / s.dataset / f"{s.backbone}.{s.run}.csv"
-        if s.own and s.split == "train" and path.exists():
-            accuracies = epochs / s.dataset / f"{s.backbone}.csv"
-            out.append(_read(path, accuracies, s))
+        cell = Cell(s.dataset, s.backbone, s.run)
+        if s.own and s.split == "train" and cell.table.exists():
+            out.append(_read(cell.table, cell.metric("epochs.csv"), s))
     return out
 
 

@@ -1,30 +1,20 @@
 """The pictures of the datasets on the page, each dataset opened once."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
-import store
 from images import ImagesError, Raw, open_images
+from pipeline.io.vectors import is_vectors
 
 AWAY = "No images: the pictures are not on the machine that wrote this page."
-
-
-class Album(NamedTuple):
-    """The images of one dataset: names and digests by row of the index, and how one is read."""
-
-    names: np.ndarray
-    digests: np.ndarray
-    read: Callable[[str], Raw]
+Album = Callable[[str], Raw]  # the bytes or pixels of an image by its name
 
 
 class Albums:
     """The datasets by name; `specs` says how to open their images."""
 
-    def __init__(self, images: Path, specs: Mapping[str, Any]) -> None:
-        self._images, self._specs = images, specs
+    def __init__(self, specs: Mapping[str, Any]) -> None:
+        self._specs = specs
         self._known: dict[str, Album | str] = {}
 
     def of(self, dataset: str) -> Album | str:
@@ -35,12 +25,10 @@ class Albums:
 
     def _open(self, dataset: str) -> Album | str:
         spec = self._specs.get(dataset)
-        if spec is None:
+        if spec is None or is_vectors(spec):
             return "No images: these features were imported without any."
         try:
-            read = open_images(spec)
+            return open_images(spec)
         except (ImagesError, OSError) as error:
             print(f"report: no images of {dataset}: {error}")
             return AWAY
-        with store.read(self._images / f"{dataset}.h5", "index") as file:
-            return Album(file["name"], file["digest"], read)

@@ -1,4 +1,4 @@
-"""Example images of clusters: the most typical of each and the least so."""
+"""Cards of example images, each as a small picture in the page."""
 
 import base64
 import io
@@ -8,18 +8,10 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from images import ImagesError, decode, digest
+from pages.report.chosen.clusters import Chosen
 from pages.report.pictures.album import Album
 
 SMALL = 32  # pixels; smaller pictures keep every pixel, and the page enlarges them
-
-
-class Pick(NamedTuple):
-    """A cluster, its number of images, and which images to show (int [image])."""
-
-    cluster: int
-    size: int
-    typical: np.ndarray
-    untypical: np.ndarray
 
 
 class Tile(NamedTuple):
@@ -42,42 +34,27 @@ class Card(NamedTuple):
     untypical: list[Tile]
 
 
-def pick(assignment: np.ndarray, away: np.ndarray, shown: int, per_cluster: int) -> list[Pick]:
-    """Which images to show, of at most `shown` clusters.
+def draw(chosen: Chosen, album: Album, side: int) -> list[Card]:
+    """The chosen images as small pictures, a card a cluster."""
 
-    assignment: int [image]; away: float [image], how untypical each is (pages.report.tables.best).
-    Of more clusters those are taken that lie evenly between the largest and the smallest. The most
-    typical first, and of the rest the least typical first; no image twice."""
-    order = np.lexsort((away, assignment))  # stable: equals in index order
-    clusters, first, size = np.unique(assignment[order], return_index=True, return_counts=True)
-    by_size = np.argsort(-size, kind="stable")
-    at = np.linspace(0, len(by_size) - 1, min(shown, len(by_size))).round().astype(int)
-    out = []
-    for c in by_size[at].tolist():
-        members = order[first[c] : first[c] + size[c]]
-        typical, rest = members[:per_cluster], members[per_cluster:]
-        out.append(Pick(int(clusters[c]), int(size[c]), typical, rest[::-1][:per_cluster]))
-    return out
+    def tiles(here: np.ndarray) -> list[Tile]:
+        return [
+            tile(chosen.name[at], chosen.digest[at], album, side) for at in np.flatnonzero(here)
+        ]
+
+    cards = []
+    for cluster in dict.fromkeys(chosen.cluster.tolist()):
+        own, typical = chosen.cluster == cluster, chosen.typical == 1
+        size, most, least = int(chosen.size[cluster]), tiles(own & typical), tiles(own & ~typical)
+        cards.append(Card(f"Cluster {cluster}", cluster, size, most, least))
+    return cards
 
 
-def draw(picks: list[Pick], album: Album, side: int) -> list[Card]:
-    """The picked images (rows of the index) as small pictures."""
-
-    def tiles(rows: np.ndarray) -> list[Tile]:
-        return [tile(row, album, side) for row in rows.tolist()]
-
-    return [
-        Card(f"Cluster {p.cluster}", p.cluster, p.size, tiles(p.typical), tiles(p.untypical))
-        for p in picks
-    ]
-
-
-def tile(row: int, album: Album, side: int) -> Tile:
-    """One image (a row of the index) as a small picture."""
-    name = str(album.names[row])
+def tile(name: str, expected: np.ndarray, album: Album, side: int) -> Tile:
+    """One image as a small picture; expected: the digest of its bytes, uint8 [16]."""
     try:
-        raw = album.read(name)
-        if digest(raw) != album.digests[row].tobytes():
+        raw = album(name)
+        if digest(raw) != expected.tobytes():
             return Tile(name, "", "changed since it was indexed", False)
         picture = decode(raw)
         return Tile(name, thumbnail(picture, side), "", min(picture.size) < side)

@@ -1,18 +1,19 @@
 """What a target collection found in a large one: a sheet of images and the similarities."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-import store
+from pages.report.absent import why_absent
+from pages.report.charts.bins import Binned
 from pages.report.charts.chart import histogram
+from pages.report.chosen.similar import Similar, read_similar
 from pages.report.pictures.album import AWAY, Album, Albums
-from pages.report.pictures.examples import Shown
 from pages.report.pictures.sheet import Tile, tile
+from pipeline.io import cell as data
 
-ROWS = 2  # of found images beside a target
+DEFAULT = "similar"  # the section of params.yaml that needs no mention
 
 
 class Asked(NamedTuple):
@@ -24,13 +25,14 @@ class Asked(NamedTuple):
 
 
 class Sheet(NamedTuple):
-    """One backbone; without cards `note` says why."""
+    """One backbone; without cards `note` says why. per_row: images that a row has room for."""
 
     title: str
     facts: str
     svg: str
     caption: str
     note: str
+    per_row: int
     cards: list[Asked]
 
 
@@ -43,91 +45,79 @@ class Pair(NamedTuple):
 
 
 def pairs(
-    folder: Path, asked_for: Mapping[str, Any], backbones: Sequence[str], albums: Albums,
-    shown: Shown,
-) -> list[Pair]:  # fmt: skip
-    """Those pairs of `asked_for` (the section similar of params.yaml) that lie in the folder."""
+    asked_for: Sequence[tuple[str, str, str]], backbones: Sequence[str], albums: Albums, side: int
+) -> list[Pair]:
+    """Those pairs of `asked_for` (section of params.yaml, target, large collection) that stage
+    similar has compared; side: pixels of an image, twice so many of a target."""
     out: list[Pair] = []
-    for target in dict.fromkeys(asked_for["target"]):
-        for among in dict.fromkeys(asked_for["among"]):
-            paths = [(b, folder / target / among / b / "found.h5") for b in backbones]
-            id = f"s{len(out)}"
-            sheets = [
-                _sheet(path, albums, shown, number, f"{id}-b{number}")
-                for number, (_, path) in enumerate(paths)
-                if path.exists()
-            ]
-            if sheets:
-                out.append(Pair(id, f"What looks like {target} in {among}", sheets))
+    for section, target, among in asked_for:
+        cells = [
+            data.Pair(*(data.Cell(dataset, backbone, section) for dataset in (target, among)))
+            for backbone in backbones
+        ]
+        id = f"s{len(out)}"
+        sheets = [
+            _sheet(read_similar(pair.examples), albums, side, number, f"{id}-b{number}")
+            for number, pair in enumerate(cells)
+            if not any(map(why_absent, pair)) and pair.examples.exists()
+        ]
+        if sheets:
+            by = "" if section == DEFAULT else f" ({section})"
+            out.append(Pair(id, f"What looks like {target} in {among}{by}", sheets))
     return out
 
 
-def spread(similarity: np.ndarray, shown: int) -> np.ndarray:
-    """At most `shown` targets, evenly from the best matched to the worst: int [target].
-
-    similarity: float [target, neighbor], most similar first.
-    """
-    order = np.argsort(-similarity[:, 0], kind="stable")
-    at = np.linspace(0, len(order) - 1, min(shown, len(order))).round().astype(int)
-    return order[at]
-
-
-def _sheet(path: Path, albums: Albums, shown: Shown, number: int, name: str) -> Sheet:
-    with store.read(path, "similar") as file:
-        attrs, target, found = file.attrs, file["target"], file["found"]
-        similarity = file["similarity"]
-    counts = (f"{len(_kept(found[:, :k], similarity, attrs)):,} for k = {k}" for k in attrs["k"])
+def _sheet(found: Similar, albums: Albums, side: int, number: int, name: str) -> Sheet:
+    attrs: Mapping[str, Any] = found.facts
+    counts = (f"{n:,} for k = {k}" for k, n in zip(attrs["k"], attrs["found"], strict=True))
     facts = (
-        f"{len(target):,} images of {attrs['target']} asked, near-duplicates left out. "
+        f"{attrs['targets']:,} images of {attrs['target']} asked, near-duplicates left out. "
         f"Found in {attrs['among']}: {', '.join(counts)}."
     )
     title = f"{attrs['backbone']} · k = {', '.join(map(str, attrs['k']))}"
-    svg, caption = _histogram(similarity, attrs["minimum"], number, name)
-    which = spread(similarity, shown.clusters)
+    svg, caption = _histogram(found, number, name)
+    per_row = attrs["images"]
     both = albums.of(attrs["target"]), albums.of(attrs["among"])
-    pictures = [album for album in both if isinstance(album, Album)]
+    pictures = [album for album in both if not isinstance(album, str)]
     if len(pictures) < 2:
-        return Sheet(title, facts, svg, caption, next(a for a in both if isinstance(a, str)), [])
-    cards = [
-        _card(row, near, like[like >= np.float32(attrs["minimum"])], pictures, shown)
-        for row, near, like in zip(target[which], found[which], similarity[which], strict=True)
-    ]
+        why = next(a for a in both if isinstance(a, str))
+        return Sheet(title, facts, svg, caption, why, per_row, [])
+    cards = _cards(found, pictures, side)
     if cards and not any(t.source for card in cards for t in (card.target, *card.found)):
-        return Sheet(title, facts, svg, caption, AWAY, [])
-    every = "All targets" if len(cards) == len(target) else f"{len(cards)} targets, evenly"
+        return Sheet(title, facts, svg, caption, AWAY, per_row, [])
+    every = "All targets" if len(cards) == attrs["targets"] else f"{len(cards)} targets, evenly"
     note = (
         f"{every} from the best matched to the worst, each with the most similar that it found. "
         "Above it their cosines, from the nearest to the last."
     )
-    return Sheet(title, facts, svg, caption, note if cards else "", cards)
+    return Sheet(title, facts, svg, caption, note if cards else "", per_row, cards)
 
 
-def _kept(found: np.ndarray, similarity: np.ndarray, attrs: Mapping[str, Any]) -> np.ndarray:
-    return np.unique(found[similarity[:, : found.shape[1]] >= np.float32(attrs["minimum"])])
+def _cards(found: Similar, albums: Sequence[Album], side: int) -> list[Asked]:
+    (wanted, large), of = albums, found.arrays
+    cards = []
+    for target, (name, digest) in enumerate(zip(of["name"], of["digest"], strict=True)):
+        tiles = []
+        for at in np.flatnonzero(of["found_target"] == target).tolist():
+            one = tile(of["found_name"][at], of["found_digest"][at], large, side)
+            tiles.append(one._replace(name=f"{one.name} · {of['found_similarity'][at]:.3f}"))
+        most, least = (f"{of[which][target]:.3f}" for which in ("most", "least"))
+        facts = f"{most} to {least}" if most != least else most
+        asked = tile(name, digest, wanted, 2 * side)
+        cards.append(Asked(asked, facts if tiles else "nothing found", tiles))
+    return cards
 
 
-def _card(
-    target: int, found: np.ndarray, similarity: np.ndarray, albums: Sequence[Album], shown: Shown
-) -> Asked:
-    """`similarity` [neighbor]: of those that are similar enough, which come first in `found`."""
-    wanted, large = albums
-    tiles = []
-    for row, like in zip(found.tolist(), similarity[: ROWS * shown.per_cluster], strict=False):
-        one = tile(row, large, shown.side)
-        tiles.append(one._replace(name=f"{one.name} · {like:.3f}"))
-    most, least = (f"{like:.3f}" for like in (similarity[[0, -1]] if len(similarity) else (0, 0)))
-    facts = f"{most} to {least}" if most != least else most
-    return Asked(tile(target, wanted, 2 * shown.side), facts if tiles else "nothing found", tiles)
-
-
-def _histogram(similarity: np.ndarray, minimum: float, number: int, name: str) -> tuple[str, str]:
+def _histogram(found: Similar, number: int, name: str) -> tuple[str, str]:
     """The chart, and what it says in words."""
-    first, every = similarity[:, 0], similarity.ravel()
-    series = {"nearest": first}
-    words = f"Median of the nearest {np.median(first):.3f}"
-    if similarity.shape[1] > 1:
-        series[f"all {similarity.shape[1]}"] = every
-        words += f", of all {similarity.shape[1]} {np.median(every):.3f}"
-    below = float((every < np.float32(minimum)).mean())
-    cut = f" {below:.1%} of the pairs are below the minimum of {minimum:g}." if below else ""
+    attrs: Mapping[str, Any] = found.facts
+    edges, nearest, every = (found.arrays[what] for what in ("edge", "nearest", "every"))
+    series = {"nearest": Binned(nearest, edges, attrs["median_nearest"])}
+    words = f"Median of the nearest {attrs['median_nearest']:.3f}"
+    many = every.sum() // nearest.sum()  # images that each target found
+    if many > 1:
+        series[f"all {many}"] = Binned(every, edges, attrs["median_every"])
+        words += f", of all {many} {attrs['median_every']:.3f}"
+    below = attrs["below"]
+    cut = f" {below:.1%} of the pairs are below the minimum of {attrs['minimum']:g}." * (below > 0)
     return histogram(series, "cosine to the target image", number, name), f"{words}.{cut}"

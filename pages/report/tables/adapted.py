@@ -16,6 +16,7 @@ from pages.report.tables.settings import Setting, headlines
 from pages.report.tables.table import Cell, Column
 from pipeline.io.whole import as_written
 
+TRAININGS = Path("metrics/backbones")  # a table a run: stage adapt
 PANELS = 3  # side by side
 
 
@@ -64,11 +65,11 @@ def adapted(
     return Adapted(_caption(steps, first, known) + seen, tables)
 
 
-def adapted_figure(metrics: Path, steps: Sequence[Step], name: str) -> list[Figure]:
+def adapted_figure(steps: Sequence[Step], name: str) -> list[Figure]:
     """The loss of each step after each epoch, a panel an objective; `name`: see chart."""
     panels: dict[str, list[Curve]] = {}
     for step in (s for s in steps if not s.frozen):
-        paths = [metrics / "adapted" / f"{run}.csv" for run in step.runs]
+        paths = [TRAININGS / f"{run}.csv" for run in step.runs]
         found = [_losses(path) for path in paths if path.exists()]
         length = min(map(len, found), default=0)
         if length:

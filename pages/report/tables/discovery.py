@@ -1,12 +1,11 @@
 """Category discovery: how well methods that know some classes, and others, sort all images."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from cluster.metrics.discovery import PROTOCOLS, SUBSETS
 from pages.report import section
 from pages.report.tables import lineage, table
-from pages.report.tables.settings import Setting, headlines, read_settings
+from pages.report.tables.settings import Setting, headlines
 
 HINTS = {
     "all": "accuracy on all unlabelled images",
@@ -14,12 +13,6 @@ HINTS = {
     "new": "on those of classes of which no image is labelled",
 }
 BY = {"v2": "one matching", "v2b": "one matching, mean over classes", "v1": "old and new apart"}
-
-
-def read_discovery(scores: Path) -> list[Setting]:
-    """What stage `evaluate_discovery` wrote below SCORES; nothing where no class is known."""
-    found = scores / "discovery"
-    return read_settings(found) if any(found.glob("*/*.csv")) else []
 
 
 def columns(ways: Sequence[str] = ("v2",)) -> list[table.Column]:

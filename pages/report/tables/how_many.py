@@ -2,22 +2,22 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
+from pipeline.io.cell import Cell
 from pipeline.io.whole import as_written
 
 
-def how_many(metrics: Path, dataset: str, backbones: Sequence[str], *, known: bool) -> list[str]:
-    """Lines for each backbone, from what its stages have left in METRICS: estimate_k,
+def how_many(cells: Sequence[Cell], *, known: bool) -> list[str]:
+    """Lines for each cell, from the metrics that its stages have left: estimate_k,
     estimate_k_by_labels (where classes are `known`), and spectral, which looks at the graph of
     neighbours."""
     out = []
-    for backbone in backbones:
+    for cell in cells:
         for stage, say in SAID.items():
-            path = metrics / dataset / f"{backbone}.{stage}.json"
+            path = cell.metric(f"{stage}.json")
             if path.exists() and (known or say is not _of_labels):
                 with as_written(path):
-                    out.append(f"{backbone}: {say(json.loads(path.read_text()))}")
+                    out.append(f"{cell.backbone}: {say(json.loads(path.read_text()))}")
     return out
 
 

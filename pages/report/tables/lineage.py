@@ -12,7 +12,6 @@ from pages.report.tables.settings import Setting
 
 Runs = Mapping[str, Mapping[str, Any]]  # name: settings, as params.yaml has them
 Key = str  # all settings but the seed, as text
-KNOWING = "adapt_with_known"  # the section whose runs see labels
 
 
 class Step(NamedTuple):

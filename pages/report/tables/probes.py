@@ -9,6 +9,7 @@ from typing import NamedTuple
 from cluster.metrics.mean_sd import mean_sd
 from pages.report.tables.rows import read_rows
 from pages.report.tables.table import Cell, Column, cell
+from pipeline.io import cell as data
 from pipeline.io.whole import as_written
 
 PLACES = {"train": "on train", "held out": "on a third of train, held out"}
@@ -32,18 +33,15 @@ class Probes(NamedTuple):
     rows: list[tuple[str, list[Cell]]]
 
 
-def read_probes(
-    folder: Path, metrics: Path, dataset: str, backbones: Sequence[str]
-) -> list[Scores]:
-    """Those in folder/DATASET/BACKBONE.csv, and how pure the first neighbours are; by split, train
-    first. Without labels there are none."""
+def read_probes(cells: Sequence[data.Cell]) -> list[Scores]:
+    """What stage probes has found in each cell, and how pure the first neighbours are; by split,
+    train first. Without labels there are none."""
     out = []
-    for backbone in backbones:
-        path = folder / dataset / f"{backbone}.csv"
+    for of in cells:
+        path, purity = of.metric("probes.csv"), of.metric("probes.json")
         if not path.exists():
             continue
         rows = read_rows(path, ("probe", "split", "acc"))
-        purity = metrics / dataset / f"{backbone}.probes.json"
         for split in dict.fromkeys(row["split"] for row in rows):
             here = [row for row in rows if row["split"] == split]
             with as_written(path):
@@ -54,7 +52,7 @@ def read_probes(
             pure = _pure(purity, split)
             mean = {probe: mean for probe, (mean, _) in found.items()}
             sd = {probe: sd for probe, (_, sd) in found.items()}
-            out.append(Scores(backbone, split, mean | pure, sd))
+            out.append(Scores(of.backbone, split, mean | pure, sd))
     return sorted(out, key=lambda scores: (scores.split != "train", scores.split))
 
 

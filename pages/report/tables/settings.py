@@ -8,7 +8,6 @@ from pathlib import Path
 from cluster.metrics.mean_sd import mean_sd
 from pages.report.tables.rows import read_rows
 from pipeline.io.whole import as_written
-from pipeline.params import StageError
 
 COUNTS = ("setting", "k", "dims", "dim", "images", "labelled")
 KEYS = ("dataset", "backbone", "run", "fitted_on", *COUNTS, "split")
@@ -45,12 +44,9 @@ class Setting:
         return self.fitted_on == self.dataset
 
 
-def read_settings(folder: Path) -> list[Setting]:
-    """All settings in folder/DATASET/BACKBONE.csv, in order. StageError if there are none."""
-    paths = sorted(folder.glob("*/*.csv"))
-    if not paths:
-        raise StageError(f"{folder}: no scores (*/*.csv); the stage evaluate has not run")
-    return [setting for path in paths for setting in _read(path)]
+def read_settings(paths: Iterable[Path]) -> list[Setting]:
+    """All settings in those of the tables that are there, a table a cell, in order."""
+    return [setting for path in paths if path.exists() for setting in _read(path)]
 
 
 def headlines(settings: Iterable[Setting]) -> list[Setting]:

@@ -45,8 +45,8 @@ def test_images_are_drawn_from_a_split_by_seed():
 
 def test_the_defaults_are_those_of_params_yaml():
     wanted = inspect.signature(estimate_k).parameters
-    assert wanted["k_min"].default == SETTINGS["least"]
-    assert wanted["k_max"].default == SETTINGS["most"]
+    assert wanted["k_min"].default == SETTINGS["k_min"]
+    assert wanted["k_max"].default == SETTINGS["k_max"]
     assert wanted["growth"].default == SETTINGS["growth"]
     assert list(wanted["seeds"].default) == SETTINGS["seeds"]
     for name, value in {**SAMPLING._asdict(), **SEARCH._asdict()}.items():

@@ -2,13 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 import store
 from pages.report.tables.settings import Setting, headlines
-from pipeline.io.clusters import run_files
 
 
 def best(settings: Sequence[Setting]) -> Setting | None:
@@ -31,12 +29,6 @@ def away(file: store.File, setting: int) -> np.ndarray:
     if f"{setting}/distance" in file:
         return file[f"{setting}/distance"]
     return 1 - file[f"{setting}/probability"]
-
-
-def place(folder: Path, s: Setting) -> Path:
-    """The file of kind clusters that a setting is of."""
-    here = folder / s.dataset / s.backbone
-    return next(path for path in run_files(here) if path.stem == s.run)
 
 
 def _or_lowest(value: float) -> float:

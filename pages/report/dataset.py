@@ -1,0 +1,87 @@
+"""Put together what the page says of one dataset, from the metrics of its cells."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pages.report import section
+from pages.report.absent import why_absent
+from pages.report.asked import Asked
+from pages.report.charts import figures, training
+from pages.report.charts.curves import curve_figures
+from pages.report.pictures import clusters
+from pages.report.pictures.album import Album
+from pages.report.tables import discovery, lineage, probes
+from pages.report.tables.adapted import adapted, adapted_figure
+from pages.report.tables.how_many import how_many
+from pages.report.tables.settings import Setting, read_settings
+from pipeline.io.cell import Cell
+
+
+class Scores(NamedTuple):
+    """What stages evaluate, evaluate_discovery and probes have found in the cells of a dataset.
+
+    absent: why a cell cannot be, by backbone; cells: those that have scores.
+    """
+
+    dataset: str
+    absent: dict[str, str]
+    cells: list[Cell]
+    settings: list[Setting]
+    partly: list[Setting]
+    probes: list[probes.Scores]
+
+
+def read_scores(asked: Asked, dataset: str) -> Scores:
+    """Of the cells that params.yaml asks for."""
+    why = {cell: why_absent(cell) for cell in asked.cells(dataset)}
+    cells = [cell for cell, reason in why.items() if reason is None]
+    settings = read_settings([cell.metric("evaluate.csv") for cell in cells])
+    scored = [cell for cell in cells if any(s.backbone == cell.backbone for s in settings)]
+    partly = [cell.metric("evaluate_discovery.csv") for cell in cells if dataset in asked.known]
+    return Scores(
+        dataset,
+        {cell.backbone: reason for cell, reason in why.items() if reason is not None},
+        scored,
+        settings,
+        read_settings(partly),
+        probes.read_probes(scored),
+    )
+
+
+def describe(
+    found: Scores, asked: Asked, backbones: Sequence[str], album: Album | str, side: int, id: str
+) -> section.Section:
+    """All that the page says of a dataset. `backbones`: all of the page, so that each has one
+    colour everywhere; `album`: its images, or why there are none, as wide as `side` pixels; `id`
+    tells the ids of this section from those of others."""
+    here, known = found.settings, found.dataset in asked.known
+    steps = lineage.steps(asked.adaptations, found.dataset)
+    taught = lineage.taught(asked.adaptations, asked.knowing(), found.dataset)
+    again = lineage.repeats(steps)
+    drawn = [cell for cell in found.cells if cell.backbone not in again]
+    names = {cell.backbone for cell in drawn}
+    drawn_here = [s for s in here if s.backbone in names]
+    knew = [s for s in found.partly if s.labelled and s.backbone in names]
+    trained = training.read_trainings([*drawn_here, *knew])
+    return section.Section(
+        id,
+        found.dataset,
+        section.facts(here),
+        [f"Absent: {backbone}: {reason}" for backbone, reason in found.absent.items()],
+        section.unreadable(found.cells),
+        adapted(steps, here, found.partly, discovery.columns(), taught),
+        section.tables(here, taught, steps),
+        discovery.tables(found.partly, taught, steps),
+        probes.tables(found.probes),
+        how_many(drawn, known=known),
+        [
+            *curve_figures(drawn, backbones, id, known=known),
+            *figures.ablation_figures(drawn_here, backbones, id),
+            *training.training_figure(trained, backbones, f"{id}-t"),
+            *adapted_figure(steps, f"{id}-a"),
+        ],
+        [
+            *clusters.sheets(drawn, album, side, backbones, id),
+            *(clusters.discovered(drawn, album, side, backbones, id) if known else []),
+        ],
+    )

@@ -1,0 +1,101 @@
+"""Sheets of example images: what the clusters of each backbone look like."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from pages.report.charts.chart import sizes
+from pages.report.chosen.clusters import Chosen, read_chosen
+from pages.report.pictures.album import AWAY, Album
+from pages.report.pictures.sheet import Card, draw, is_empty
+from pipeline.io.cell import Cell
+
+
+class Sheet(NamedTuple):
+    """The clusters of one clustering of a backbone, so many images (`per_cluster`) of each sort;
+    without cards `note` says why."""
+
+    title: str
+    choice: str
+    svg: str
+    note: str
+    per_cluster: int
+    cards: list[Card]
+
+
+def sheets(
+    cells: Sequence[Cell], album: Album | str, side: int, backbones: Sequence[str], name: str
+) -> list[Sheet]:
+    """The clusters of each cell's best clustering, as stage evaluate has chosen it; none where
+    nothing is of the split `train`.
+
+    `album`: the dataset's images, or why there are none; `backbones`: all of the page, so that each
+    has one colour everywhere; `name`: see chart.
+    """
+    out = []
+    for cell in cells:
+        found, number = read_chosen(cell.examples), backbones.index(cell.backbone)
+        if found:
+            choice = _choice(cell.backbone, found)
+            out.append(_sheet(found, *choice, album, side, number, f"{name}-b{number}"))
+    return out
+
+
+def discovered(
+    cells: Sequence[Cell], album: Album | str, side: int, backbones: Sequence[str], name: str
+) -> list[Sheet]:
+    """What category discovery made of the unlabelled images of each cell, as stage
+    evaluate_discovery has chosen it; clusters bear the names of the known classes."""
+    out = []
+    for cell in cells:
+        found, number = read_chosen(cell.found_examples), backbones.index(cell.backbone)
+        if found:
+            old, new = len(found.old), found.k - len(found.old)
+            title = f"{cell.backbone} · {found.run}: {old} known classes, {new} new"
+            choice = (
+                f"The first exported run, of its seeds the one of lowest loss, {found.seed}. Images"
+                " whose class was known are left out where the method says how sure it is."
+            )
+            out.append(_sheet(found, title, choice, album, side, number, f"{name}-k{number}"))
+    return out
+
+
+def _sheet(
+    found: Chosen,
+    title: str,
+    choice: str,
+    album: Album | str,
+    side: int,
+    number: int,
+    name: str,
+) -> Sheet:
+    svg, many = sizes(found.size, number, name), found.images
+    if isinstance(album, str):
+        return Sheet(title, choice, svg, album, many, [])
+    names = dict(enumerate(found.old))
+    cards = [
+        card._replace(title=names.get(card.cluster, f"New: cluster {card.cluster}"))
+        if names
+        else card
+        for card in draw(found, album, side)
+    ]
+    live = int((found.size > 0).sum())
+    which = "All clusters" if len(cards) == live else (
+        f"{len(cards)} of {live} clusters, evenly from the largest to the smallest")  # fmt: skip
+    note = f"{which}: the images of train most typical of each, and those least so."
+    if not cards:
+        return Sheet(title, choice, svg, "", many, [])
+    if is_empty(cards):
+        return Sheet(title, choice, svg, AWAY, many, [])
+    return Sheet(title, choice, svg, note, many, cards)
+
+
+def _choice(backbone: str, s: Chosen) -> tuple[str, str]:
+    """Which clustering it is, and why."""
+    why = "the first run, as no silhouette is known" if np.isnan(s.silhouette) else (
+        f"highest mean silhouette on train ({s.silhouette:.3f}) among the first settings of "
+        "this backbone's runs")  # fmt: skip
+    of = f"; of its {s.seeds} seeds the one of lowest loss, {s.seed}" * (s.seeds > 1)
+    dims = f"{s.dims} dimensions" if s.dims else "all dimensions"
+    return f"{backbone} · {s.run}, k = {s.k}, {dims}", f"Chosen without labels: {why}{of}."

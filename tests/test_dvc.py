@@ -1,0 +1,230 @@
+"""dvc.yaml says of each stage what it opens and what it writes: nothing else, nothing less."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import OBJECTIVES, PARAMS, Project
+from graph import DVC, Entry, entry, items, stages
+from PIL import Image
+
+from pipeline.io.absent import MARK
+
+NET = "resnet18_small_narrow"
+ITEM = {
+    "dataset": "colours", "backbone": NET, "target": "colours", "among": "more", "from": "colours",
+    "to": "more",
+}  # fmt: skip
+KEYS = {"datasets": "colours", "known": "colours", "backbones": NET, "imported": "outside"}
+KEYS |= {"adapted": "learns"}
+# Of this machine, or kept for other runs: they are no outs
+NO_OUTS = re.compile(r"\.seen\.(json|npz)$|^data/(frozen|links)/")
+# Before a stage: have it write down what it has opened. (h5py opens files past Python.)
+RECORD = """
+import atexit, json, os, sys
+opened = set()
+def record(name):
+    if isinstance(name, (str, os.PathLike)):
+        opened.add(os.path.abspath(name))
+def hear(event, arguments):
+    if event in ("open", "os.listdir", "os.scandir"):
+        record(arguments[0])
+sys.addaudithook(hear)
+import h5py
+init = h5py.File.__init__
+def recorded(self, name, *arguments, **more):
+    record(name)
+    init(self, name, *arguments, **more)
+h5py.File.__init__ = recorded
+atexit.register(lambda: open("opened", "w").write(json.dumps(sorted(opened))))
+"""
+
+
+def draw(root: Path) -> None:
+    """20 noisy pictures of each of three colours, a folder each."""
+    for c, colour in enumerate(("red", "green", "blue")):
+        (root / colour).mkdir(parents=True)
+        for i in range(20):
+            pixels = np.random.default_rng([c, i]).integers(0, 90, (20, 20, 3), np.uint8)
+            pixels[..., c] += 150
+            Image.fromarray(pixels).save(root / colour / f"{i}.png")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Two collections of the same pictures, and vectors without any; settings with which each
+    stage reads all that it may read, and is soon done."""
+    made = Project(tmp_path_factory.mktemp("graph"))
+    draw(made.folder / "pictures")
+    np.save(made.folder / "vectors.npy", np.random.default_rng(0).normal(size=(60, 8)))
+    (made.folder / "known.csv").write_text("path,label\nred/0.png,red\nred/1.png,red\n")
+    colours = {"from": "folder", "root": "pictures", "tree": "class"}
+    params = made.params
+    params["datasets"] = {"colours": colours, "more": colours}
+    params["datasets"] |= {"bare": {"from": "vectors", "rows": 60, "labels": "labels.npy"}}
+    np.save(made.folder / "labels.npy", np.arange(60) % 3)
+    params["backbones"] = {NET: {}}
+    params["imported"] = {"outside": {"features": "vectors.npy", "dataset": "bare"}}
+    params["adapted"] = {"learns": {
+        "objective": "simgcd", "dataset": "colours", "backbone": NET, "learns_from": "../known.h5",
+        "epochs": 1, "views": 2, "batch": 32, "hidden": 8, "bottleneck": 8,
+    }}  # fmt: skip
+    params["all"] = {name: {} for name in (NET, "outside", "learns")}
+    drawn = {"old": 2, "labelled": 0.5, "seed": 0}
+    params["known"] = {"colours": drawn, "bare": {**drawn, "old": 1}}
+    params["embed"]["views"] = 2
+    few: dict[str, dict[str, Any]] = {
+        "kmeans": {"k": ["auto", 3], "dims": [0, 4]}, "spectral": {"k": ["auto", 3]},
+        "scan": {"k": ["auto", 3], "steps": 3, "views": True, "batch": 32},
+        "selflabel": {"steps": 3, "other": "views", "batch": 32},
+        "temi": {"k": ["auto", 3], "steps": 3, "batch": 32},
+        "sskmeans": {"k": ["auto", 3]}, "simgcd": {"k": ["auto", 3], "steps": 3, "batch": 32,
+        "entropy_weight": 1.0}, "pim": {"k": ["auto", 3], "steps": 3,
+        "conditional_entropy_weight": 1.0},
+        "estimate_k": {"k_min": 3, "k_max": 5}, "estimate_k_by_labels": {"max_classes": 5},
+        "similar": {"same": "keep", "balance": "clusters", "k": [3]},
+        "similar_by_labels": {"same": "keep", "k": [3]}, 
+        "probes": {"penalties": [0.1], "max_iter": 5},
+    }  # fmt: skip
+    for name, changes in few.items():
+        assert changes.keys() <= params[name].keys() | set(OBJECTIVES["common"]), name
+        params[name] |= changes
+        if "seeds" in params[name]:
+            params[name]["seeds"] = [0]
+        if "n_init" in params[name]:
+            params[name]["n_init"] = 1
+    made.write_params()
+    return made
+
+
+def item_of(name: str, **changes: str) -> dict[str, str]:
+    """One cell of a stage: all that its entry is written for."""
+    of = items(stages()[name])
+    if "key" in of:
+        return {"key": KEYS[of["key"]]}
+    values = {what: ITEM[what] for what in of.keys() & ITEM.keys()}
+    if of.get("run", "").startswith("runs."):
+        values["run"] = PARAMS["runs"][of["run"].removeprefix("runs.")][0]
+    if "run" in of and "run" not in values:  # of assign
+        values["run"] = PARAMS["assign"]["runs"][0]
+    if name == "export_discovered":
+        values["run"] = "simgcd"
+    if name == "learned":
+        values["backbone"] = "learns"
+    return values | {what: to for what, to in changes.items() if what in values}
+
+
+def entry_of(project: Project, name: str, **changes: str) -> Entry:
+    item = item_of(name, **changes)
+    if "key" in item:
+        (where,) = items(stages()[name]).values()
+        of = project.params[where][item["key"]]
+        item = {**(of if isinstance(of, dict) else {}), **item}
+    return entry(name, item, project.params)
+
+
+def files(folder: Path) -> dict[str, int]:
+    """When each file was written, in ns."""
+    every = (path for top in ("data", "metrics", "report") for path in (folder / top).rglob("*"))
+    return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in every if p.is_file()}
+
+
+def run(project: Project, one: Entry) -> tuple[set[str], set[str]]:
+    """Run a stage; what it opened and wrote below data/, metrics/ and report/."""
+    before = files(project.folder)
+    process = project.start(*one.command, before=RECORD)
+    _, error = process.communicate()
+    assert process.returncode == 0, error
+    opened = json.loads((project.folder / "opened").read_text())
+    inside = {
+        str(path.relative_to(project.folder))
+        for path in map(Path, opened)
+        if path.is_relative_to(project.folder)
+    }
+    after = files(project.folder)
+    wrote = {path for path, when in after.items() if before.get(path) != when}
+    tops = ("data/", "metrics", "report/")
+    return {path for path in inside if path.startswith(tops)}, wrote
+
+
+def lies_in(path: str, folders: list[str]) -> bool:
+    return any(path == folder or path.startswith(f"{folder}/") for folder in folders)
+
+
+# In the order in which one can run after the other
+ORDER = [name for name in stages() if name != "adapt"]
+ORDER.insert(ORDER.index("learned"), "adapt")
+
+
+@pytest.fixture(scope="module")
+def ran(project: Project) -> dict[str, tuple[Entry, set[str], set[str]]]:
+    """Each stage, run for one cell: what dvc.yaml says of it, what it opened and what it wrote."""
+    out = {}
+    project.index("more")
+    project.index("bare")
+    project.stage("backbone", NET)
+    for name in ("embed", "pca", "estimate_k", "kmeans"):
+        project.stage(name, "more", NET)
+    for name in ORDER:
+        if name == "learned":
+            project.stage("embed", "colours", "learns")
+        one = entry_of(project, name)
+        if name == "adapt":
+            project.params["embed"]["views"] = 0
+        out[name] = one, *run(project, one)
+    return out
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_a_stage_writes_its_outs_and_nothing_else(ran: dict, name: str, project: Project):
+    one, _, wrote = ran[name]
+    others = {path for path in wrote if not lies_in(path, one.outs)}
+    assert not {path for path in others if not NO_OUTS.search(path)}
+    for out in one.outs:
+        assert (project.folder / out).exists(), out
+        assert name == "embed" or any(lies_in(path, [out]) for path in wrote), out
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_a_stage_opens_its_deps_and_nothing_else(ran: dict, name: str):
+    one, opened, _ = ran[name]
+    own = [*one.outs, *(str(Path(out).parent) for out in one.outs)]
+    for path in opened:
+        part = re.sub(r"(\.\w+)*\.part(\.part)?$", "", path)
+        beside = part in own or lies_in(part, one.outs) or NO_OUTS.search(path)
+        assert beside or lies_in(path, one.deps), path
+    for dep in one.deps:
+        assert any(lies_in(path, [dep]) for path in opened), dep
+
+
+@pytest.mark.parametrize("name", [n for n in ORDER if "matrix" in stages()[n]])
+def test_a_stage_marks_all_its_outs_where_the_cell_is_absent(
+    ran: dict, name: str, project: Project
+):
+    """The dataset has no pictures; a pair is absent where either is."""
+    pair = {"to": "bare", "among": "bare"}
+    one = entry_of(project, name, dataset="bare", **pair)
+    if name != "embed":
+        run(project, entry_of(project, "embed", dataset="bare", backbone="learns"))
+        run(project, entry_of(project, "embed", dataset="bare"))
+    _, wrote = run(project, one)
+    for out in one.outs:
+        path = project.folder / out
+        marked = path / MARK if path.suffix == "" else path
+        assert str(marked.relative_to(project.folder)) in wrote, out
+    assert all(lies_in(path, one.outs) for path in wrote)
+
+
+def test_every_command_is_a_stage_with_the_words_that_it_takes(project: Project):
+    """Each is run above but for its run: here those that params.yaml lists."""
+    named = re.findall(r"python -m stages\.(\w+)", DVC.read_text())
+    assert set(named) == {path.stem for path in (DVC.parent / "stages").glob("[!_]*.py")}
+
+
+def sections_of(name: str) -> Iterator[str]:
+    """What a stage reads of params.yaml, by its arguments."""
+    yield from entry(name, item_of(name), PARAMS | {"adapted": {"learns": {}}}).params

@@ -189,7 +189,7 @@ def embed(row: Backbone, encoder: Encoder, of: Pictures, folder: Path, beside: i
 
 def _write_params(spec: dict[str, Any], group: Iterable[str]) -> None:
     """The params.yaml of this folder: the pictures, and the backbones that share them."""
-    params = {"datasets": {"photos": spec}, "backbones": dict.fromkeys(group, {})}
+    params = {"datasets": {"photos": spec}, "backbones": {name: {} for name in group}}
     Path("params.yaml").write_text(yaml.safe_dump({**params, "embed": {"skip": {}}}))
 
 

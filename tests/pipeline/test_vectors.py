@@ -8,6 +8,7 @@ import pytest
 from conftest import Project
 
 import store
+from pipeline.io.cell import images_of, labels_of
 
 N = 60
 
@@ -34,10 +35,10 @@ def bring(project: Project, backbone: str = "clip") -> store.Features:
 def index(project: Project) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The attributes of index and labels, and their arrays."""
     attrs, arrays = dict[str, Any](), dict[str, np.ndarray]()
-    for kind, name in (("index", "images"), ("labels", "labels")):
-        with store.read(project.folder / f"data/texts/{name}.h5", kind) as file:
+    for kind, path in (("index", images_of("texts")), ("labels", labels_of("texts"))):
+        with store.read(project.folder / path, kind) as file:
             attrs |= file.attrs
-            arrays |= {key: file[key] for key in file}
+            arrays |= {name: file[name] for name in store.KINDS[kind].arrays}
     return attrs, arrays
 
 
@@ -130,7 +131,7 @@ def test_equal_ids_are_the_same_entry_in_two_datasets_and_row_numbers_are_not(
     by_ids = {"from": "vectors", "ids": "ids.npy"}
     project.params["datasets"] = {
         **{"a": by_ids, "b": by_ids},
-        **{name: {"from": "vectors", "rows": N} for name in "cd"},
+        **{name: {"from": "vectors", "rows": N} for name in ("c", "d")},
     }
     found = []
     for name in "abcd":

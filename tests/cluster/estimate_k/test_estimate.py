@@ -39,8 +39,8 @@ def test_images_are_drawn_from_a_split_by_seed():
     rng = np.random.default_rng(5)
     drawn = np.sort(rng.choice(kept, 20, replace=False))
     np.testing.assert_array_equal(sample.reduced, basis.project(x[drawn], 4))
-    np.testing.assert_array_equal(sample.watched, np.sort(rng.choice(20, 8, replace=False)))
-    assert sample.whole.shape == (8, x.shape[1])
+    np.testing.assert_array_equal(sample.subset, np.sort(rng.choice(20, 8, replace=False)))
+    assert sample.full.shape == (8, x.shape[1])
 
 
 def test_the_defaults_are_those_of_params_yaml():

@@ -27,10 +27,10 @@ import store
 from cluster.neighbors.knn_vote import support
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import seed_of_lowest_loss
+from pipeline.io.duplicates import read_leaders
 from pipeline.io.table import in_parts, write_csv
 from pipeline.io.whole import whole_bytes, whole_text
 from pipeline.params import Section, StageError
-from pipeline.similar.duplicates import read_leaders
 from stages import run
 
 BLOCK = 65_536  # images whose neighbours are looked at together

@@ -16,8 +16,8 @@ from pages.report.chosen.pick import Examples
 from pages.report.chosen.similar import Side, save_similar
 from pipeline.io.cell import Pair
 from pipeline.io.collection import is_in, open_collection, require_one_backbone
+from pipeline.io.duplicates import read_leaders
 from pipeline.params import Runtime, Section, StageError, torch_device
-from pipeline.similar.duplicates import read_leaders
 from pipeline.similar.groups import read_groups
 from pipeline.similar.links import link, pictures
 from pipeline.similar.tables import write_found, write_names, write_union

@@ -1,7 +1,6 @@
 """Who may import whom, what a file in each folder is, and how long it may be."""
 
 import ast
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -38,8 +37,8 @@ ROOMS = {
         "probes": {"errors", "vectors", "kernels", "kmeans", "heads", "neighbors"},
     },
     "pipeline": {
-        "cost": set[str](),
         "params": set[str](),
+        "cost": set[str](),
         "io": {"params"},
         "similar": {"params", "io"},
         "fitting": {"params", "io"},
@@ -155,8 +154,8 @@ def test_every_file_in_stages_is_a_stage(path: Path):
     mains = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "main"]
     assert len(mains) == 1
     assert ast.get_docstring(mains[0]), "it is the stage's --help"
-    last = ast.unparse(tree.body[-1])  # run is told the outs too, which an absent cell marks
-    assert re.fullmatch(r"if __name__ == '__main__':\n    run\(main(, .+)?\)", last), last
+    last = ast.unparse(tree.body[-1])
+    assert last.startswith("if __name__ == '__main__':\n    run(main"), "with what it writes"
     assert f"stages.{path.stem}" in (ROOT / "dvc.yaml").read_text().split()
 
 

@@ -130,7 +130,7 @@ def test_equal_ids_are_the_same_entry_in_two_datasets_and_row_numbers_are_not(
     by_ids = {"from": "vectors", "ids": "ids.npy"}
     project.params["datasets"] = {
         **{"a": by_ids, "b": by_ids},
-        **dict.fromkeys(("c", "d"), {"from": "vectors", "rows": N}),
+        **{name: {"from": "vectors", "rows": N} for name in "cd"},
     }
     found = []
     for name in "abcd":

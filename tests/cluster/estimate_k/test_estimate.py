@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 from conftest import PARAMS
-from test_how_many import groups
+from test_criteria import groups
 
 from cluster import ClusterError
 from cluster.estimate_k.estimate import SAMPLING, SEARCH, Sampling, draw, estimate_k

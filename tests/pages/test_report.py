@@ -121,6 +121,8 @@ def test_ids_are_of_one_element_each_and_references_lead_somewhere(written: str)
 
 
 def test_equal_input_gives_equal_bytes(folder: Path) -> None:
+    """On one day, by one program."""
+    report()
     before = {path: path.read_bytes() for path in Path("report").iterdir()}
     assert len(before) == 4
     report()

@@ -8,11 +8,13 @@ once hangs on them.
 import re
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
-from bench._project import BACKBONE, BIG, FEW, PICTURES, ROOT
+from bench._project import BACKBONE, BIG, FEW, NETWORK, PICTURES, ROOT
+from pipeline.io.cell import Cell
 
 
 class Case(NamedTuple):
@@ -26,10 +28,9 @@ class Case(NamedTuple):
     long: bool = False
 
 
-SMALL = "resnet18_small_narrow"  # the quickest network
 _PASSES = {"n_init": 2, "max_iter": 2}
 SECTIONS: dict[str, dict[str, Any]] = {
-    "estimate_k": {"most": 6, "seeds": [0]},  # of a sample, whatever the number of images
+    "estimate_k": {"k_max": 6, "seeds": [0]},  # of a sample, whatever the number of images
     "kmeans": _PASSES,
     "kmeans_starts": {"of": "kmeans", "dims": [0], "max_iter": 2},
     "kmeans_minibatch": {
@@ -57,60 +58,67 @@ SECTIONS: dict[str, dict[str, Any]] = {
 
 _RUN = {"run": "kmeans"}
 _TO_FEW = {"target": FEW, "among": BIG}
+STORED = "embed, vectors"  # after it there is a store of the vectors
 CASES = (
-    Case("import", "import"),
-    Case("index", "index", item={"dataset": PICTURES}),
-    Case("embed", "embed", item={"dataset": PICTURES, "backbone": SMALL}, long=True),
-    Case("pca", "pca_imported"),
-    Case("estimate_k", "estimate_k_imported"),
-    Case("kmeans", "kmeans_imported", item=_RUN),
-    Case("kmeans, 30 starts", "kmeans_imported", "kmeans_starts", _RUN),
-    Case("kmeans, mini-batches", "kmeans_imported", "kmeans_minibatch", _RUN),
-    Case("overcluster", "kmeans_imported", item={"run": "overcluster"}),
-    Case("neighbors", "neighbors_imported", long=True),
-    Case("neighbors, approximate", "neighbors_imported", "neighbors_approximate", long=True),
-    Case("duplicates", "duplicates_imported", long=True),
-    Case("spectral", "spectral_imported", long=True),
-    Case("scan", "scan_imported"),
-    Case("selflabel", "selflabel_imported"),
-    Case("temi", "temi_imported", item={"run": "temi"}),
-    Case("known", "known_imported"),
-    Case("estimate_k_by_labels", "estimate_k_by_labels_imported"),
-    Case("sskmeans", "sskmeans_imported", item={"run": "sskmeans"}),
-    Case("sskmeans, balanced", "sskmeans_imported", item={"run": "sskmeans_balanced"}),
-    Case("simgcd", "simgcd_imported"),
-    Case("pim", "pim_imported"),
+    Case("index", "index", item={"key": PICTURES}),
+    Case("backbone", "backbone", item={"key": NETWORK}),
+    Case("embed", "embed", item={"dataset": PICTURES, "backbone": NETWORK}, long=True),
+    Case("index, vectors", "index", item={"key": BIG}),
+    Case("import", "import", item={"key": BACKBONE}),
+    Case(STORED, "embed"),
+    Case("pca", "pca"),
+    Case("estimate_k", "estimate_k"),
+    Case("kmeans", "kmeans", item=_RUN),
+    Case("kmeans, 30 starts", "kmeans", "kmeans_starts", _RUN),
+    Case("kmeans, mini-batches", "kmeans", "kmeans_minibatch", _RUN),
+    Case("overcluster", "kmeans", item={"run": "overcluster"}),
+    Case("neighbors", "neighbors", long=True),
+    Case("neighbors, approximate", "neighbors", "neighbors_approximate", long=True),
+    Case("duplicates", "duplicates", long=True),
+    Case("spectral", "spectral", long=True),
+    Case("scan", "scan"),
+    Case("selflabel", "selflabel"),
+    Case("temi", "temi", item={"run": "temi"}),
+    Case("known", "known", item={"key": BIG}),
+    Case("estimate_k_by_labels", "estimate_k_by_labels"),
+    Case("sskmeans", "sskmeans", item={"run": "sskmeans"}),
+    Case("sskmeans, balanced", "sskmeans", item={"run": "sskmeans_balanced"}),
+    Case("simgcd", "simgcd"),
+    Case("pim", "pim"),
     Case("learned", "learned"),
     Case("assign", "assign", item={"from": BIG, "to": BIG, "run": "kmeans"}),
     Case("similar", "similar", item=_TO_FEW),
-    Case("export, csv", "export_imported", item={**_RUN, "format": "csv"}),
-    Case("export, parquet", "export_imported", "export_parquet", {**_RUN, "format": "parquet"}),
-    Case("evaluate", "evaluate_imported"),
-    Case("evaluate_discovery", "evaluate_discovery_imported"),
-    Case("probes", "probes_imported"),
+    Case("export, csv", "export", item=_RUN),
+    Case("export, parquet", "export", "export_parquet", _RUN),
+    Case("evaluate", "evaluate"),
+    Case("evaluate_discovery", "evaluate_discovery"),
+    Case("probes", "probes"),
     Case("report", "report"),
 )
-# Of the small collection, before `similar`
-FEW_CASES = (Case("import", "import"), Case("duplicates", "duplicates_imported"))
+# Of the small collection, after `import` and before `similar`
+FEW_CASES = (
+    Case("index", "index", item={"key": FEW}),
+    Case("embed", "embed"),
+    Case("duplicates", "duplicates"),
+)
 
 
 def command(case: Case, dataset: str) -> list[str]:
     """The words to run, in the folder of the project."""
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
     item = {"dataset": dataset, "backbone": BACKBONE, **case.item}
-
-    def value(found: re.Match) -> str:
-        first, _, rest = found[1].partition(".")
-        if first == "item":
-            return item[rest]
-        return item.get(rest, params[first][rest]) if rest else str(params[first])
-
-    words = re.sub(r"\$\{([\w.]+)\}", value, stages[case.stage]["cmd"]).split()
+    said = stages[case.stage]["cmd"]
+    words = re.sub(r"\$\{(?:item\.)?(\w+)\}", lambda found: item[found[1]], said).split()
     words[0] = sys.executable
     if case.section:
-        if "--params" in words:
-            words[words.index("--params") + 1] = case.section
-        else:
-            words[3:3] = ["--params", case.section]
+        if "--run" not in words:
+            words += ["--run", ""]
+        words[words.index("--run") + 1] = case.section
     return words
+
+
+def forget(case: Case, folder: Path) -> None:
+    """Remove clusters of a section that is there for its cost alone: `evaluate` is to score those
+    of the other runs."""
+    if case.section:
+        (folder / Cell(BIG, BACKBONE, case.section).clusters).unlink(missing_ok=True)

@@ -1,6 +1,6 @@
 """A project of any size in a folder of its own: params.yaml, and files that stages begin with.
 
-Vectors are of 50 groups. They are written as .npy, which stage import makes the store from, so the
+Vectors are of 50 groups. They are written as .npy, which stage embed makes the store from, so the
 writer of stores is measured too. The tables of neighbours and of near-duplicates are drawn, not
 searched: what they are made by takes hours at this size, and what reads them does not mind. The
 pictures are a thousand small ones under as many names as are wanted.
@@ -17,12 +17,13 @@ from PIL import Image
 
 import store
 from cluster.heads.model import Linear
+from pipeline.io.cell import Cell
 from pipeline.io.learned import Learned, save_learned
 
 ROOT = Path(__file__).parents[1]
-BIG, FEW, BACKBONE = "big", "few", "imported"
+BIG, FEW, BACKBONE = "big", "few", "vectors"
+NETWORK = "resnet18_small_narrow"  # the quickest one, for the pictures
 PICTURES, SIDE = "pictures", 32
-ENCODER = "imported-1"
 GROUPS, CLASSES, TESTED = 50, 10, 0.05  # vectors lie about so many points; share that is of test
 NEIGHBORS, NEAR, MIXED = 50, 64, 0.1  # of an image; among so many; share with one of another group
 PART, IN_FOLDER = 65_536, 1000
@@ -44,17 +45,21 @@ def lay_out(folder: Path, images: int, dim: int, few: int, sections: Mapping[str
         params[name] = {**params[changed.get("of", name)], **changed}
         params[name].pop("of", None)
     _write_pictures(folder / PICTURES, images)
-    params["datasets"] = {PICTURES: {"from": "folder", "root": PICTURES, "tree": "class"}}
-    params["backbones"] = []
-    params["import"] = {
-        name: {
-            "features": f"{name}.npy",
-            **{what: f"{name}.{what}.npy" for what in ("labels", "splits")},
-            "ids": f"{name}.names.npy",
-        }
-        for name in (BIG, FEW)
+    params["datasets"] = {
+        PICTURES: {"from": "folder", "root": PICTURES, "tree": "class"},
+        **{
+            name: {
+                "from": "vectors",
+                "ids": f"{name}.names.npy",
+                **{what: f"{name}.{what}.npy" for what in ("labels", "splits")},
+            }
+            for name in (BIG, FEW)
+        },
     }
-    params["known_imported"] = {BIG: {"old": CLASSES // 2, "labelled": 0.5, "seed": 0}}
+    params["backbones"] = {NETWORK: {}}
+    params["imported"] = {BACKBONE: {"features": "{dataset}.npy", "ids": "{dataset}.names.npy"}}
+    params["all"] = {**params["backbones"], **params["imported"]}
+    params["known"] = {BIG: {"old": CLASSES // 2, "labelled": 0.5, "seed": 0}}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
 
 
@@ -70,21 +75,22 @@ def _write_pictures(folder: Path, images: int) -> None:
 
 
 def write_tables(folder: Path) -> None:
-    """Neighbours, near-duplicates and heads for the store that stage import has written."""
-    found = store.Features(folder / f"data/features/{BIG}/{BACKBONE}")
+    """Neighbours, near-duplicates and heads for the store that stage embed has made of vectors."""
+    cell = Cell(BIG, BACKBONE)
+    found = store.Features(folder / cell.features)
     images, train = len(found), int((found.split == found.splits.index("train")).sum())
     of_store: dict[str, Any] = {"dataset": BIG, "backbone": BACKBONE}
     generator = np.random.default_rng(0)
     neighbor = _neighbors(images, train // GROUPS, generator)
     similarity = np.linspace(0.9, 0.5, NEIGHBORS, dtype=np.float32)[None].repeat(images, 0)
     store.save(
-        folder / f"data/neighbors/{BIG}/{BACKBONE}.h5",
+        folder / cell.neighbors,
         "neighbors",
         {"row": found.row, "split": found.split, "neighbor": neighbor, "similarity": similarity},
         {**of_store, "metric": "cosine", "splits": found.splits, "dim": found.dim, "recall": 1.0},
     )
     store.save(
-        folder / f"data/similar/{BIG}/{BACKBONE}.duplicates.h5",
+        folder / cell.duplicates,
         "duplicates",
         {"row": found.row, "leader": found.row},
         {**of_store, "threshold": 0.98},
@@ -96,8 +102,8 @@ def write_tables(folder: Path) -> None:
     }
     nobody = np.empty(0, np.int64)
     save_learned(
-        folder / f"data/adapted/{BACKBONE}/learned.h5",
-        Learned(BIG, ENCODER, heads, True, nobody, nobody, [], 0),
+        folder / store.place("learned", backbone=BACKBONE),
+        Learned(BIG, found.encoder, heads, True, nobody, nobody, [], 0),
         BACKBONE,
     )
 

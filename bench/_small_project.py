@@ -117,7 +117,7 @@ def lay_out(folder: Path, train: int, test: int) -> None:
 # So that each stage works for a second or so
 SMALLER = """{
   "embed": {"views": 1},
-  "estimate_k": {"most": 12, "images": 400, "silhouette_images": 200, "seeds": [0]},
+  "estimate_k": {"k_max": 12, "images": 400, "silhouette_images": 200, "seeds": [0]},
   "kmeans": {"dims": [0, 16], "n_init": 4},
   "scan": {"steps": 60, "batch": 256, "heads": 4, "seeds": [0, 1]},
   "selflabel": {"steps": 60, "batch": 256, "threshold": 0.3},

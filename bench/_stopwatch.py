@@ -107,7 +107,11 @@ class Finder:
     def _wrap(self, module: ModuleType) -> None:
         if module.__name__ == "stages":
             real = module.run
-            module.run = lambda main: real(measured(main, self.clock, self.file))  # type: ignore[attr-defined]
+
+            def run(main: Callable[..., Any], *writes: Any, **named: Any) -> None:
+                real(measured(main, self.clock, self.file), *writes, **named)
+
+            module.run = run  # type: ignore[attr-defined]
         for name, kind in WRAPPED.get(module.__name__, {}).items():
             *inside, last = name.removesuffix("()").split(".")
             owner: Any = getattr(module, inside[0]) if inside else module
@@ -136,16 +140,16 @@ def counted_context(function: Callable[..., Any], clock: Clock, kind: str) -> Ca
     return call
 
 
-def measured(main: Callable[..., None], clock: Clock, file: str) -> Callable[..., None]:
+def measured(main: Callable[..., Any], clock: Clock, file: str) -> Callable[..., Any]:
     """A stage's main, which adds a line to `file` when it is done: when it began and ended, in
     seconds since 1970, and the seconds of each kind between."""
 
     @functools.wraps(main)
-    def call(*args: Any, **named: Any) -> None:
+    def call(*args: Any, **named: Any) -> Any:
         clock.turn("computing")
         begin = clock.since
         try:
-            main(*args, **named)
+            return main(*args, **named)
         finally:
             clock.turn("")
             said = {"main": begin, "done": clock.since, **clock.seconds}

@@ -64,7 +64,7 @@ class _Unsaved(NamedTuple):
 
 def run() -> list[dict[str, Any]]:
     """One row a backbone."""
-    settings_of_all = yaml.safe_load(Path("params.yaml").read_text())["objectives"]["gcd"]
+    settings_of_all = yaml.safe_load(settings.TEMPLATES.read_text())["gcd"]
     with TemporaryDirectory() as name, chdir(name):
         spec = {"from": "folder", "root": f"{name}/photos", "tree": "class"}
         Path("params.yaml").write_text(yaml.safe_dump({"datasets": {"photos": spec}}))
@@ -93,7 +93,8 @@ def compare(
     """Seconds of an epoch of each, by turns; raises unless they learn the same."""
     row = replace(backbones.row(backbone), name=f"{backbone}_untrained", weights="none")
     run = settings.Gcd.model_validate({
-        **plain, **HEADS, "dataset": "photos", "backbone": row.name, "center": False,
+        **plain, **HEADS, "objective": "gcd", "dataset": "photos", "backbone": row.name,
+        "learns_from": settings.KNOWN, "center": False,
         "views": VIEWS, "batch": BATCH, "epochs": 1,
     })  # fmt: skip
     read = images.open_images(spec)

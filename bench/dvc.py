@@ -23,15 +23,15 @@ import yaml
 PACKAGES = ("dvc",)
 ROOT = Path(__file__).parents[1]
 CODE = ("stages", "pages", "pipeline", "backbones", "images", "store", "cluster")
-BACKBONES = ["pixels", "resnet18_small_narrow"]
+BACKBONES: dict[str, Any] = {"pixels": {}, "resnet18_small_narrow": {}}
 FEW, MANY, REPEATS = 5, 25, 3
 COPY = "cp params.yaml out{number}"
-INDEX = "index digits data/images/digits.h5 data/labels/digits.h5"
+INDEX = "index digits"
 STARTS = ("index", "evaluate", "kmeans", "temi")
 
 # So that the whole graph takes a minute or two
 SMALL: dict[str, dict[str, Any]] = {
-    "estimate_k": {"most": 4, "seeds": [0, 1], "images": 300, "silhouette_images": 100},
+    "estimate_k": {"k_max": 4, "seeds": [0, 1], "images": 300, "silhouette_images": 100},
     "kmeans": {"dims": [0], "n_init": 1, "seeds": [0]},
     "overcluster": {"k": ["2x"], "n_init": 1, "seeds": [0]},
     "spectral": {"seeds": [0]},
@@ -86,7 +86,7 @@ def _lay_out(folder: Path) -> None:
     for file in [*rest, *(ROOT / ".dvc/plots").iterdir()]:
         (folder / file.relative_to(ROOT)).write_bytes(file.read_bytes())
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["backbones"] = BACKBONES
+    params["backbones"] = params["all"] = BACKBONES
     for section, changes in SMALL.items():
         params[section] |= changes
     (folder / "params.yaml").write_text(yaml.safe_dump(params))

@@ -11,6 +11,7 @@ apart. Weights of ViT-B/16, ResNet-50 and MobileNetV2 are drawn, not trained. Op
 where it is installed, torch.compile on one network, where there is a compiler of C++.
 """
 
+from collections.abc import Iterable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import chdir, redirect_stdout
 from functools import cache, partial
@@ -31,6 +32,7 @@ from bench import _engines
 from bench._photographs import photographs
 from bench._rates import images_per_second, line
 from pipeline.embedding.embedder import Embedder
+from pipeline.io.cell import Cell
 from pipeline.params import Runtime, count_cores
 
 PACKAGES = ("numpy", "torch", "timm", "onnxruntime", "pillow")
@@ -63,7 +65,7 @@ def prepare(root: Path) -> Pictures:
     """Make the pictures and the params.yaml that names them."""
     names = np.array(photographs(root, FILES))
     spec = {"from": "folder", "root": str(root)}
-    Path("params.yaml").write_text(yaml.safe_dump({"datasets": {"photos": spec}}))
+    _write_params(spec, [])
     read = images.open_images(spec)
     id = np.stack([np.frombuffer(images.digest(read(name)), np.uint8) for name in names])
     return Pictures(spec, names, id)
@@ -106,15 +108,15 @@ def shared(group: tuple[str, ...], of: Pictures) -> list[dict[str, Any]]:
     """Several backbones in one reading of the pictures, beside one after the other."""
     number = SHARED[group]
     of = _first(of, number)
-    params = {"datasets": {"photos": of.spec}, "backbones": list(group)}
-    Path("params.yaml").write_text(yaml.safe_dump(params))
     made: dict[str, list[bytes]] = {}
 
     def embed_all(way: str, beside: int) -> None:
-        with TemporaryDirectory(dir=".") as folder:
+        with TemporaryDirectory(dir=".") as folder, chdir(folder):
+            _write_params(of.spec, group)
             for name in group:
-                embed(backbones.row(name), backbones.load(name), of, Path(folder, name), beside)
-            files = sorted(file for file in Path(folder).rglob("*") if file.is_file())
+                place = Cell("photos", name).features
+                embed(backbones.row(name), backbones.load(name), of, place, beside)
+            files = sorted(file for file in Path("data").rglob("*") if file.is_file())
             made[way] = [file.read_bytes() for file in files]
 
     ways = {
@@ -183,6 +185,12 @@ def embed(row: Backbone, encoder: Encoder, of: Pictures, folder: Path, beside: i
     with store.FeatureWriter(folder, plan) as writer, redirect_stdout(StringIO()):
         embedder.fill(writer, row.name)
         writer.finish()
+
+
+def _write_params(spec: dict[str, Any], group: Iterable[str]) -> None:
+    """The params.yaml of this folder: the pictures, and the backbones that share them."""
+    params = {"datasets": {"photos": spec}, "backbones": {name: {} for name in group}}
+    Path("params.yaml").write_text(yaml.safe_dump({**params, "embed": {"skip": {}}}))
 
 
 def _encoder(backbone: str) -> tuple[Backbone, Encoder]:

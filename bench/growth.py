@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bench._cases import CASES, FEW_CASES, SECTIONS, command
+from bench._cases import CASES, FEW_CASES, SECTIONS, STORED, command, forget
 from bench._project import BIG, FEW, environment, lay_out, write_tables
 from bench._watch import Taken, watch
 
@@ -44,8 +44,6 @@ def run() -> list[dict[str, Any]]:
 
 def _measure(folder: Path, images: int, taken: dict[str, dict[int, Taken]]) -> None:
     lay_out(folder, images, DIM, TARGETS, ALONE)
-    for case in FEW_CASES:
-        watch(command(case, FEW), folder, environment(), LONGEST)
     for case in CASES:
         found = taken[case.name]
         if case.long and _expected(found, images) > MINUTE:
@@ -54,8 +52,11 @@ def _measure(folder: Path, images: int, taken: dict[str, dict[int, Taken]]) -> N
         print(f"{case.name}, {images}: {found[images].seconds:.1f} s", flush=True)
         if found[images].stopped:
             raise SystemExit(f"{case.name} takes more than {LONGEST} s for {images} images")
-        if case.name == "import":
+        forget(case, folder)
+        if case.name == STORED:
             write_tables(folder)
+            for few in FEW_CASES:
+                watch(command(few, FEW), folder, environment(), LONGEST)
 
 
 def _expected(found: dict[int, Taken], images: int) -> float:

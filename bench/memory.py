@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench._cases import CASES, FEW_CASES, SECTIONS, command
+from bench._cases import CASES, FEW_CASES, SECTIONS, STORED, command, forget
 from bench._project import BIG, FEW, environment, lay_out, write_tables
 from bench._watch import Taken, watch
 
@@ -34,8 +34,6 @@ def run() -> list[dict[str, Any]]:
         folder = Path(name)
         lay_out(folder, images, DIM, TARGETS, SECTIONS)
         nothing = watch([sys.executable, "-c", IMPORTS], folder, environment(), LONGEST)
-        for case in FEW_CASES:
-            watch(command(case, FEW), folder, environment(), LONGEST)
         rows, lacking = [_row("(libraries alone)", images, nothing)], False
         for case in CASES:
             most = LONG if case.long else LONGEST
@@ -48,8 +46,11 @@ def run() -> list[dict[str, Any]]:
                 continue
             lacking |= taken.stopped and not case.long
             rows.append(_row(case.name, images, taken))
-            if case.name == "import":
+            forget(case, folder)
+            if case.name == STORED:
                 write_tables(folder)
+                for few in FEW_CASES:
+                    watch(command(few, FEW), folder, environment(), LONGEST)
     return rows
 
 

@@ -13,13 +13,13 @@ import store
 from images.augment import Augmentation
 from pipeline.embedding.embedder import Embedder
 from pipeline.embedding.fill import Fill, fill_store, finish_without
-from pipeline.embedding.imported import Copier, is_stored
+from pipeline.embedding.imported import Copier
 from pipeline.embedding.index import Index, read_index
+from pipeline.embedding.vectors import is_vectors
 from pipeline.embedding.views import no_views, save_views
 from pipeline.io.absent import Absent, unmark
 from pipeline.io.cell import Cell
 from pipeline.io.origin import Imported, base_name, read_origin
-from pipeline.io.vectors import is_vectors
 from pipeline.io.whole import whole_text
 from pipeline.params import Runtime, Section, StageError, read_params
 from pipeline.ray.embed import RayEmbedder
@@ -82,12 +82,9 @@ def _require_possible(cell: Cell, origin: backbones.Backbone | Imported, params:
 def _copy(cell: Cell, found: Index, origin: Imported, params: Params) -> dict[str, Any]:
     """Store imported vectors; there are no views of them."""
     no_views(cell.views)
-    copier = Copier(origin.sources[cell.dataset], found.name)
-    plan, reasons = found.plan(cell.backbone, origin.digest, copier.dim), dict[int, str]()
-    if not is_stored(cell.features, plan):
-        _, reasons = _fill(cell, found, plan, copier.fill, params)
-    else:
-        _list_unreadable(cell, found.name, {})
+    copier = Copier(origin.sources[cell.dataset], found, cell.features)
+    plan = found.plan(cell.backbone, copier.encoder, copier.dim)
+    _, reasons = _fill(cell, found, plan, copier.fill, params)
     counts = {"images": len(found.name), "embedded": copier.embedded, "unreadable": len(reasons)}
     return _facts({**counts, "views": 0, "views_embedded": 0}, copier.spent)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pipeline.io.origin import Imported, Source, folder_of, read_imported, write_imported
-from pipeline.params import PARAMS, Section, StageError, read_params, section
+from pipeline.params import PARAMS, Section, StageError, did_you_mean, read_params, section
 from stages import run
 from store.foreign import source_path
 
@@ -59,6 +59,11 @@ def _datasets(backbone: str, params: Params) -> list[str]:
     every = list(read_params("datasets") or {})
     if "{dataset}" in params.features:
         return every
+    if params.dataset and params.dataset not in every:
+        raise StageError(
+            f"{PARAMS}: imported.{backbone}.dataset: there is no dataset '{params.dataset}'"
+            f"{did_you_mean(params.dataset, every)}"
+        )
     if params.dataset or len(every) == 1:
         return [params.dataset or every[0]]
     raise StageError(
@@ -83,9 +88,7 @@ class _Seen:
 
     def digest(self, sources: list[str]) -> str:
         """Of the bytes of the files, and which arrays in them."""
-        facts = [
-            [source.rpartition(":")[2], self._of_file(source_path(source))] for source in sources
-        ]
+        facts = [[_key(source), self._of_file(source_path(source))] for source in sources]
         return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
 
     def _of_file(self, path: Path) -> str:
@@ -98,6 +101,11 @@ class _Seen:
 
     def save(self) -> None:
         self._path.write_text(json.dumps(self._new), encoding="utf-8")
+
+
+def _key(source: str) -> str:
+    whole = source_path(source) == Path(source).expanduser()
+    return "" if whole else source.rpartition(":")[2]
 
 
 def _digest(path: Path) -> str:

@@ -8,8 +8,8 @@ import numpy as np
 import images
 import store
 from pipeline.embedding.index import digests, save_index
+from pipeline.embedding.vectors import files_of, is_vectors, list_vectors
 from pipeline.io.cell import images_of, labels_of, require_name
-from pipeline.io.vectors import files_of, is_vectors, list_vectors
 from pipeline.params import read_params
 from stages import run
 

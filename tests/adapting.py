@@ -11,12 +11,16 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from conftest import ROOT
+from conftest import OBJECTIVES, PARAMS
 from learning import RUNTIME
 from safetensors.torch import load_file
 
-import backbones.cpu_torchvision  # noqa: F401  before timm
+import backbones
+import backbones.cpu_torchvision  # before timm
 import store
+from pipeline.adapting.settings import LEARNS_FROM
+from pipeline.io.cell import Cell
+from pipeline.io.origin import folder_of, write_zoo_row
 from pipeline.params import Runtime, section
 from stages import adapt, embed, index, known, learned, neighbors
 
@@ -35,10 +39,7 @@ SMALL = {  # of each setting that an objective has
     "epochs": 2, "batch": 16, "lr": 0.01, "views": 3, "hidden": 32, "bottleneck": 16, "width": 64,
     "neighbors": 5, "train_blocks": 1, "frozen_features": "cached", "threshold": 0.05,
 }  # fmt: skip
-TEACHER = {"adapt": "none", "adapt_with_neighbors": "neighbors", "adapt_with_known": "known"}
-PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
-DATA = Path("data")
-INDEX, LABELS, KNOWN = (DATA / kind / "digits.h5" for kind in ("images", "labels", "known"))
+FROZEN = Path("data/frozen")
 
 
 def quiet() -> Iterator[None]:
@@ -60,12 +61,12 @@ def write_collection(folder: Path) -> Path:
         params["runtime"] = {**params["runtime"], "device": "cpu", "workers": 1}
         params["datasets"] = {"digits": {"from": "digits", "part": 0.05}}
         params["known"] = {"digits": {"old": 5, "labelled": 0.5, "seed": 0}}
-        _write({**params, **{name: {} for name in TEACHER}})  # short: it is read again and again
-        index.main("digits", INDEX, LABELS)
-        known.main("known.digits", INDEX, LABELS, KNOWN)
+        _write({**params, "adapted": {}})  # short: it is read again and again
+        index.main("digits")
+        known.main("digits")
         embed_digits(BASE)
         table = section(neighbors.Params, "neighbors").model_copy(update={"k": 10})
-        neighbors.main(features(BASE), _neighbors(BASE), DATA / "neighbors.json", table, RUNTIME)
+        neighbors.main(digits(BASE), table, RUNTIME)
     return folder
 
 
@@ -77,69 +78,60 @@ def go_to_copy(made: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return folder
 
 
+def digits(backbone: str, run: str = "") -> Cell:
+    """The collection by a backbone."""
+    return Cell("digits", backbone, run)
+
+
 def features(backbone: str) -> Path:
-    return DATA / "features/digits" / backbone
-
-
-def adapted(name: str) -> Path:
-    return DATA / "adapted" / name
+    return digits(backbone).features
 
 
 def embed_digits(backbone: str) -> Path:
     """Embed the collection here, with a row of the zoo or a run."""
-    name = backbone
-    if adapted(name).exists():
-        backbone = str(adapted(name))
-    metrics = Path("metrics")
-    embed.main(
-        backbone, INDEX, features(name), DATA / "views" / name, metrics / f"{name}.csv",
-        metrics / f"{name}.json", section(embed.Params, "embed"), RUNTIME,
-    )  # fmt: skip
-    return features(name)
+    if not (folder_of(backbone) / "row.yaml").exists():
+        write_zoo_row(backbones.row(backbone))
+    embed.main(digits(backbone), section(embed.Params, "embed"), RUNTIME)
+    return features(backbone)
 
 
-def write_run(objective: str, /, name: str = "", where: str = "", **changes: Any) -> list[str]:
-    """Put a run into params.yaml, by that name or the objective's; how the stage is called then."""
+def write_run(objective: str, /, name: str = "", **changes: Any) -> str:
+    """Put a run into params.yaml, by that name or the objective's; its name."""
     params, name = yaml.safe_load(Path("params.yaml").read_text()), name or objective
-    run = {**PARAMS["objectives"][objective], "dataset": "digits", "backbone": BASE}
-    run |= {key: value for key, value in SMALL.items() if key in run} | changes
-    where = where or _section_of(objective)
-    params[where][name] = run
+    run = {"objective": objective, "dataset": "digits", "backbone": BASE}
+    run |= {"learns_from": LEARNS_FROM[objective][-1]}
+    run |= {key: value for key, value in SMALL.items() if key in OBJECTIVES[objective]} | changes
+    params["adapted"][name] = run
     _write(params)
-    teacher = {"none": "none", "neighbors": _neighbors(run["backbone"]), "known": KNOWN}
-    return [
-        f"{where}.{name}", str(features(run["backbone"])), str(INDEX),
-        str(teacher[TEACHER[where]]), str(DATA / "adapted"), str(DATA / "frozen"),
-        str(adapted(name)), f"metrics/{name}.csv",
-    ]  # fmt: skip
+    return name
 
 
-def train(
-    objective: str, /, name: str = "", where: str = "", runtime: Runtime = RUNTIME, **changes: Any
-) -> Path:
+def train(objective: str, /, name: str = "", runtime: Runtime = RUNTIME, **changes: Any) -> Path:
     """Run `adapt` here; where the backbone lies."""
-    wanted, found, listed, teacher, *rest = write_run(objective, name, where, **changes)
-    to = [Path(path) for path in rest]
-    adapt.main(wanted, Path(found), Path(listed), teacher, *to, runtime)
-    return to[2]
+    name = write_run(objective, name, **changes)
+    adapt.main(name, runtime)
+    return folder_of(name)
 
 
-def sort(run: str, on: str = "") -> tuple[Path, Path]:
+def sort(run: str) -> tuple[Path, Path]:
     """Run `learned` here with the features of a run: its two folders."""
-    to = (DATA / "clusters" / run, DATA / "clusters/discovered" / run)
-    learned.main(adapted(run) / "learned.h5", Path(on) if on else features(run), *to, RUNTIME)
-    return to
+    learned.main(digits(run), RUNTIME)
+    return digits(run).file("clusters/learned"), digits(run).file("discovered/learned")
+
+
+def epochs(run: str) -> Path:
+    return Path("metrics/backbones", f"{run}.csv")
 
 
 def told(run: str) -> list[dict[str, float]]:
     """Its table of epochs."""
-    with Path(f"metrics/{run}.csv").open(newline="") as file:
+    with epochs(run).open(newline="") as file:
         return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
 def written(folder: Path) -> dict[str, bytes]:
     """All that a run wrote."""
-    paths = [*sorted(folder.iterdir()), Path(f"metrics/{folder.name}.csv")]
+    paths = [*sorted(folder.iterdir()), epochs(folder.name)]
     return {path.name: path.read_bytes() for path in paths}
 
 
@@ -165,16 +157,6 @@ def own_zoo(monkeypatch: pytest.MonkeyPatch, **rows: dict[str, Any]) -> None:
     table = {**row._table(), **rows}
     monkeypatch.setattr(row, "_table", lambda: table)
     row._row_of_zoo.cache_clear()
-
-
-def _section_of(objective: str) -> str:
-    if objective in ("simclr", "selflabel"):
-        return "adapt"
-    return "adapt_with_neighbors" if objective == "scan" else "adapt_with_known"
-
-
-def _neighbors(backbone: str) -> Path:
-    return DATA / "neighbors/digits" / f"{backbone}.h5"
 
 
 def _write(params: dict[str, Any]) -> None:

@@ -17,61 +17,66 @@ import stages.evaluate_discovery
 import stages.report
 import store
 from cluster.metrics.discovery import PROTOCOLS, SUBSETS
+from pages.report.chosen.pick import Examples
+from pipeline.io.cell import Cell
 from pipeline.io.scores import write_scores
 
-ARGUMENTS = (
-    "data/scores",
-    "data/probes",
-    "data/epochs",
-    "data/estimates",
-    "metrics",
-    "data/clusters",
-    "data/images",
-    "data/unreadable",
-    "data/similar",
-    "report",
-)
+SHOWN = Examples(clusters=4, images=3)
 
 
-def evaluate(dataset: str, backbone: str = "pixels", silhouette_images: int = 80) -> None:
-    cell = f"{dataset}/{backbone}"
-    stages.evaluate.main(
-        Path("data/clusters", cell), Path("data/features", cell), Path(f"data/labels/{dataset}.h5"),
-        Path(f"metrics/{cell}.json"), Path(f"data/scores/{cell}.csv"),
-        Path(f"data/epochs/{cell}.csv"),
-        stages.evaluate.Params(silhouette_images=silhouette_images, seed=0),
-    )  # fmt: skip
+def evaluate(
+    dataset: str,
+    backbone: str = "pixels",
+    silhouette_images: int = 80,
+    examples: Examples = SHOWN,
+) -> None:
+    """Score the clusterings of a cell and choose what is shown of them."""
+    params = stages.evaluate.Params(silhouette_images=silhouette_images, seed=0)
+    stages.evaluate.main(Cell(dataset, backbone, "evaluate"), params, examples)
+
+
+def evaluate_discovery(
+    dataset: str, runs: tuple[str, ...] = ("sskmeans",), examples: Examples = SHOWN
+) -> dict:
+    """The same of category discovery by the backbone pixels; `runs`: of which one is shown."""
+    path = Path("params.yaml")
+    known = yaml.safe_load(path.read_text()) if path.exists() else {}
+    path.write_text(yaml.safe_dump({**known, "runs": {"export_discovered": list(runs)}}))
+    cell = Cell(dataset, "pixels", "evaluate_discovery")
+    return stages.evaluate_discovery.main(cell, examples)
+
+
+def ask(asked: set[str] | None = None, similar: str = "d d2 x", asking: dict | None = None) -> None:
+    """Write params.yaml: for all that has metrics, or for the backbones that are `asked` for;
+    `asking`: more sections."""
+    cells = [path.relative_to("metrics") for path in Path("metrics").glob("*/*/")]
+    path = Path("params.yaml")
+    known = yaml.safe_load(path.read_text()) if path.exists() else {}
+    datasets = {str(cell.parent): {"from": "vectors"} for cell in sorted(cells)}
+    datasets |= known.get("datasets", {})
+    backbones = dict.fromkeys(sorted(asked or {cell.name for cell in cells}))
+    wanted = {"target": similar.split(), "among": similar.split()}
+    known = {"datasets": dict(sorted(datasets.items())), "similar": wanted}
+    known |= {"similar_by_labels": {"target": [], "among": []}}
+    known |= {"backbones": backbones, "imported": {}, "adapted": {}, "known": datasets}
+    known |= asking or {}
+    every = [*known["adapted"], *known["imported"], *known["backbones"]]  # as a union has them
+    known |= {"all": dict.fromkeys(every)}
+    path.write_text(yaml.safe_dump(known, sort_keys=False))
 
 
 def report(
-    clusters_shown: int = 4,
-    asked: set[str] | None = None,
-    similar: str = "d d2 x",
-    asking: dict | None = None,
+    asked: set[str] | None = None, similar: str = "d d2 x", asking: dict | None = None
 ) -> str:
-    """The page, of all that was scored or of the backbones that are `asked` for; `asking`: more
-    sections of params.yaml."""
-    scored = [path.relative_to("data/scores") for path in Path("data/scores").glob("*/*.csv")]
-    path = Path("params.yaml")
-    known = yaml.safe_load(path.read_text()) if path.exists() else {}
-    datasets = {str(cell.parent): None for cell in scored} | known.get("datasets", {})
-    backbones = sorted(asked or {cell.stem for cell in scored})
-    wanted = {"target": similar.split(), "among": similar.split()}
-    known = {"datasets": datasets, "backbones": backbones, "import": {}, "similar": wanted}
-    known |= {"adapted": {"datasets": [], "backbones": {}}, "adapt_with_known": {}}
-    known |= asking or {}
-    known |= {"known": datasets, "known_imported": {}, "discover": {"export": ["sskmeans"]}}
-    path.write_text(yaml.safe_dump(known, sort_keys=False))
-    stages.report.main(
-        *map(Path, ARGUMENTS),
-        stages.report.Params(images_per_cluster=3, clusters_shown=clusters_shown, thumbnail=32),
-    )
+    """The page, of what `ask` asks for."""
+    ask(asked, similar, asking)
+    stages.report.main(stages.report.Params(thumbnail=32))
     return Path("report/index.html").read_text(encoding="utf-8")
 
 
 def score(backbone: str, known: bool, dataset: str = "d", **accuracy: float) -> None:
     """Scores of runs, by name: three seeds, 0.01 apart about what is said; Old lies 0.1 above All
-    and New below. A run that begins with `sim` knew labels. All show the clusters of pixels."""
+    and New below. A run that begins with `sim` knew labels. All show what pixels do."""
     rows = []
     for name, acc in accuracy.items():
         for seed, off in enumerate((-0.01, 0.0, 0.01)):
@@ -88,15 +93,13 @@ def score(backbone: str, known: bool, dataset: str = "d", **accuracy: float) -> 
     nothing = dict.fromkeys((*stages.evaluate.COLUMNS, *stages.evaluate_discovery.COLUMNS), "")
     rows = [nothing | row for row in rows]
     blind = [row | {"labelled": 120} for row in rows if not row["labelled"]]
-    path = Path(f"data/scores/{dataset}/{backbone}.csv")
-    write_scores(path, stages.evaluate.COLUMNS, blind)
+    cell = Cell(dataset, backbone)
+    write_scores(cell.metric("evaluate.csv"), stages.evaluate.COLUMNS, blind)
     if known:
-        path = Path(f"data/scores/discovery/{dataset}/{backbone}.csv")
-        write_scores(path, stages.evaluate_discovery.COLUMNS, rows)
-    clusters = Path(f"data/clusters/{dataset}/{backbone}/{next(iter(accuracy))}.h5")
+        columns = stages.evaluate_discovery.COLUMNS
+        write_scores(cell.metric("evaluate_discovery.csv"), columns, rows)
     if backbone != "pixels":
-        clusters.parent.mkdir(parents=True)
-        shutil.copy(f"data/clusters/{dataset}/pixels/kmeans.h5", clusters)
+        shutil.copy(Cell(dataset, "pixels").examples, cell.examples)
 
 
 def train(dataset: str = "d", backbone: str = "pixels", run: str = "scan", live: int = 10) -> None:
@@ -106,12 +109,12 @@ def train(dataset: str = "d", backbone: str = "pixels", run: str = "scan", live:
         seeds, last = tuple(file.attrs["seeds"]), file["0/assignment"][:, :100]
     assignment = np.stack([np.zeros_like(last), last // 4, last // 2, last], axis=1)
     watch(path, np.arange(100), assignment)
-    write_epochs(Path(f"metrics/{dataset}/{backbone}.{run}.csv"), seeds, live=live)
+    write_epochs(Cell(dataset, backbone, run).table, seeds, live=live)
 
 
 def probe(backbone: str, acc: float, dataset: str = "d") -> None:
     """What stage probes writes: a linear probe of two seeds, neighbours of none."""
-    path = Path(f"data/probes/{dataset}/{backbone}.csv")
+    path = Cell(dataset, backbone).metric("probes.csv")
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [("linear", "test", "0", acc), ("linear", "test", "1", acc + 0.02)]
     rows += [("knn_10", split, "", acc - 0.1) for split in ("test", "train")]
@@ -120,7 +123,7 @@ def probe(backbone: str, acc: float, dataset: str = "d") -> None:
         writer.writerow(["dataset", "backbone", "probe", "split", "seed", "acc"])
         writer.writerows([dataset, backbone, *row] for row in rows)
     said = {"train": {"label_purity_1": acc - 0.2, "knn_10_probe_acc": acc}}
-    Path(f"metrics/{dataset}/{backbone}.probes.json").write_text(json.dumps(said))
+    path.with_suffix(".json").write_text(json.dumps(said))
 
 
 def text_of(page: str) -> str:

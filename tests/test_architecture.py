@@ -1,7 +1,6 @@
 """Who may import whom, what a file in each folder is, and how long it may be."""
 
 import ast
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,7 +38,9 @@ ROOMS = {
     },
     "pipeline": {
         "params": set[str](),
+        "cost": set[str](),
         "io": {"params"},
+        "similar": {"params", "io"},
         "fitting": {"params", "io"},
         "embedding": {"params", "io"},
         "adapting": {"params", "io", "fitting", "embedding"},
@@ -154,7 +155,7 @@ def test_every_file_in_stages_is_a_stage(path: Path):
     assert len(mains) == 1
     assert ast.get_docstring(mains[0]), "it is the stage's --help"
     last = ast.unparse(tree.body[-1])
-    assert re.match(r"if __name__ == '__main__':\n    run\(main[,)]", last), "and what it writes"
+    assert last.startswith("if __name__ == '__main__':\n    run(main"), "with what it writes"
     assert f"stages.{path.stem}" in (ROOT / "dvc.yaml").read_text().split()
 
 

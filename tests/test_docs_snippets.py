@@ -58,7 +58,10 @@ def require_valid(name: str, params: dict[str, Any]) -> None:
     if name == "datasets":
         for dataset, spec in params[name].items():
             if spec["from"] == "vectors":
-                section(importlib.import_module("pipeline.io.vectors").Vectors, f"{name}.{dataset}")
+                section(
+                    importlib.import_module("pipeline.embedding.vectors").Vectors,
+                    f"{name}.{dataset}",
+                )
             else:
                 images._spec.parse(spec)
     elif name == "known":

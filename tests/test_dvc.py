@@ -11,7 +11,6 @@ from conftest import OBJECTIVES, PARAMS, Project
 from graph import DVC, Entry, entry, items, stages
 from PIL import Image
 
-from pipeline.io.absent import MARK
 
 NET = "resnet18_small_narrow"
 ITEM = {
@@ -197,24 +196,6 @@ def test_a_stage_opens_its_deps_and_nothing_else(ran: dict, name: str, project: 
             assert lies_in(path, one.deps), path
     for dep in one.deps:
         assert any(lies_in(path, [dep]) for path in opened), dep
-
-
-@pytest.mark.parametrize("name", [n for n in ORDER if "matrix" in stages()[n]])
-def test_a_stage_marks_all_its_outs_where_the_cell_is_absent(
-    ran: dict, name: str, project: Project
-):
-    """The dataset has no pictures; a pair is absent where either is."""
-    pair = {"to": "bare", "among": "bare"}
-    one = entry_of(project, name, dataset="bare", **pair)
-    if name != "embed":
-        run(project, entry_of(project, "embed", dataset="bare", backbone="learns"))
-        run(project, entry_of(project, "embed", dataset="bare"))
-    _, wrote = run(project, one)
-    for out in one.outs:
-        path = project.folder / out
-        marked = path / MARK if path.suffix == "" else path
-        assert str(marked.relative_to(project.folder)) in wrote, out
-    assert all(lies_in(path, one.outs) for path in wrote)
 
 
 def test_every_stage_is_in_the_graph():

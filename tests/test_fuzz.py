@@ -30,9 +30,9 @@ from pages.report import asked
 from pages.report.chosen.pick import Examples
 from pages.report.tables import lineage
 from pipeline.adapting.settings import LEARNS_FROM, read_run
+from pipeline.embedding.vectors import Vectors, list_vectors
 from pipeline.io.labelled import of_table, of_tree
 from pipeline.io.origin import FACTS, Imported, Source, folder_of, read_origin, write_imported
-from pipeline.io.vectors import Vectors, list_vectors
 from pipeline.params import Runtime, StageError, section
 from pipeline.similar.links import pictures
 from recipes import RecipeError

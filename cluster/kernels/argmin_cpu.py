@@ -21,7 +21,7 @@ class ArgminProblem(NamedTuple):
     """Images, centroids, and the error of the scores |c|² - 2 x·c = |x - c|² - |x|².
 
     squares: float32 [column], |c|² of the clusters of run after run; error: float32 [image, run],
-    by how much a score can be off, beside the rounding of products to bfloat16; x: float32 [row,
+    by how much a score can be off, besides the rounding of products to bfloat16; x: float32 [row,
     dim]; row: int64 [image], where in x an image is; norms: float32 [image]; centroids: float32
     [run, cluster, dim]; exact_squares: float64 [run, cluster].
     """

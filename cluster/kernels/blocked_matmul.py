@@ -24,9 +24,9 @@ def weight_gradient(output_gradient: torch.Tensor, x: torch.Tensor) -> torch.Ten
     by its outputs, float32 [output, image]."""
     if _in_one_product(x):
         return (output_gradient.to(x.dtype) @ x).float()
-    parts = _blocks(x, 1)
+    blocks = _blocks(x, 1)
     return _joined(
-        torch.bmm(output_gradient.expand(len(parts), *output_gradient.shape), parts), x.shape[1]
+        torch.bmm(output_gradient.expand(len(blocks), *output_gradient.shape), blocks), x.shape[1]
     )
 
 

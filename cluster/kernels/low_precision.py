@@ -24,7 +24,7 @@ TF32_MASK = -(2**13)  # the bits of a float32 that TF32 keeps
 class MatmulPrecision(NamedTuple):
     """The arithmetic of a matrix product, and its error.
 
-    error: |product - x·y| <= error |x||y| for norms between 1e-15 and 1e18, beside the rounding of
+    error: |product - x·y| <= error |x||y| for norms between 1e-15 and 1e18, besides the rounding of
     sums in float32, and of results to bfloat16 where the numbers are of that dtype; 0 in float32.
     precision: "bf16", "tf32", or the float32 of the device. switch: torch's setting, None on CPUs.
     """

@@ -153,7 +153,7 @@ class ProductSpace(NamedTuple):
 
     def margin(self, query: np.ndarray, error: float) -> np.ndarray:
         """How far below the k-th largest product one of the k true neighbours may lie, float32
-        [image], where products are off by `error` times the norms, beside rounding."""
+        [image], where products are off by `error` times the norms, besides rounding."""
         # The norm of a target is at most 1 here, or, with the dim added, √(1 + 1/4).
         longest = 1.25**0.5 if self.metric == "euclidean" else 1.0
         off = (error + ROUNDING * query.shape[1] ** 0.5) * longest * 1.01

@@ -66,7 +66,7 @@ class TopKBuffer:
     def add(self, products: torch.Tensor, first: int, start: int, error: np.ndarray) -> None:
         """Add the products (float32 or bfloat16 [query, target]) of the queries from `first` on
         with the targets from `start` on. error: float32 [query of all], by how much they can be
-        off, beside the rounding of results to bfloat16."""
+        off, besides the rounding of results to bfloat16."""
         _add(*bits_of(products), first, start, error, self._arrays)
 
     def found(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -53,9 +53,9 @@ def kmeans(
     the mean variance of the dims (as in scikit-learn), or after `max_iter` iterations.
     `init_images`: with more images than that, k-means++ uses a sample of that size, drawn by seed.
     `starts` replaces k-means++; its runs are ordered by seed. `progress` is called after each
-    iteration with the number of images that changed cluster. `make_engine`: who computes over
-    chunks of the same rows, by default this process. Raises ClusterError when k is not in
-    1..images, or `starts` has another shape.
+    iteration with the number of images that changed cluster. `make_engine`: makes
+    engines over the same rows (engine.py), by default in this process. Raises ClusterError when k
+    is not in 1..images, or `starts` has another shape.
     """
     require_k(k, len(rows))
     make_engine = make_engine or local_engines(rows, cosine, device)

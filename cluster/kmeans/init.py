@@ -30,7 +30,7 @@ def start_centroids(
     device: str,
     fixed: Float32[np.ndarray, "known dim"] | None = None,
 ) -> Float32[np.ndarray, "run cluster dim"]:
-    """k new initial centroids of each run by k-means++, beside those that are `fixed`.
+    """k new initial centroids of each run by k-means++, in addition to those that are `fixed`.
 
     Of more than `init_images` rows it uses a sample of that size (at least k), drawn per seed.
     """
@@ -76,7 +76,7 @@ def kmeans_plus_plus(
     runs: Sequence[Run],
     fixed: Float64[torch.Tensor, "known dim"] | None = None,
 ) -> Int64[torch.Tensor, "run k"]:
-    """The rows of x that start each run. A run has its own random numbers, so the runs beside it
+    """The rows of x that start each run. A run has its own random numbers, so the other runs
     have no influence.
 
     The first row is drawn uniformly, unless centroids are `fixed`. Every other step draws 2 + log k

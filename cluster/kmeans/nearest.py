@@ -167,7 +167,7 @@ def _error(
     residual: Float32[torch.Tensor, "image 1"],
     to: PreparedCentroids,
 ) -> Float32[torch.Tensor, "image run"]:
-    """The error of the scores of rows of such norms, beside the rounding of products to
+    """The error of the scores of rows of such norms, besides the rounding of products to
     bfloat16."""
     error = ROUNDING * to.scaled.shape[1] ** 0.5 * to.longest * (norms + to.longest)
     if to.precision.error:

@@ -152,7 +152,7 @@ def _products(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 
 
 def _error(query: RowStats, target: RowStats, dim: int) -> np.ndarray:
-    """The error of bfloat16 products, beside the rounding of the results: float32 [query]."""
+    """The error of bfloat16 products, besides the rounding of the results: float32 [query]."""
     residual, longest = target.residual.max(), target.norm.max()
     error = query.residual * longest + (query.norm + query.residual) * residual
     return (error + ROUNDING * dim**0.5 * query.norm * longest + TINY).numpy()

@@ -64,8 +64,8 @@ def nearest_neighbors(
     doubtful = np.zeros(len(rows), bool)
     searcher = _BlockSearcher(search, k, device)
     for here, x in blocks(rows, k):
-        told = _spread(progress, len(x), -(-len(search.keep) // TARGETS))
-        found = searcher.find(x, queries.squares[here], search.own[here], told)
+        report = _spread(progress, len(x), -(-len(search.keep) // TARGETS))
+        found = searcher.find(x, queries.squares[here], search.own[here], report)
         neighbor[here], similarity[here], doubtful[here] = found
     doubt = np.flatnonzero(doubtful)
     again = Undecided(
@@ -95,8 +95,8 @@ class _BlockSearcher:
         self._tiles = tiles_on_gpu(_tiles(search), count * (2 * dim + 1), device)
         on_gpu = None
         if self._tiles is not None:
-            parts = (search.targets.block(low, low + TARGETS) for low in range(0, count, TARGETS))
-            on_gpu = torch.cat([torch.as_tensor(part, device=device) for part in parts])
+            tiles = (search.targets.block(low, low + TARGETS) for low in range(0, count, TARGETS))
+            on_gpu = torch.cat([torch.as_tensor(tile, device=device) for tile in tiles])
         self._targets = Targets(search.targets, search.facts, search.space.metric, on_gpu)
 
     def find(

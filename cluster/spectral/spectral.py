@@ -2,7 +2,7 @@
 
 After Ng, Jordan and Weiss (2002): the leading eigenvectors of D^-1/2 W D^-1/2, rows scaled to
 length 1, k-means on them. With von Luxburg (2007) the eigenvalues are given as those of the
-normalised Laplacian, I - D^-1/2 W D^-1/2: in 0..2, rising, one 0 for each connected component.
+normalised Laplacian, I - D^-1/2 W D^-1/2: in 0..2, ascending, one 0 for each connected component.
 But: each connected component is solved by itself, large ones first, since a solver returns an
 arbitrary basis of the eigenvectors of equal eigenvalues. With k components or more the k - 1
 largest are one cluster each and the others share the last, as no edge tells where they belong.

@@ -38,7 +38,7 @@ def provenance() -> list[tuple[str, str]]:
         ("Libraries", ", ".join(libraries())),
         ("Processor", _processor()),
         ("GPU", gpus()),
-        ("System", platform.platform(terse=True)),
+        ("System", f"{platform.system()} {platform.machine()}"),
         ("Date", f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d} (UTC)"),
     ]
     return [(head, line) for head, line in lines if line]

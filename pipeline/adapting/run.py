@@ -70,7 +70,7 @@ def train_and_save(
     images = len(inputs.collection.plan.id)
     train(fabric, model, objective, source, run, images, checkpoint, name, write_log)
     if not fabric.is_global_zero:
-        return
+        raise SystemExit(0)  # the first process alone writes, what the stage cost too
     if idle := getattr(objective, "idle", 0):
         print(
             f"adapt: in {idle} steps of {name} no image was confident and nothing was learned: "

@@ -1,5 +1,6 @@
 """Vectors from elsewhere, in place of a backbone that embeds: matched to images, then stored."""
 
+import hashlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,34 +9,38 @@ import numpy as np
 from tqdm import tqdm
 
 import store
-from pipeline.io.origin import Source
+from pipeline.embedding.index import Index
+from pipeline.io.origin import OF_A_FILE, Source
 from pipeline.params import StageError
-from store.foreign import Matrix, open_matrix, read_column
+from store.foreign import Matrix, open_matrix, read_column, source_path
 
 
 class Copier:
     """Fills a feature store from a file. `embedded`: vectors so far; `spent`: the seconds on them.
 
-    By the names of the images where the file has ids; else its rows are those of the index.
+    By the names of the images where the file has ids; else its rows are those of the index. The
+    file is opened for vectors that are not stored yet: another machine may not have it.
     """
 
-    def __init__(self, source: Source, names: np.ndarray) -> None:
-        """names: object [image], by row of the index. Raises StageError when a file without ids
-        has another number of vectors, StoreError when it cannot be read."""
-        self._source, self._matrix = source, open_matrix(source.features)
-        self._names, self.dim = names, self._matrix.dim
-        self._row = _rows_of(source, self._matrix, names)
-        self.embedded = 0
+    def __init__(self, source: Source, index: Index, features: Path) -> None:
+        """features: where the store is, or will be. Raises StoreError when it is not there and the
+        file cannot be read."""
+        self._source, self._names = source, index.name
+        self.encoder, self.embedded = _encoder(source, index), 0
+        self.dim = _stored_dim(features, self.encoder) or open_matrix(source.features).dim
         self.spent = {"read": 0.0, "write": 0.0, "wall": 0.0}
 
     def fill(self, writer: store.FeatureWriter, what: str) -> dict[int, str]:
-        """Bring the writer all that it lacks. Returns why images have no vector, by their row."""
+        """Bring the writer all that it lacks. Returns why images have no vector, by their row.
+
+        Raises StageError when a file without ids has another number of vectors than there are
+        images, StoreError when it cannot be read."""
         began, plan = time.perf_counter(), writer.plan
         place = np.full(len(self._names), -1)
         place[plan.row[writer.todo]] = writer.todo
-        reasons = {}
+        reasons, lacks = dict[int, str](), f"there is no vector of it in {self._source.features}"
         with tqdm(total=len(plan.id), initial=writer.reused, desc=what, disable=None) as bar:
-            for rows, block in self._blocks():
+            for rows, block in self._blocks() if self._is_needed(writer) else ():
                 wanted = np.flatnonzero((rows >= 0) & (place[rows] >= 0))
                 at, vectors = place[rows[wanted]], block[wanted]
                 finite = np.isfinite(vectors).all(axis=1)
@@ -49,35 +54,44 @@ class Copier:
                 bar.update(len(wanted))
         left = np.flatnonzero(place >= 0)
         writer.put(
-            place[left], np.zeros((len(left), self.dim), np.float32), np.zeros(len(left), bool)
+            place[left], np.zeros((len(left), plan.dim), np.float32), np.zeros(len(left), bool)
         )
-        reasons |= dict.fromkeys(
-            left.tolist(), f"there is no vector of it in {self._source.features}"
-        )
+        reasons |= dict.fromkeys(left.tolist(), lacks)
         self.spent["wall"] = time.perf_counter() - began
         self.spent["read"] = self.spent["wall"] - self.spent["write"]
         return reasons
 
+    def _is_needed(self, writer: store.FeatureWriter) -> bool:
+        """Whether the file is to be read. What is stored stays where that is of another machine."""
+        here = source_path(self._source.features).is_file()
+        return bool(len(writer.todo)) and (here or not writer.reused)
+
     def _blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Rows of the index, int64 [image], and their vectors, float16 [image, dim]."""
-        start = 0
-        for block in self._matrix.blocks():
+        matrix, start = open_matrix(self._source.features), 0
+        row = _rows_of(self._source, matrix, self._names)
+        for block in matrix.blocks():
             with np.errstate(over="ignore"):
-                yield self._row[start : start + len(block)], block.astype(np.float16)
+                yield row[start : start + len(block)], block.astype(np.float16)
             start += len(block)
 
 
-def is_stored(features: Path, plan: store.Plan) -> bool:
-    """Whether a store holds what the plan says; files of vectors are not read again then."""
+def _encoder(source: Source, index: Index) -> str:
+    """What names these vectors. They are copied anew when the images change, not found again by
+    the digests of images: those of equal bytes may have unequal vectors."""
+    found = hashlib.blake2b(source.digest.encode(), digest_size=16)
+    found.update("\n".join(index.name.tolist()).encode())
+    found.update(index.digest.tobytes())
+    return found.hexdigest() + OF_A_FILE
+
+
+def _stored_dim(features: Path, encoder: str) -> int:
+    """Of the vectors that are stored already; 0 where there are none, or they are damaged."""
     try:
-        folder = store.Features(features)
+        found = store.Features(features)
     except store.StoreError:
-        return False
-    same = (folder.encoder, folder.dim) == (plan.encoder, plan.dim)
-    return same and all(
-        np.array_equal(one, other)
-        for one, other in ((folder.id, plan.id), (folder.row, plan.row), (folder.split, plan.split))
-    )
+        return 0
+    return found.dim if found.encoder == encoder else 0
 
 
 def _rows_of(source: Source, matrix: Matrix, names: np.ndarray) -> np.ndarray:
@@ -99,7 +113,7 @@ def _rows_of(source: Source, matrix: Matrix, names: np.ndarray) -> np.ndarray:
     if (found < 0).all():
         raise StageError(
             f"{source.ids}: none of its ids is the name of an image, such as {names[0]!r}; the "
-            f"first id is {ids[0]!r}"
+            f"first id is {str(ids[0])!r}"
         )
     own = found[found >= 0]
     if len(np.unique(own)) < len(own):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 import store
+from pipeline.io.origin import OF_A_FILE
 from pipeline.params import StageError
 
 
@@ -28,13 +29,15 @@ def open_collection(features: Path, index: Path) -> Collection:
 
 
 def require_one_backbone(one: store.Features, other: store.Features) -> None:
-    """Raise StageError unless both stores were made by the same encoder."""
+    """Raise StageError unless both stores were made by the same encoder. That two files of vectors
+    are of one, none but the user can tell."""
     if (one.backbone, one.dim) != (other.backbone, other.dim):
         raise StageError(
             f"{one.path} holds features of {one.backbone}, {one.dim} wide, {other.path} those of "
             f"{other.backbone}, {other.dim} wide: compare within one backbone"
         )
-    if one.encoder != other.encoder:
+    of_files = one.encoder.endswith(OF_A_FILE) and other.encoder.endswith(OF_A_FILE)
+    if one.encoder != other.encoder and not of_files:
         raise StageError(
             f"{one.path} and {other.path} were made by different versions of {one.backbone}: "
             "run `dvc repro embed`"

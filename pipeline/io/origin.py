@@ -14,6 +14,9 @@ from pipeline.io.whole import as_written, write_json
 from pipeline.params import StageError
 
 FACTS = "backbone.json"
+OF_A_FILE = (
+    "-imported"  # ends the encoder of such vectors: it is of one dataset, others have theirs
+)
 
 
 class Source(NamedTuple):

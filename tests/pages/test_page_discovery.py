@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from clustered import N, write_clusters, write_dataset
 from discovered import write_known
-from reported import evaluate, report, specs, text_of
+from reported import evaluate, evaluate_discovery, report, specs, text_of
 
-import stages.evaluate_discovery
 import store
 from cluster.metrics.mean_sd import mean_sd
+from pages.report.chosen.pick import Examples
 from pages.report.tables.rows import read_rows
+from pipeline.io.cell import Cell
 
-CELL = "digits/pixels"
+CELL = Cell("digits", "pixels", "sskmeans")
 
 
 @pytest.fixture
@@ -22,26 +23,14 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
     write_dataset(tmp_path, "digits")
     write_known(tmp_path)
-    found = Path("data/clusters/discovered") / CELL
-    found.mkdir(parents=True)
+    CELL.discovered.parent.mkdir(parents=True)
     write_clusters(tmp_path, "digits", run="sskmeans", settings=((10, 0), (12, 0))).rename(
-        found / "sskmeans.h5"
+        CELL.discovered
     )
     write_clusters(tmp_path, "digits")
     evaluate("digits")
-    score()
+    evaluate_discovery("digits")
     return report()
-
-
-def score() -> None:
-    stages.evaluate_discovery.main(
-        Path("data/clusters/discovered") / CELL,
-        Path("data/clusters") / CELL,
-        Path("data/known/digits.h5"),
-        Path("data/labels/digits.h5"),
-        Path(f"metrics/{CELL}.discovery.json"),
-        Path(f"data/scores/discovery/{CELL}.csv"),
-    )
 
 
 def test_the_page_has_all_old_and_new_of_each_method(page: str):
@@ -50,7 +39,7 @@ def test_the_page_has_all_old_and_new_of_each_method(page: str):
     assert "sskmeans knew the class of" in text
     assert "kmeans knew none, and stand for comparison." in text
     assert "All 3 settings by v2, v2b and v1" in text
-    rows = read_rows(Path(f"data/scores/discovery/{CELL}.csv"), ("run", "new_v1"))
+    rows = read_rows(CELL.metric("evaluate_discovery.csv"), ("run", "new_v1"))
     own = [float(r["new_v1"]) for r in rows if r["run"] == "sskmeans" and r["setting"] == "0"]
     mean, sd = mean_sd(own)
     assert f"{100 * mean:.1f} ±{100 * sd:.1f}" in text
@@ -59,14 +48,15 @@ def test_the_page_has_all_old_and_new_of_each_method(page: str):
 def test_the_page_shows_what_was_found_by_the_names_of_the_known_classes(page: str):
     text = text_of(page)
     assert "pixels · sskmeans" not in text  # it knew no class, the file says
-    path = Path("data/clusters/discovered") / CELL / "sskmeans.h5"
+    path = CELL.discovered
     with store.read(path, "clusters") as file:
         names = ["row", "split", "k", "dims", "mean", "components", "variance"]
         names += [f"{s}/{name}" for s in (0, 1) for name in ("assignment", "distance", "loss")]
         arrays, attrs = {name: file[name] for name in names}, dict(file.attrs)
     store.save(path, "clusters", arrays, {**attrs, "old": ["naught", "<b>one</b>"]})
     specs(digits={"from": "digits"})
-    page = report(clusters_shown=10)
+    evaluate_discovery("digits", examples=Examples(clusters=10, images=3))
+    page = report()
     text = text_of(page)
     assert "pixels · sskmeans: 2 known classes, 8 new" in text
     assert "naught ·" in text
@@ -83,7 +73,7 @@ def test_the_terminal_has_them_too(page: str):
 
 
 def test_without_known_classes_the_page_says_nothing_of_it(page: str):
-    Path(f"data/scores/discovery/{CELL}.csv").unlink()
+    CELL.metric("evaluate_discovery.csv").unlink()
     assert "Category discovery" not in text_of(report())
     assert "category discovery" not in Path("report/table.md").read_text()
 
@@ -91,8 +81,8 @@ def test_without_known_classes_the_page_says_nothing_of_it(page: str):
 def test_without_labels_the_page_shows_what_was_found_and_no_scores(page: str):
     label = {"label": np.full(N, -1, np.int32)}
     of = {"dataset": "digits", "classes": []}
-    store.save(Path("data/labels/digits.h5"), "labels", label, of)
+    store.save(CELL.labels, "labels", label, of)
     evaluate("digits")
-    score()
+    evaluate_discovery("digits")
     assert "Category discovery" not in text_of(report())
     assert "category discovery" not in Path("report/table.md").read_text()

@@ -11,18 +11,22 @@ import numpy as np
 import pytest
 from clustered import N, digits, write_clusters, write_dataset, write_features, write_index
 from conftest import ROOT, Project
-from reported import ARGUMENTS, Tags, evaluate, probe, report, specs, text_of, train
+from reported import Tags, ask, evaluate, probe, report, specs, text_of, train
 from scipy.optimize import linear_sum_assignment
 from trained import EPOCHS
 
 import store
 from pages.report.charts.training import read_trainings
-from pages.report.pictures.sheet import pick
-from pages.report.tables.best import away, best
+from pages.report.chosen.best import away, best
+from pages.report.chosen.pick import Examples, pick
 from pages.report.tables.settings import read_settings
+from pipeline.io.absent import mark
+from pipeline.io.cell import Cell
 from pipeline.params import StageError
 
 ABLATIONS = ((10, 0), (10, 4), (10, 16))
+NONE = Examples(clusters=0, images=3)  # a page without pictures is soon drawn
+PIXELS, EDGES = Cell("d", "pixels"), Cell("d", "edges")
 
 
 @pytest.fixture(scope="session")
@@ -82,8 +86,10 @@ def folder(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 
 def test_the_stage_runs_from_the_command_line(project: Project, folder: Path) -> None:
-    project.params |= {"datasets": {"d": {"from": "digits"}}, "backbones": ["pixels", "edges"]}
-    project.stage("report", *ARGUMENTS)
+    backbones = {"pixels": {}, "edges": {}}
+    project.params |= {"datasets": {"d": {"from": "digits"}}, "backbones": backbones}
+    project.params["all"] = backbones
+    project.stage("report")
     written = {path.name for path in (folder / "report").iterdir()}
     assert written == {"index.html", "table.md", "by_k.csv", "by_dims.csv"}
 
@@ -115,6 +121,8 @@ def test_ids_are_of_one_element_each_and_references_lead_somewhere(written: str)
 
 
 def test_equal_input_gives_equal_bytes(folder: Path) -> None:
+    """On one day, by one program."""
+    report()
     before = {path: path.read_bytes() for path in Path("report").iterdir()}
     assert len(before) == 4
     report()
@@ -123,7 +131,7 @@ def test_equal_input_gives_equal_bytes(folder: Path) -> None:
 
 def test_the_table_says_what_the_scores_say(written: str) -> None:
     page = text_of(written)
-    s = next(s for s in read_settings(Path("data/scores")) if s.backbone == "pixels")
+    s = read_settings([PIXELS.metric("evaluate.csv")])[0]
     assert f"{s.mean['acc'] * 100:.1f} ±{s.sd['acc'] * 100:.1f}" in page
     assert "Mean ± sd over 3 seeds" in page
     table = Path("report/table.md").read_text()
@@ -170,7 +178,7 @@ def test_curves_are_written_for_dvc_plots(written: str) -> None:
     [
         ("by_k", "report/by_k.csv"),
         ("by_dims", "report/by_dims.csv"),
-        ("epochs", "metrics/d/pixels.scan.csv"),
+        ("epochs", "metrics/d/pixels/scan.csv"),
     ],
 )
 def test_the_templates_of_dvc_plots_name_columns_that_are_there(
@@ -189,7 +197,7 @@ def test_the_templates_of_dvc_plots_name_columns_that_are_there(
 
 
 def test_what_is_shown_is_chosen_by_silhouette_and_never_by_labels(written: str) -> None:
-    settings = [s for s in read_settings(Path("data/scores")) if s.backbone == "edges"]
+    settings = read_settings([EDGES.metric("evaluate.csv")])
     chosen = best(settings)
     assert chosen is not None
     first = [s for s in settings if s.setting == 0 and s.split == "train"]
@@ -197,7 +205,7 @@ def test_what_is_shown_is_chosen_by_silhouette_and_never_by_labels(written: str)
     for s in settings:
         s.mean.update(dict.fromkeys(("acc", "ari", "nmi", "ami"), 0.0))
     assert best(settings) is chosen
-    with store.read(Path(f"data/clusters/d/edges/{chosen.run}.h5"), "clusters") as file:
+    with store.read(EDGES._replace(run=chosen.run).clusters, "clusters") as file:
         seed = file["0/loss"].argmin()
     page = written
     sheet = page[page.index(f"edges · {chosen.run}, k = 10, all dimensions") :]
@@ -222,6 +230,7 @@ def test_names_are_escaped(small: Path, monkeypatch: pytest.MonkeyPatch) -> None
         return raw[names[int(name.rpartition(" ")[2])]]
 
     write_index(small, "d", odd, digests)
+    evaluate("d")
     page = report()
     tags = Tags(page)
     shown = [a["alt"] for tag, a in tags.found if tag == "img"]
@@ -278,7 +287,7 @@ def test_several_datasets_stand_on_one_page(small: Path) -> None:
     page = report()
     assert "<h2>birds &amp; &lt;bees&gt;</h2>" in page
     assert '<a href="#d0">birds &amp; &lt;bees&gt;</a><a href="#d1">d</a>' in page
-    # The second is imported, as params.yaml does not say where its images are.
+    # The first is vectors, as params.yaml here says of all that it is not told of.
     assert "these features were imported without any" in page
 
 
@@ -297,20 +306,20 @@ def test_a_picture_that_changed_is_not_shown(small: Path) -> None:
     digests = digests.copy()
     digests[: N // 2] += 1
     write_index(small, "d", names, digests)
+    evaluate("d")
     page = report()
     assert "changed since it was indexed" in page
     assert "<img" in page
 
 
 def test_unreadable_images_are_counted(small: Path) -> None:
-    path = Path("data/unreadable/d/pixels.csv")
-    path.parent.mkdir(parents=True)
-    path.write_text('name,reason\na.jpg,"cut\nshort"\nb.jpg,empty\n')
+    PIXELS.metric("unreadable.csv").write_text('name,reason\na.jpg,"cut\nshort"\nb.jpg,empty\n')
     assert "pixels: 2 images could not be read and took no part." in report()
 
 
 def test_no_sheet_is_drawn_when_none_is_wanted(small: Path) -> None:
-    page = report(clusters_shown=0)
+    evaluate("d", examples=NONE)
+    page = report()
     assert "<img" not in page
     assert "not on the machine" not in page
 
@@ -333,123 +342,22 @@ def test_of_many_clusters_large_and_small_ones_are_shown() -> None:
 
 
 def test_without_scores_the_report_says_what_is_missing(folder: Path) -> None:
-    shutil.rmtree("data/scores")
-    with pytest.raises(StageError, match=r"data/scores: no scores \(\*/\*.csv\)"):
+    shutil.rmtree("metrics")
+    with pytest.raises(StageError, match=r"metrics has no scores .* stage evaluate has not run"):
         report(asked={"pixels"})
 
 
 def test_a_table_of_another_program_is_refused(folder: Path) -> None:
-    Path("data/scores/d/pixels.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(StageError, match=r"pixels.csv: has no column dataset"):
+    PIXELS.metric("evaluate.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(StageError, match=r"pixels/evaluate.csv: has no column dataset"):
         report()
-
-
-def write_similar(
-    target: str = "d", among: str = "d", backbone: str = "pixels", minimum: float = -1.0
-) -> np.ndarray:
-    """Each third image of the target asked; what it found is drawn at random. The similarities."""
-    rng = np.random.default_rng(0)
-    similarity = -np.sort(-rng.random((N // 3, 5)).astype(np.float32), axis=1)
-    arrays = {
-        "target": np.arange(0, N - 1, 3),
-        "found": rng.integers(0, N, similarity.shape),
-        "similarity": similarity,
-    }
-    attrs = {"target": target, "among": among, "backbone": backbone, "k": [2, 5]}
-    path = Path("data/similar", target, among, backbone, "found.h5")
-    store.save(path, "similar", arrays, {**attrs, "minimum": minimum})
-    return similarity
-
-
-def similar_part(page: str) -> str:
-    start = page.index('<section class="dataset" id="s0">')
-    return page[start : page.index("How this was measured")]
-
-
-def test_what_looks_like_a_target_is_shown_from_the_best_matched_to_the_worst(
-    small: Path,
-) -> None:
-    similarity = write_similar()
-    page = report(asked={"pixels"})
-    assert not Tags(page).open
-    part = similar_part(page)
-    order = np.argsort(-similarity[:, 0], kind="stable")
-    at = order[[0, 17, 35, 52]]  # 4 of 53, evenly
-    cards = re.findall(r'<h4 class="line" title="([^"]+)">([\d.]+) to ([\d.]+) ', part)
-    names = digits()[0]
-    assert cards == [
-        (names[3 * t], f"{similarity[t, 0]:.3f}", f"{similarity[t, -1]:.3f}") for t in at.tolist()
-    ]
-    shown = [a["title"] for tag, a in Tags(part).found if tag == "img"]
-    assert len(shown) == 4 * (1 + 5)
-    assert str(shown[1]).endswith(f" · {similarity[at[0], 0]:.3f}")
-    medians = f"{np.median(similarity[:, 0]):.3f}, of all 5 {np.median(similarity):.3f}."
-    assert f"Median of the nearest {medians}" in text_of(part)
-    assert "53 images of d asked" in part
-    assert "<svg" in part
-
-
-def test_pairs_below_the_minimum_are_not_in_the_sheet(small: Path) -> None:
-    similarity = write_similar(minimum=0.5)
-    part = similar_part(report(asked={"pixels"}))
-    titles = [
-        str(a["title"]) for tag, a in Tags(part).found if tag == "img" and " · " in a["title"]
-    ]
-    assert titles
-    assert min(float(title.rpartition(" ")[2]) for title in titles) >= 0.5
-    share = (similarity < 0.5).mean()
-    assert f"{share:.1%} of the pairs are below the minimum of 0.5." in part
-
-
-def test_only_pairs_that_are_asked_for_are_shown(folder: Path) -> None:
-    write_similar()
-    write_similar(backbone="edges")
-    write_similar(backbone="other")
-    page = report()
-    assert re.findall(r"<summary>(\w+) · k = 2, 5<", page) == ["edges", "pixels"]
-    assert '<a href="#s0">What looks like d in d</a>' in page
-    ids = [a["id"] for _, a in Tags(page).found if "id" in a]
-    assert len(ids) == len(set(ids))
-
-
-def test_without_a_pair_nothing_is_said_of_similar_images(small: Path) -> None:
-    write_similar()
-    assert "What looks like" not in report(0, similar="x")
-    shutil.rmtree("data/similar")
-    assert "What looks like" not in report(0)
-
-
-def test_similar_images_of_which_no_picture_is_here_have_their_histogram(small: Path) -> None:
-    write_similar()
-    specs(d={"from": "folder", "root": "gone", "tree": "class"})
-    part = similar_part(report(asked={"pixels"}))
-    assert "the pictures are not on the machine that wrote this page" in part
-    assert "<svg" in part
-    assert "<img" not in part
-
-
-def test_a_target_that_found_nothing_is_shown_so(small: Path) -> None:
-    write_similar(minimum=1.0)
-    part = similar_part(report(2, {"pixels"}))
-    assert part.count(">nothing found <") == 2
-    assert "0 for k = 2, 0 for k = 5." in part
-
-
-def test_a_single_similarity_makes_a_histogram(small: Path) -> None:
-    arrays = {"target": np.zeros(1, int), "found": np.zeros((1, 1), int)}
-    arrays["similarity"] = np.ones((1, 1), np.float32)
-    attrs = {"target": "d", "among": "d", "backbone": "pixels", "k": [1], "minimum": 0.0}
-    store.save(Path("data/similar/d/d/pixels/found.h5"), "similar", arrays, attrs)
-    part = similar_part(report(asked={"pixels"}))
-    assert "Median of the nearest 1.000." in part
-    assert "All targets from the best" in part
 
 
 def test_a_probe_without_other_splits_says_what_it_was_held_out_from(small: Path) -> None:
     probe("pixels", 0.9)
-    path = Path("data/probes/d/pixels.csv")
+    path = PIXELS.metric("probes.csv")
     path.write_text(path.read_text().replace(",test,", ",held out,"))
-    page = text_of(report(0))
+    page = text_of(report())
     assert "On a third of train, held out Backbone Linear probe 10-NN pixels 91.0 ±1.4" in page
 
 
@@ -480,18 +388,17 @@ def test_the_ceiling_is_a_table_of_its_own_in_markdown(written: str) -> None:
 
 
 def test_a_dataset_without_labels_has_no_ceiling(folder: Path) -> None:
-    for path in Path("data/probes/d").iterdir():
-        path.write_text("dataset,backbone,probe,split,seed,acc\n")
-    for path in Path("metrics/d").glob("*.probes.json"):
-        path.write_text("{}")
-    assert "With labels" not in text_of(report(0))
+    for cell in (PIXELS, EDGES):
+        cell.metric("probes.csv").write_text("dataset,backbone,probe,split,seed,acc\n")
+        cell.metric("probes.json").write_text("{}")
+    assert "With labels" not in text_of(report())
     assert "with labels" not in Path("report/table.md").read_text()
 
 
 def test_the_training_is_drawn_run_by_run(folder: Path) -> None:
     train(run="temi", live=7)
-    evaluate("d")
-    page = text_of(report(0))
+    evaluate("d", examples=NONE)
+    page = text_of(report())
     for run in ("scan", "temi"):
         assert all(f"{run} · {what}" in page for what in ("loss", "ACC (%)", "balance"))
     assert "kmeans · loss" not in page
@@ -502,14 +409,13 @@ def test_the_training_is_drawn_run_by_run(folder: Path) -> None:
 
 
 def test_trainings_are_read_as_they_were_written(folder: Path) -> None:
-    settings = [s for s in read_settings(Path("data/scores")) if s.backbone == "pixels"]
-    (found,) = read_trainings(Path("metrics"), Path("data/epochs"), settings)
+    (found,) = read_trainings(read_settings([PIXELS.metric("evaluate.csv")]))
     assert (found.backbone, found.run, found.live, found.watched) == ("pixels", "scan", 10, 100)
     assert found.loss.tolist() == [[5 + s / 2 - e for e in range(EPOCHS)] for s in range(3)]
     np.testing.assert_allclose(found.balance, 1)
-    with store.read(Path("data/clusters/d/pixels/scan.h5"), "clusters") as file:
+    with store.read(PIXELS._replace(run="scan").clusters, "clusters") as file:
         own = file["0/assignment"][:, :100]
-    with store.read(Path("data/labels/d.h5"), "labels") as file:
+    with store.read(PIXELS.labels, "labels") as file:
         label = file["label"][:100]
     counts = [np.bincount(o * 10 + label, minlength=100).reshape(10, 10) for o in own]
     most = [c[linear_sum_assignment(c, maximize=True)].sum() for c in counts]
@@ -522,8 +428,8 @@ def test_without_labels_the_training_has_no_accuracy(
     monkeypatch.chdir(tmp_path)
     write_dataset(tmp_path, "mine", labelled=False)
     train("mine")
-    evaluate("mine")
-    page = text_of(report(0))
+    evaluate("mine", examples=NONE)
+    page = text_of(report())
     assert "scan · loss" in page
     assert "scan · ACC" not in page
     assert "one-to-one on" not in page
@@ -531,20 +437,22 @@ def test_without_labels_the_training_has_no_accuracy(
 
 def test_a_dataset_where_nothing_was_trained_has_no_training(folder: Path) -> None:
     for backbone in ("pixels", "edges"):
-        Path(f"data/clusters/d/{backbone}/scan.h5").unlink()
-        evaluate("d", backbone)  # the tables of epochs still lie in metrics
-    page = text_of(report(0))
+        Cell("d", backbone, "scan").clusters.unlink()
+        evaluate("d", backbone, examples=NONE)  # the tables of epochs still lie in metrics
+    page = text_of(report())
     assert "Training" not in page
     assert "scan" not in page
 
 
 def test_the_number_of_clusters_that_a_graph_hints_at_is_a_line_a_backbone(folder: Path) -> None:
     found = {"components": 1, "isolated": 0, "eigenvalues": [0.0] * 41}
-    Path("metrics/d/pixels.spectral.json").write_text(json.dumps({**found, "eigengap_k": 11}))
+    PIXELS.metric("spectral.json").write_text(json.dumps({**found, "eigengap_k": 11}))
     more = {**found, "components": 3, "isolated": 1}
-    Path("metrics/d/edges.spectral.json").write_text(json.dumps(more))
-    Path("metrics/d/gone.spectral.json").write_text(json.dumps(found))
-    page = text_of(report(0))
+    EDGES.metric("spectral.json").write_text(json.dumps(more))
+    gone = Cell("d", "gone").metric("spectral.json")
+    gone.parent.mkdir()
+    gone.write_text(json.dumps(found))
+    page = text_of(report(asked={"pixels", "edges"}))
     assert "pixels: the largest eigengap of its neighbour graph up to k = 40 is at k = 11." in page
     assert (
         "edges: no eigengap of its neighbour graph is to be seen up to k = 40; the graph falls "
@@ -554,8 +462,53 @@ def test_the_number_of_clusters_that_a_graph_hints_at_is_a_line_a_backbone(folde
 
 
 def test_typical_is_what_is_probable_where_there_are_no_centres(folder: Path) -> None:
-    with store.read(Path("data/clusters/d/pixels/scan.h5"), "clusters") as file:
+    with store.read(PIXELS._replace(run="scan").clusters, "clusters") as file:
         assert "0/distance" not in file
         np.testing.assert_array_equal(away(file, 0), 1 - file["0/probability"])
-    with store.read(Path("data/clusters/d/pixels/kmeans.h5"), "clusters") as file:
+    with store.read(PIXELS._replace(run="kmeans").clusters, "clusters") as file:
         np.testing.assert_array_equal(away(file, 0), file["0/distance"])
+
+
+def test_nothing_is_opened_below_data(folder: Path) -> None:
+    """The report depends on metrics, and opens pictures where `datasets` says."""
+    ask()
+    report()
+    before = {path: path.read_bytes() for path in Path("report").iterdir()}
+    assert b"<img" in before[Path("report/index.html")]
+    shutil.rmtree("data")
+    report()
+    assert {path: path.read_bytes() for path in Path("report").iterdir()} == before
+
+
+def test_a_cell_that_cannot_be_is_listed_with_the_reason_and_takes_no_part(folder: Path) -> None:
+    """Every file of it is a mark, as stages.run writes them."""
+    files = [path.name for path in PIXELS.metric("").iterdir()]
+    assert {"evaluate.csv", "examples.h5", "probes.json"} <= set(files)
+    absent, why = Cell("d", "dino"), "it has no pictures that <dino> could embed"
+    mark([absent.metric(name) for name in (*files, "embed.json", "unreadable.csv")], why)
+    page = report()
+    assert "Absent: dino: it has no pictures that &lt;dino&gt; could embed" in page
+    assert text_of(page).count("dino") == 2
+    assert "dino" not in Path("report/table.md").read_text()
+    assert "dino" not in text_of(report(asked={"pixels", "edges"}))
+
+
+def test_a_dataset_of_which_no_cell_can_be_says_so(small: Path) -> None:
+    mark([Cell("words", "pixels").metric("embed.json")], "it has no pictures")
+    page = report()
+    assert "<h2>words</h2>" in page
+    assert "Absent: pixels: it has no pictures" in page
+    assert not Tags(page).open
+
+
+def test_backbones_are_in_the_order_of_params_whatever_their_origin(folder: Path) -> None:
+    """Rows of the zoo, imported, adapted; a union of mappings turns them round."""
+    shutil.copytree(PIXELS.metric(""), Cell("d", "aa").metric(""))
+    table = Cell("d", "aa").metric("evaluate.csv")
+    table.write_text(table.read_text().replace("d,pixels,", "d,aa,"))
+    mine = {"pixels": {}, "edges": {}}
+    page = report(asking={"backbones": mine, "imported": {"aa": {"features": "x.npy"}}})
+    sheets = re.findall(r'<details class="sheet"(?: open)?><summary>(\w+) ·', page)
+    assert sheets == ["pixels", "edges", "aa"]
+    scores = Path("report/table.md").read_text().split("\n\n")[1].splitlines()[2:]
+    assert list(dict.fromkeys(line.split()[1] for line in scores)) == sheets

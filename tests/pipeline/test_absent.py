@@ -1,4 +1,4 @@
-"""Cells that cannot be: marked with the reason, passed on by every stage, refused by readers."""
+"""Cells that cannot be: a mark in place of each out, passed on by every later stage, and undone."""
 
 import json
 from pathlib import Path
@@ -6,29 +6,126 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import Project
-from PIL import Image
+from drawn import draw
+from graph import entry, stages
 
 import store
-from pipeline.io.absent import EPOCHS, MARK, mark, reason, unmark
+from pipeline.io.absent import mark, reason, unmark
 from pipeline.io.cell import Cell
 from pipeline.io.estimate import read_estimate
 from pipeline.params import StageError
 
+WHY = "left out by embed.skip"
+CELL = Cell("mine", "pixels")
+
+
+@pytest.fixture
+def skipped(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """12 pictures that `pixels` is not to embed, and never did."""
+    root = project.folder / "pictures"
+    root.mkdir()
+    for i in range(12):
+        draw(root / f"{i:03d}.png", seed=i)
+    project.params["datasets"] = {"mine": {"from": "folder", "root": str(root), "classes": 3}}
+    project.params["known"] = {}
+    project.params["embed"]["skip"] = {"mine": ["pixels"]}
+    monkeypatch.chdir(project.folder)
+    project.index("mine")
+    return project
+
+
+EACH = {
+    **dict.fromkeys(("embed", "pca", "neighbors", "duplicates", "estimate_k", "spectral")),
+    **dict.fromkeys(("scan", "selflabel", "evaluate", "evaluate_discovery", "probes")),
+    **dict.fromkeys(("estimate_k_by_labels", "simgcd", "pim")),
+    "kmeans": "overcluster", "temi": "temi", "sskmeans": "sskmeans_balanced",
+    "export": "kmeans", "export_discovered": "simgcd", "assign": "kmeans",
+    "similar": None, "similar_by_labels": None, "learned": None,
+}  # fmt: skip
+
+
+def test_every_stage_of_a_cell_is_tried():
+    assert EACH.keys() == {name for name, stage in stages().items() if "matrix" in stage}
+
+
+def is_marked(path: Path) -> bool:
+    if path.suffix == ".h5":
+        with store.read(path, "absent") as file:
+            return bool(file.attrs["reason"].endswith(WHY))
+    if path.suffix == ".csv":
+        return path.read_text() in ("epoch,loss\n", f"absent: mine: {WHY}\n")
+    path = path if path.suffix else path / "absent.json"
+    return bool(json.loads(path.read_text())["absent"].endswith(WHY))
+
+
+def test_every_later_stage_writes_a_mark_in_place_of_each_of_its_outs(skipped: Project):
+    """Also those whose other dataset is there."""
+    assert f"embed: there is nothing to do: {WHY}" in skipped.embed("mine")
+    skipped.params["datasets"]["whole"] = {"from": "digits", "part": 0.05}
+    skipped.index("whole")
+    skipped.embed("whole")
+    for stage, run in EACH.items():
+        for one, other in (("mine", "whole"), ("whole", "mine")):
+            names = {"dataset": "mine", "backbone": "pixels", "run": run or ""}
+            names |= {"from": one, "to": other, "target": one, "among": other}
+            each = entry(stage, names, skipped.params)
+            if stage != "embed":
+                assert f"nothing to do: mine: {WHY}" in skipped.stage(*each.command), stage
+            assert each.outs
+            for out in each.outs:
+                assert is_marked(Path(out)), out
+
+
+def test_a_cell_that_can_be_after_all_has_what_one_has_that_always_could(skipped: Project):
+    skipped.embed("mine")
+    skipped.stage("pca", "mine", "pixels")
+    skipped.params["embed"]["skip"] = {}
+    assert "12 embedded" in skipped.embed("mine")
+    assert reason(CELL) is None
+    assert not list(Path("data/mine/pixels").rglob("absent.json"))
+    skipped.stage("pca", "mine", "pixels")
+    before = {path: path.read_bytes() for path in Path("data/mine/pixels").rglob("*.h5")}
+    for path in before:
+        path.unlink()
+    skipped.embed("mine")
+    skipped.stage("pca", "mine", "pixels")
+    assert {path: path.read_bytes() for path in Path("data/mine/pixels").rglob("*.h5")} == before
+
+
+def test_marks_are_made_and_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    assert reason(CELL) is None
+    CELL.features.mkdir(parents=True)
+    (CELL.features / "shard-00000.h5").write_bytes(b"stays")
+    mark([CELL.features, Path("t.csv"), Path("metrics/e.csv"), Path("k.json")], "no pictures")
+    assert reason(CELL) == "no pictures"
+    assert Path("t.csv").read_text() == "absent: no pictures\n"
+    assert Path("metrics/e.csv").read_text() == "epoch,loss\n"
+    assert json.loads(Path("k.json").read_text()) == {"absent": "no pictures"}
+    unmark([CELL.features, CELL.views])
+    assert reason(CELL) is None
+    assert (CELL.features / "shard-00000.h5").read_bytes() == b"stays"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"absent": 3}'])
+def test_a_damaged_mark_is_one_line(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    CELL.features.mkdir(parents=True)
+    (CELL.features / "absent.json").write_text(text)
+    with pytest.raises(StageError, match=r"absent\.json: not as a stage wrote it"):
+        reason(CELL)
+
+
 BARE = Cell("bare", "pixels")
-WHY = "it has no pictures that pixels could embed"
-
-
-def draw(folder: Path, count: int) -> None:
-    folder.mkdir()
-    for i in range(count):
-        pixels = np.random.default_rng(i).integers(0, 256, (9, 9, 3), np.uint8)
-        Image.fromarray(pixels).save(folder / f"{i}.png")
+NO_PICTURES = "it has no pictures that pixels could embed"
 
 
 @pytest.fixture
 def made(project: Project) -> Project:
     """Pictures; a dataset without any, whose vectors a backbone has; and another that has none."""
-    draw(project.folder / "pictures", 12)
+    (project.folder / "pictures").mkdir()
+    for i in range(12):
+        draw(project.folder / "pictures" / f"{i}.png", seed=i)
     rng = np.random.default_rng(0)
     np.save(project.folder / "bare.npy", rng.normal(size=(30, 4)).astype(np.float32))
     np.save(project.folder / "labels.npy", np.arange(30) % 3)
@@ -45,34 +142,34 @@ def made(project: Project) -> Project:
     return project
 
 
-def absent(project: Project, cell: Cell, why: str) -> None:
+def marked(project: Project, cell: Cell, why: str) -> None:
     """Stage embed says that there is no such cell, and marks all that it writes."""
     said = project.embed(*cell[:2])
     assert said == f"embed: there is nothing to do: {why}\n"
     for folder in (cell.features, cell.views):
-        marked = json.loads((project.folder / folder / MARK).read_text())
-        assert marked == {"absent": why}
+        found = json.loads((project.folder / folder / "absent.json").read_text())
+        assert found == {"absent": why}
     facts = json.loads((project.folder / cell.metric("embed.json")).read_text())
     assert facts == {"absent": why}
     assert not list((project.folder / cell.features).glob("*.h5"))
 
 
 def test_vectors_have_no_pictures_for_a_row_of_the_zoo(made: Project):
-    absent(made, BARE, WHY)
+    marked(made, BARE, NO_PICTURES)
     for name in ("pca", "kmeans", "evaluate"):
         assert made.stage(name, "bare", "pixels") == (
-            f"{name}: there is nothing to do: bare: {WHY}\n"
+            f"{name}: there is nothing to do: bare: {NO_PICTURES}\n"
         )
         facts = made.folder / BARE.metric(f"{name}.json")
-        assert json.loads(facts.read_text()) == {"absent": f"bare: {WHY}"}
+        assert json.loads(facts.read_text()) == {"absent": f"bare: {NO_PICTURES}"}
     table = made.folder / BARE._replace(run="evaluate").table
-    assert table.read_text() == EPOCHS  # which `dvc plots` can show
+    assert table.read_text() == "epoch,loss\n"  # which `dvc plots` can show
     with store.read(made.folder / BARE.pca, "absent") as file:
-        assert file.attrs["reason"] == f"bare: {WHY}"
+        assert file.attrs["reason"] == f"bare: {NO_PICTURES}"
 
 
 def test_an_imported_backbone_has_cells_where_there_is_a_file(made: Project):
-    absent(made, Cell("photos", "outside"), "no vectors of it were imported as outside")
+    marked(made, Cell("photos", "outside"), "no vectors of it were imported as outside")
     made.embed("bare", "outside")
     made.stage("pca", "bare", "outside")
     with store.read(made.folder / Cell("bare", "outside").pca, "pca") as file:
@@ -83,7 +180,7 @@ def test_an_imported_backbone_has_cells_where_there_is_a_file(made: Project):
     made.embed("photos", "outside")
     cell = Cell("photos", "outside")
     assert len(store.Features(made.folder / cell.features)) == 12
-    assert not (made.folder / cell.features / MARK).exists()
+    assert not (made.folder / cell.features / "absent.json").exists()
     made.stage("pca", "photos", "outside")
     assert made.metrics("embed", "photos", "outside")["embedded"] == 12
 
@@ -97,7 +194,7 @@ def test_a_cell_that_is_left_out_comes_back_without_embedding(made: Project):
     made.params["embed"]["skip"] = {"photos": ["pixels"]}
     said = made.embed("photos")
     assert said == "embed: there is nothing to do: left out by embed.skip\n"
-    assert (made.folder / cell.views / MARK).exists()
+    assert (made.folder / cell.views / "absent.json").exists()
     said = made.stage("pca", "photos", "pixels")
     assert said == "pca: there is nothing to do: photos: left out by embed.skip\n"
     made.params["embed"]["skip"] = {"bare": ["pixels"]}
@@ -108,17 +205,6 @@ def test_a_cell_that_is_left_out_comes_back_without_embedding(made: Project):
     made.stage("duplicates", "photos", "pixels")
     with store.read(made.folder / cell.duplicates, "duplicates") as file:
         assert len(file["row"]) == 12
-
-
-def test_of_a_pair_either_may_be_absent(made: Project):
-    made.embed("photos")
-    made.embed("bare")
-    for first, second in (("photos", "bare"), ("bare", "photos")):
-        said = made.stage("assign", first, second, "pixels", "kmeans")
-        assert said == f"assign: there is nothing to do: bare: {WHY}\n"
-        found = Cell(second, "pixels", f"kmeans_from_{first}").clusters
-        with store.read(made.folder / found, "absent") as file:
-            assert file.attrs["reason"] == f"bare: {WHY}"
 
 
 def test_a_stage_that_marks_still_refuses_mistakes_in_its_settings(made: Project):
@@ -146,39 +232,10 @@ def test_marks_are_refused_by_readers_in_one_line(tmp_path: Path, monkeypatch: p
     assert BARE.file("tables/kmeans.csv").read_text() == "absent: as it is\n"
 
 
-def test_a_mark_leaves_what_lies_in_a_folder_and_goes_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.chdir(tmp_path)
-    BARE.features.mkdir(parents=True)
-    (BARE.features / "shard-0.h5").write_bytes(b"rows")
-    assert reason(BARE) is None
-    mark([BARE.features, BARE.views], "no reason")
-    assert reason(BARE) == "no reason"
-    first = (BARE.views / MARK).read_bytes()
-    mark([BARE.features, BARE.views], "no reason")
-    assert (BARE.views / MARK).read_bytes() == first
-    unmark([BARE.features, BARE.views])
-    unmark([BARE.features, BARE.views])
-    assert reason(BARE) is None
-    assert [path.name for path in BARE.features.iterdir()] == ["shard-0.h5"]
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"absent": 3}', "\xff", '{"absent": null}'])
-def test_a_damaged_mark_is_refused_by_name(
-    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.chdir(tmp_path)
-    BARE.features.mkdir(parents=True)
-    (BARE.features / MARK).write_text(text, encoding="latin-1")
-    with pytest.raises(StageError, match=r"features/absent\.json: not as a stage wrote it"):
-        reason(BARE)
-
-
 def test_an_absent_base_of_adapt_is_named(made: Project):
     made.embed("bare")
     made.params["adapted"] = {"mine": {
         "objective": "simclr", "dataset": "bare", "backbone": "pixels", "learns_from": "features",
     }}  # fmt: skip
     line = made.refusal("adapt", "mine")
-    assert f"bare by pixels is absent: {WHY}" in line
+    assert f"bare by pixels is absent: {NO_PICTURES}" in line

@@ -1,18 +1,22 @@
 """What adapt refuses, each in one clear line and before anything is stored or trained."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import adapting
 import numpy as np
 import pytest
-from adapting import BASE, INDEX, KNOWN, VIT, train
+from adapting import BASE, FROZEN, VIT, digits, train
 
 import backbones
 import store
 from backbones import BackboneError
 from cluster.errors import ClusterError
 from pipeline.adapting import run as adapting_run
+from pipeline.io.absent import mark
+from pipeline.io.cell import BACKBONES
+from pipeline.io.origin import Imported, write_imported, write_zoo_row
 from pipeline.params import StageError
 from tests import tiny_clip
 
@@ -39,18 +43,19 @@ def refusal(*arguments: Any, **changes: Any) -> str:
         train(*arguments, **changes)
     line = str(refused.value)
     assert "\n" not in line
-    assert not Path("data/frozen").exists()
-    assert not Path("data/adapted").exists() or not list(Path("data/adapted").glob("*.part"))
+    assert not FROZEN.exists()
+    assert not list(BACKBONES.glob("*.part"))
     return line
 
 
 def pretend_features(name: str) -> None:
     """A store of a backbone's features, at random."""
     row = backbones.row(name)
-    with store.read(INDEX, "index") as file:
+    with store.read(digits(name).images, "index") as file:
         ids, split, splits = file["digest"], file["split"], file.attrs["splits"]
     plan = store.Plan("digits", name, row.digest, row.dim, splits, ids, np.arange(len(ids)), split)
-    with store.FeatureWriter(adapting.features(name), plan) as writer:
+    write_zoo_row(row)
+    with store.FeatureWriter(digits(name).features, plan) as writer:
         writer.put(writer.todo, np.random.default_rng(0).normal(size=(len(ids), row.dim)))
         writer.finish()
 
@@ -59,47 +64,50 @@ def pretend_features(name: str) -> None:
     ("objective", "changes", "line"),
     [
         ("simgcd", {"objective": "simgdc"},
-         "adapt_with_known.simgcd has objective 'simgdc'; did you mean 'simgcd'?"),
-        ("gcd", {"where": "adapt"},
-         "gcd cannot learn under adapt: move gcd to adapt_with_known"),
-        ("simclr", {"where": "adapt_with_known"},
-         "simclr cannot learn under adapt_with_known: move simclr to adapt"),
+         "adapted.simgcd has objective 'simgdc'; did you mean 'simgcd'?"),
+        ("gcd", {"objective": None}, "adapted.gcd has no objective; known: "
+         "simclr, gcd, simgcd, selex, scan, selflabel, tes, get"),
+        ("gcd", {"learns_from": "features"},
+         "adapted.gcd: write learns_from: ../known.h5, which gcd needs"),
+        ("simclr", {"learns_from": None},
+         "adapted.simclr: write learns_from: features, which simclr needs"),
+        ("tes", {"learns_from": "neighbors.h5"},
+         "adapted.tes: write learns_from: features or ../known.h5, which tes needs"),
         ("gcd", {"temprature": 1.0},
-         "params.yaml: adapt_with_known.gcd.temprature is not a setting; did you mean "
+         "params.yaml: adapted.gcd.temprature is not a setting; did you mean "
          "'temperature'?"),
         ("gcd", {"epochs": 0},
-         "params.yaml: adapt_with_known.gcd.epochs is 0: Input should be greater than or equal to "
-         "1"),
+         "params.yaml: adapted.gcd.epochs is 0: Input should be greater than or equal to 1"),
         ("gcd", {"train_blocks": "all"},
-         "adapt_with_known.gcd: with train_blocks: all nothing is frozen that could be cached: set "
+         "adapted.gcd: with train_blocks: all nothing is frozen that could be cached: set "
          "frozen_features: recompute"),
         ("gcd", {"views": 1},
-         "adapt_with_known.gcd: frozen_features: cached stores as many views as are set, 1: "
+         "adapted.gcd: frozen_features: cached stores as many views as are set, 1: "
          "set views to 2 or more"),
         ("gcd", {"views": 0},
-         "adapt_with_known.gcd: frozen_features: cached stores as many views as are set, 0: "
+         "adapted.gcd: frozen_features: cached stores as many views as are set, 0: "
          "set views to 2 or more"),
         ("gcd", {"views": 1, "frozen_features": "recompute"},
-         "adapt_with_known.gcd: one view is no pair: set views to 0 (new ones) or 2 or more"),
+         "adapted.gcd: one view is no pair: set views to 0 (new ones) or 2 or more"),
         ("gcd", {"accumulate": 3},
-         "adapt_with_known.gcd: a batch of 16 has no 3 equal parts: change batch or accumulate"),
+         "adapted.gcd: a batch of 16 has no 3 equal parts: change batch or accumulate"),
         ("gcd", {"batch": 16, "accumulate": 16},
          "a batch of 16 images is too small for 16 parts on 1 GPUs: each part needs two images or "
          "more, and each GPU one or more"),
         ("scan", {"lr": 1e-5},
-         "adapt_with_neighbors.scan: lr is 1e-05 and would rise to min_lr, 0.0001: set min_lr "
+         "adapted.scan: lr is 1e-05 and would rise to min_lr, 0.0001: set min_lr "
          "to no more than lr"),
         ("selflabel", {"center": True},
-         "adapt.selflabel: selflabel takes features as they are: set center: false"),
+         "adapted.selflabel: selflabel takes features as they are: set center: false"),
         ("gcd", {"train_blocks": 0},
-         "adapt_with_known.gcd: with train_blocks: 0 nothing of tiny_vit is trained, and gcd "
+         "adapted.gcd: with train_blocks: 0 nothing of tiny_vit is trained, and gcd "
          "saves no head: set 1 or more"),
         ("gcd", {"train_blocks": 4},
          'tiny_vit: train_blocks is 4, but it has 3 blocks; take fewer, or "all"'),
         ("simgcd", {"k": 3}, "k is 3, but 5 classes are known: choose k from 5 on"),
         ("selex", {"k": "0.1x"}, "k is 1, but 5 classes are known: choose k from 5 on"),
         ("selflabel", {},
-         "adapt.selflabel: tiny_vit has 0 heads that assign images to clusters, self-labelling "
+         "adapted.selflabel: tiny_vit has 0 heads that assign images to clusters, self-labelling "
          "starts from one: set a run of scan as backbone"),
         ("get", {},
          "tiny_vit is not a run of tes: train one, and set it as the backbone of get"),
@@ -117,7 +125,7 @@ def test_settings_that_cannot_be_are_one_line(objective: str, changes: dict[str,
     ],
 )
 def test_a_run_has_the_name_of_a_backbone_and_none_that_is_taken(name: str, line: str):
-    assert refusal("gcd", name) == f"adapt_with_known.{name}: {line}"
+    assert refusal("gcd", name) == f"adapted.{name}: {line}"
 
 
 def test_a_checkpoint_is_of_one_number_of_clusters(monkeypatch: pytest.MonkeyPatch):
@@ -138,35 +146,42 @@ def test_a_checkpoint_is_of_one_number_of_clusters(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_run_that_is_not_there_is_named():
-    wanted, *rest = adapting.write_run("gcd", "birds_gcd")
-    for name, line in {
-        "adapt_with_known.birds_gdc": "params.yaml: adapt_with_known has no 'birds_gdc'; did you "
-        "mean 'birds_gcd'?",
-        "objectives.gcd": "objectives.gcd is no run of adapt: expected adapt, "
-        "adapt_with_neighbors, adapt_with_known and .NAME",
-    }.items():
-        assert wanted != name
-        features, index, teacher, *to = rest
-        with pytest.raises(StageError) as refused:
-            adapting.adapt.main(
-                name, Path(features), Path(index), teacher, *map(Path, to), adapting.RUNTIME
-            )
-        assert str(refused.value) == line
+    adapting.write_run("gcd", "birds_gcd")
+    with pytest.raises(StageError) as refused:
+        adapting.adapt.main("birds_gdc", adapting.RUNTIME)
+    line = "params.yaml: adapted has no 'birds_gdc'; did you mean 'birds_gcd'?"
+    assert str(refused.value) == line
 
 
 @pytest.mark.parametrize(
     ("objective", "path", "how"),
     [
-        ("gcd", KNOWN, "say under known: of which images of digits the class is known"),
-        ("scan", Path(f"data/neighbors/digits/{BASE}.h5"), "run `dvc repro neighbors`"),
+        ("gcd", Path("data/digits/tiny_vit/../known.h5"),
+         "say under known: of which images of digits the class is known"),
+        ("scan", digits(BASE).neighbors, "run `dvc repro neighbors`"),
     ],
-)
+)  # fmt: skip
 def test_a_teacher_that_is_not_there_is_named_and_where_it_comes_from(
     objective: str, path: Path, how: str
 ):
     path.unlink()
     line = refusal(objective)
-    assert line.endswith(f"{objective} learns from {path}, which is not there: {how}")
+    assert line == (
+        f"adapted.{objective}: {objective} learns from {path}, which is not there: {how}"
+    )
+
+
+def test_vectors_that_were_imported_have_no_network_to_train():
+    pretend_features("pixels")
+    write_imported(Imported("pixels", "0" * 32, {}))
+    line = "adapted.gcd: pixels was imported, and has no network to train"
+    assert refusal("gcd", backbone="pixels") == line
+
+
+def test_a_base_that_has_nothing_of_the_dataset_says_why():
+    mark([digits("pixels").features], "left out by embed.skip")
+    line = "adapted.gcd: digits by pixels is absent: left out by embed.skip"
+    assert refusal("gcd", backbone="pixels") == line
 
 
 @pytest.mark.parametrize("base", ["pixels", "simclr_resnet50"])
@@ -187,23 +202,20 @@ def test_blocks_that_cannot_be_told_are_refused(monkeypatch: pytest.MonkeyPatch)
 
 def test_features_of_another_version_of_the_base_are_refused(monkeypatch: pytest.MonkeyPatch):
     adapting.own_zoo(monkeypatch, **{BASE: {**VIT, "revision": 2}})
+    assert refusal("gcd") == ("the zoo's row of tiny_vit has changed: run `dvc repro backbone`")
+    write_zoo_row(backbones.row(BASE))
     assert refusal("gcd") == (
-        "data/features/digits/tiny_vit was made by another version of tiny_vit than there is now: "
+        "data/digits/tiny_vit/features was made by another version of tiny_vit than there is now: "
         "run `dvc repro`"
     )
 
 
 def test_features_of_another_backbone_or_dataset_are_refused():
-    wanted, _, index, teacher, *to = adapting.write_run("gcd")
     pretend_features("pixels")
-    with pytest.raises(StageError) as refused:
-        adapting.adapt.main(
-            wanted, adapting.features("pixels"), Path(index), teacher, *map(Path, to),
-            adapting.RUNTIME,
-        )  # fmt: skip
-    assert str(refused.value) == (
-        "adapt_with_known.gcd is of digits and tiny_vit, data/features/digits/pixels of digits "
-        "and pixels"
+    shutil.rmtree(digits(BASE).features)
+    digits("pixels").features.rename(digits(BASE).features)
+    assert refusal("gcd") == (
+        "adapted.gcd is of digits and tiny_vit, data/digits/tiny_vit/features of digits and pixels"
     )
 
 

@@ -11,7 +11,7 @@ import adapting
 import numpy as np
 import pytest
 import torch
-from adapting import BASE, INDEX, KNOWN, count_stored, train, written
+from adapting import BASE, FROZEN, count_stored, train, written
 from learning import RUNTIME
 from lightning_fabric import Fabric
 
@@ -43,10 +43,8 @@ def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def inputs(objective: str, **changes: Any) -> tuple[Any, Inputs]:
-    wanted = adapting.write_run(objective, **changes)[0]
-    run, teacher = read_run(wanted)
-    at = adapting.features(BASE)
-    return run, read_inputs(run, wanted, teacher, at, INDEX, str(KNOWN), Path("data/adapted"))
+    run = read_run(adapting.write_run(objective, **changes))
+    return run, read_inputs(run, f"adapted.{objective}")
 
 
 def sources(run: Run, of: tokens.Collection) -> tuple[tokens.Source, tokens.Source, blocks.Cut]:
@@ -55,7 +53,7 @@ def sources(run: Run, of: tokens.Collection) -> tuple[tokens.Source, tokens.Sour
     cut = blocks.cut(row, blocks.build(row), run.train_blocks)
     kinds = tokens.SHOWN
     stored = tokens.cached(
-        cut.trunk, row, of, run, kinds, Path("data/frozen"), RUNTIME, "cpu"
+        cut.trunk, row, of, run, kinds, FROZEN, RUNTIME, "cpu"
     )  # fmt: skip
     return (
         stored,
@@ -149,12 +147,12 @@ def test_too_little_disk_space_is_one_line_and_nothing_is_stored(monkeypatch: py
     line = r"^data/frozen has 0\.00 GB free, 0\.00 GB are needed for 3 views: free .*recompute$"
     with pytest.raises(StageError, match=line):
         train("simgcd")
-    assert not list(Path("data/frozen").rglob("*.h5"))
+    assert not list(FROZEN.rglob("*.h5"))
 
 
 def test_a_fill_that_is_stopped_resumes_where_it_was(monkeypatch: pytest.MonkeyPatch):
     undisturbed = written(train("gcd"))
-    shutil.rmtree("data/frozen")
+    shutil.rmtree(FROZEN)
     stored, put = count_stored(monkeypatch), store.FeatureWriter.put
 
     def stop(self: store.FeatureWriter, rows: Any, *rest: Any) -> None:
@@ -221,7 +219,7 @@ def test_another_run_with_the_same_cut_stores_nothing(
 def test_tokens_that_are_there_are_read_while_another_process_claims_them():
     run, found = inputs("gcd")
     _, recomputed, _ = sources(run, found.collection)
-    paths = [path.parent for path in Path("data/frozen").rglob("features.h5")]
+    paths = [path.parent for path in FROZEN.rglob("features.h5")]
     assert len(paths) == len(tokens.SHOWN) * run.views - run.views + 1
     claims = [store.disk.claim(path / "features.h5.part") for path in paths]
     try:

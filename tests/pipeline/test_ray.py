@@ -23,6 +23,7 @@ import stages.kmeans
 import stages.neighbors
 import store
 from pipeline.embedding.embedder import Embedder
+from pipeline.io.cell import Cell, images_of
 from pipeline.params import Runtime, StageError
 from pipeline.ray.actors import Share, each
 from pipeline.ray.connect import connect
@@ -95,7 +96,7 @@ def pictures(project: Project, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def plan_of_index(keep: slice = slice(None)) -> store.Plan:
-    with store.read(Path("data/images/mine.h5"), "index") as file:
+    with store.read(images_of("mine"), "index") as file:
         digest, split, splits = file["digest"], file["split"], file.attrs["splits"]
     row = backbones.row("pixels")
     plan = store.Plan("mine", row.name, row.digest, row.dim, splits, digest, np.arange(50), split)
@@ -156,7 +157,7 @@ def test_the_stage_runs_on_the_cluster_with_augmented_views(
 ):
     project.params["embed"]["views"] = 1
     project.embed("mine")
-    folders = [project.store("mine"), project.folder / "data/views/mine/pixels/strong-0"]
+    folders = [project.store("mine"), project.folder / "data/mine/pixels/views/strong-0"]
     here = [contents(folder) for folder in folders]
     for path in [path for folder in folders for path in folder.iterdir()]:
         path.unlink()
@@ -172,12 +173,12 @@ def test_neighbours_have_the_bytes_of_one_machine(nodes: Cluster, tmp_path: Path
     found = []
     (tmp_path / "params.yaml").touch()
     for run in (runtime(), on_ray(nodes)):
-        to = tmp_path / run.engine
+        cell = Cell("digits", "pixels")
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(tmp_path)
-            features = Path("data/features/digits/pixels")
-            stages.neighbors.main(features, to / "n.h5", to / "n.json", params, run)
-        found.append(contents(to))
+            facts = stages.neighbors.main(cell, params, run)
+            found.append((facts, cell.neighbors.read_bytes()))
+            cell.neighbors.unlink()
     assert found[0] == found[1]
 
 
@@ -265,6 +266,9 @@ def test_a_task_that_kills_every_actor_ends_the_run(
         list(each(ON_CORES, Deadly, (), [(task,) for task in range(5)], 5))
 
 
+CLOUDS = Cell("clouds", "pixels", "kmeans")
+
+
 @pytest.fixture(scope="module")
 def clouds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of 90,000 images, two parts of train and some of test, and what k-means reads."""
@@ -282,15 +286,15 @@ def clouds(tmp_path_factory: pytest.TempPathFactory) -> Path:
         **of, backbone=row.name, encoder=row.digest, dim=dim,
         id=digests(range(n)), row=np.arange(n), split=split,
     )  # fmt: skip
-    with store.FeatureWriter(folder / "f", plan) as writer:
+    with store.FeatureWriter(folder / CLOUDS.features, plan) as writer:
         writer.put(np.arange(n), x.astype(np.float32))
         writer.finish()
     basis = {"mean": x.mean(0), "components": np.eye(dim), "variance": np.ones(dim)}
     said = {"dataset": "clouds", "backbone": "pixels", "images": n}
-    store.save(folder / "p.h5", "pca", basis, {**said, "normalize": False, "whiten": False})
+    store.save(folder / CLOUDS.pca, "pca", basis, {**said, "normalize": False, "whiten": False})
     names = np.array([f"{i}" for i in range(n)], object)
     arrays = {"name": names, "digest": plan.id, "split": split}
-    store.save(folder / "i.h5", "index", arrays, {**of, "n_classes": 12})
+    store.save(folder / CLOUDS.images, "index", arrays, {**of, "n_classes": 12})
     (folder / "params.yaml").touch()
     return folder
 
@@ -301,19 +305,20 @@ KMEANS = {
 }  # fmt: skip
 
 
-def cluster_clouds(folder: Path, run: Runtime, to: str) -> bytes:
+def cluster_clouds(folder: Path, run: Runtime) -> bytes:
     params = stages.kmeans.Params.model_validate_json(json.dumps(KMEANS))
-    paths = [Path(name) for name in ("f", "i.h5", "none", "p.h5", f"{to}/kmeans.h5")]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        stages.kmeans.main(*paths, params, run)
-        return paths[-1].read_bytes()
+        stages.kmeans.main(CLOUDS, params, run)
+        found = CLOUDS.clusters.read_bytes()
+        CLOUDS.clusters.unlink()
+        return found
 
 
 def test_clusters_are_those_of_one_machine_though_a_node_is_killed(
     nodes: Cluster, clouds: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    here = cluster_clouds(clouds, runtime(), "here")
+    here = cluster_clouds(clouds, runtime())
     moves: list[int] = []
 
     @contextmanager
@@ -326,7 +331,7 @@ def test_clusters_are_those_of_one_machine_though_a_node_is_killed(
         yield progress
 
     monkeypatch.setattr("stages.kmeans.passes", watched)
-    there = cluster_clouds(clouds, on_ray(nodes), "there")
+    there = cluster_clouds(clouds, on_ray(nodes))
     assert moves[3] > 0  # it was not at its end
     assert there == here
 

@@ -14,6 +14,7 @@ from test_views import draw, reindex
 import backbones
 import images
 from backbones import BackboneError
+from pipeline.io.cell import Cell
 from stages.embed import Params
 from stages.embed import main as embed
 
@@ -29,7 +30,7 @@ def pictures(project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
     for i in range(IMAGES):
         draw(root / f"{i:03d}.png", seed=i)
     project.params["datasets"] = {"mine": {"from": "folder", "root": str(root)}}
-    project.params["backbones"] = [SMALL, PIXELS]
+    project.params["backbones"] = {SMALL: {}, PIXELS: {}}
     monkeypatch.chdir(project.folder)
     reindex(project)
     return root
@@ -40,9 +41,9 @@ def run(project: Project, pictures: Path, capsys: pytest.CaptureFixture[str]) ->
     """The stage, in this process, for `share` backbones at once; what it printed."""
 
     def run(backbone: str, share: int = 1, **settings: object) -> str:
-        paths = project.embed_arguments("mine", backbone)
+        project.backbone(backbone)
         params = Params(**{**project.params["embed"], **settings})
-        embed(paths[0], *map(Path, paths[1:]), params, runtime(share_decoding=share))
+        embed(Cell("mine", backbone), params, runtime(share_decoding=share))
         return capsys.readouterr().out
 
     return run
@@ -54,7 +55,8 @@ def apart(project: Project, run: Embed) -> dict[str, dict[str, bytes]]:
     for name in (PIXELS, SMALL):
         run(name)
     found = {name: contents(project, name) for name in (PIXELS, SMALL)}
-    shutil.rmtree(project.folder / "data/features")
+    for name in found:
+        shutil.rmtree(project.store("mine", name))
     return found
 
 

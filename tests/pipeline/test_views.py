@@ -5,6 +5,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import killed
 import numpy as np
@@ -19,6 +20,7 @@ import pipeline.params
 import store
 from images.augment import augment
 from pipeline.embedding.views import open_views
+from pipeline.io.cell import Cell
 from stages.embed import Params
 from stages.embed import main as embed
 from stages.index import main as index
@@ -47,18 +49,26 @@ def draw(path: Path, seed: int) -> None:
 
 def reindex(project: Project) -> None:
     project.write_params()
-    index("mine", Path("data/images/mine.h5"), Path("data/labels/mine.h5"))
+    index("mine")
 
 
 @pytest.fixture
-def run(project: Project, pictures: Path, capsys: pytest.CaptureFixture[str]) -> Embed:
+def facts() -> dict[str, Any]:
+    """What the stage said of itself, at last."""
+    return {}
+
+
+@pytest.fixture
+def run(
+    project: Project, pictures: Path, facts: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> Embed:
     """The stage, in this process; what it printed. Settings are those of params.yaml but these."""
 
     def run(workers: int = 2, **settings: object) -> str:
-        paths = project.embed_arguments("mine", "pixels")
+        project.backbone("pixels")
         params = Params(**{**project.params["embed"], **settings})
         runtime = pipeline.params.Runtime(**{**project.params["runtime"], "workers": workers})
-        embed(paths[0], *map(Path, paths[1:]), params, runtime)
+        facts.update(embed(Cell("mine", "pixels"), params, runtime))
         return capsys.readouterr().out
 
     return run
@@ -66,7 +76,7 @@ def run(project: Project, pictures: Path, capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.fixture
 def folder(project: Project) -> Path:
-    return project.folder / "data/views/mine/pixels"
+    return project.folder / "data/mine/pixels/views"
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -89,12 +99,11 @@ def test_no_views_leave_a_folder_that_says_so(project: Project, run: Embed, fold
 
 
 def test_a_view_is_a_store_of_the_same_images_as_the_centre(
-    project: Project, run: Embed, folder: Path
+    project: Project, run: Embed, folder: Path, facts: dict[str, Any]
 ):
     said = run(views=2)
     assert f"{IMAGES} embedded, 0 reused, 0 unreadable, {2 * IMAGES} for 2 augmented views" in said
-    metric = json.loads((project.folder / "metrics/mine/pixels.embed.json").read_text())
-    assert (metric["embedded"], metric["views"], metric["views_embedded"]) == (40, 2, 80)
+    assert (facts["embedded"], facts["views"], facts["views_embedded"]) == (40, 2, 80)
     assert names(folder) == ["strong-0", "strong-1", "views.json"]
     centre = store.Features(project.store("mine"))
     views = open_views(folder, centre)

@@ -1,6 +1,7 @@
 """Recipes: what they put into params.yaml, by the numbers of the papers."""
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import yaml
 from conftest import ROOT
 
 import images
-from pipeline.adapting.settings import TEACHERS, read_run
+from pipeline.adapting.settings import read_run
 from recipes import RecipeError
 from recipes.__main__ import follow, known, main, said
 from recipes.merge import Loader, merge
@@ -75,13 +76,9 @@ def runs(parsed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     def read(name: str) -> dict[str, dict[str, Any]]:
         monkeypatch.chdir(tmp_path)
-        runs = {key: parsed[name][key] for key in TEACHERS}
-        Path("params.yaml").write_text(yaml.safe_dump(runs))  # short, and soon read
-        found = [
-            read_run(f"{where}.{key}")[0].model_dump()
-            for where in TEACHERS
-            for key in parsed[name][where]
-        ]
+        runs = parsed[name]["adapted"]
+        Path("params.yaml").write_text(yaml.safe_dump({"adapted": runs}))  # short, and soon read
+        found = [read_run(key).model_dump() for key in runs]
         assert len({run["objective"] for run in found}) == len(found) > 0
         return {run["objective"]: run for run in found}
 
@@ -93,16 +90,17 @@ def test_a_recipe_is_whole_and_every_name_in_it_leads_somewhere(
     name: str, parsed: dict[str, Any], zoo: set[str]
 ) -> None:
     params = parsed[name]
-    own = {key: run for where in TEACHERS for key, run in params[where].items()}
-    assert params["adapted"]["backbones"] == own
-    assert set(params["adapted"]["datasets"]) <= params["datasets"].keys()
-    assert set(params["adapted"]["known"]) <= params["known"].keys()
+    own = params["adapted"]
     assert set(params["backbones"]) <= zoo
     assert not own.keys() & zoo
     for run in own.values():
-        assert run["dataset"] in params["adapted"]["datasets"]
+        assert run["dataset"] in params["datasets"]
+        assert run["learns_from"] != "../known.h5" or run["dataset"] in params["known"]
         assert run["backbone"] in [*own, *params["backbones"]]
         assert run["objective"] != "get" or own[run["backbone"]]["objective"] == "tes"
+    assert params["all"].keys() == {*params["backbones"], *params["imported"], *own}
+    for method in ("kmeans", "temi", "sskmeans"):
+        assert set(params["runs"][method]) <= params.keys()
 
 
 @pytest.mark.parametrize("name", SPLITS)
@@ -172,12 +170,16 @@ def test_dvc_reads_the_stages_of_recipes_that_were_put_together(
 
     monkeypatch.chdir(tmp_path)
     Path("dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
-    Path("params.yaml").write_text(merge(merged["oxford_pets"], recipe("scan_stl10")).text)
+    text = merged["oxford_pets"]
+    for name in ("scan_stl10", "temi_cifar10"):
+        text = merge(text, recipe(name)).text
+    Path("params.yaml").write_text(text)
     with Repo.init(".", no_scm=True) as repo:
         found = {stage.addressing for stage in repo.index.stages}
-    assert {"adapt_with_known@oxford_pets_selex", "adapt@stl10_selflabel"} <= found
-    assert {"adapt_with_neighbors@stl10_scan", "learned@stl10-stl10_scan"} <= found
-    assert "evaluate_discovery_adapted@oxford_pets-oxford_pets_selex" in found
+    assert {"adapt@oxford_pets_selex", "adapt@stl10_selflabel", "adapt@stl10_scan"} <= found
+    assert {"learned@stl10-stl10_scan", "embed@oxford_pets-stl10_simclr"} <= found
+    assert "evaluate_discovery@oxford_pets-oxford_pets_selex" in found
+    assert {"temi@stl10-resnet18_small-temi", "temi@digits-pixels-temi_cifar10"} <= found
 
 
 def test_another_value_is_refused_in_one_line_and_nothing_is_written(
@@ -199,7 +201,7 @@ def test_what_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     Path("params.yaml").write_text("datasets: {}\nknown: {}\n")
     with pytest.raises(RecipeError, match="there is no recipe cubs; there are cifar10, "):
         follow(["cubs"])
-    with pytest.raises(RecipeError, match=r"has no objectives\.gcd, which the recipe needs"):
+    with pytest.raises(RecipeError, match=r"has no backbones, which the recipe needs: add it, em"):
         follow(["cub"])
     with pytest.raises(RecipeError, match="has no known, which the recipe needs: add it, empty"):
         merge("datasets: {}\n", {"known": {"a": {"old": 3}}})
@@ -223,20 +225,41 @@ def test_a_mapping_is_added_to_however_it_is_written(before: str, after: str) ->
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("backbones: []  # x\n", "backbones: [a, b]  # x\n"),
-        ("backbones: [c, a]\n", "backbones: [c, a, b]\n"),
-        ("backbones:\n  - c  # x\nx: 1\n", "backbones:\n  - c  # x\n  - a\n  - b\nx: 1\n"),
-        ("backbones:\n- c\n", "backbones:\n- c\n- a\n- b\n"),
-        ("backbones:\nx: 1\n", "backbones:\n  - a\n  - b\nx: 1\n"),
+        ("runs: {temi: []}  # x\n", "runs: {temi: [a, b]}  # x\n"),
+        ("runs:\n  temi: []  # x\n", "runs:\n  temi: [a, b]  # x\n"),
+        ("runs:\n  temi: [c, a]\n", "runs:\n  temi: [c, a, b]\n"),
+        (
+            "runs:\n  temi:\n    - c  # x\nx: 1\n",
+            "runs:\n  temi:\n    - c  # x\n    - a\n    - b\nx: 1\n",
+        ),
+        ("runs:\n  temi:\n  - c\n", "runs:\n  temi:\n  - c\n  - a\n  - b\n"),
+        ("runs:\n  temi:\nx: 1\n", "runs:\n  temi:\n    - a\n    - b\nx: 1\n"),
     ],
 )
 def test_a_list_is_added_to_however_it_is_written(before: str, after: str) -> None:
-    assert merge(before, {"backbones": ["a", "b"]}).text == after
+    assert merge(before, {"runs": {"temi": ["a", "b"]}}).text == after
 
 
-def test_a_template_without_its_anchor_is_said_in_one_line() -> None:
-    with pytest.raises(RecipeError, match=r"no anchor &adapt_gcd, at objectives\.gcd"):
-        merge(TEXT.replace("&adapt_gcd ", ""), recipe("cub"))
+def test_a_section_of_its_own_goes_to_the_end_and_none_of_yours_is_changed() -> None:
+    found = merge(TEXT, recipe("temi_cifar10"))
+    assert found.added == ["temi_cifar10", "runs.temi.temi_cifar10"]
+    last = found.text[found.text.index("\ntemi_cifar10:") :]
+    assert yaml.safe_load(last) == {"temi_cifar10": recipe("temi_cifar10")["temi_cifar10"]}
+    mine = found.text.replace("heads: 16", "heads: 17")
+    with pytest.raises(RecipeError, match="has temi_cifar10 already, with another value: rename"):
+        merge(mine, recipe("temi_cifar10"))
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("runs: 3\n", "params.yaml: runs.temi is not to be found: a part of it is 3"),
+        ("runs: {temi: {a: 1}}\n", "params.yaml: runs.temi is {'a': 1}, expected a list"),
+    ],
+)
+def test_a_list_that_is_something_else_is_said_in_one_line(text: str, line: str) -> None:
+    with pytest.raises(RecipeError, match=f"^{re.escape(line)}$"):
+        merge(text, {"runs": {"temi": ["a"]}})
 
 
 def test_a_file_that_is_no_yaml_is_said_in_one_line() -> None:
@@ -260,7 +283,7 @@ def test_the_command_lists_recipes_and_says_what_it_did(
         main()
     out = capsys.readouterr().out
     assert f"cub                {said('cub')[0]}\n" in out
-    assert "+ adapt_with_known.cub_get\n" in out
+    assert "+ adapted.cub_get\n" in out
     assert out.endswith("params.yaml has it all already\n")
     monkeypatch.setattr(sys, "argv", ["recipes", "cubs"])
     with pytest.raises(SystemExit, match="recipes: there is no recipe cubs"):

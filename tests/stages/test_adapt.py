@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from adapting import BASE, RESNET, adapted, told, train, weights, written
+from adapting import BASE, FROZEN, RESNET, folder_of, told, train, weights, written
 from conftest import environment, of_stages
 from learning import run_with_stops
 
@@ -72,7 +72,8 @@ def test_what_comes_out_is_a_backbone_of_which_the_last_block_has_learned(object
     assert (found.backbone, found.encoder) == (objective, backbones.row(str(out)).digest)
     before = store.Features(adapting.features(BASE))
     assert np.abs(found.block(0, 90) - before.block(0, 90)).max() > 1e-3
-    assert sorted(path.name for path in out.parent.iterdir()) == [objective]  # no checkpoint
+    left = sorted(path.name for path in out.parent.iterdir())
+    assert left == sorted([BASE, objective])  # no checkpoint
 
 
 def test_self_labelling_goes_on_with_the_head_of_a_scan():
@@ -81,7 +82,7 @@ def test_self_labelling_goes_on_with_the_head_of_a_scan():
     out = train("selflabel", backbone="scan")
     assert told("selflabel")[0].keys() == {"epoch", "step", "loss", "confident"}
     assert all(row["confident"] > 0 for row in told("selflabel"))
-    names = changed(weights(adapted("scan")), weights(out))
+    names = changed(weights(folder_of("scan")), weights(out))
     assert names
     assert all(name.startswith("blocks.2.") for name in names)
     adapting.embed_digits("selflabel")
@@ -95,7 +96,7 @@ def test_with_all_blocks_norms_see_as_well():
     learned = changed(base_weights(RESNET), weights(out))
     assert {"bn1.running_mean", "bn1.num_batches_tracked", "bn1.weight"} <= learned
     assert learned == base_weights(RESNET).keys()
-    assert not Path("data/frozen").exists()
+    assert not FROZEN.exists()
 
 
 def test_with_no_block_the_heads_alone_learn():
@@ -142,7 +143,7 @@ def test_tes_makes_texts_of_images_and_get_goes_on_from_there(clip: str):
 
 
 def test_tes_learns_without_the_name_of_any_class(clip: str):
-    train("tes", where="adapt", backbone=clip, train_blocks=0, output="text")
+    train("tes", learns_from="features", backbone=clip, train_blocks=0, output="text")
     assert told("tes")[0].keys() == {"epoch", "step", "loss", "align"}
     assert store.Features(adapting.embed_digits("tes")).dim == 24
 
@@ -186,7 +187,7 @@ def test_a_run_that_is_stopped_again_and_again_ends_as_one_that_is_not(
         adapting.own_zoo(monkeypatch, forgetful={**adapting.VIT, "options": options})
         adapting.embed_digits("forgetful")
     undisturbed = written(train(objective, "run", **changes))
-    for path in adapted("run").iterdir():
+    for path in folder_of("run").iterdir():
         path.unlink()
 
     def go_on() -> None:
@@ -197,7 +198,7 @@ def test_a_run_that_is_stopped_again_and_again_ends_as_one_that_is_not(
     assert stops > 1
     # The last state is saved once more when all is done
     assert sorted(set(saved)) == list(range(1, max(saved) + 1))
-    assert written(adapted("run")) == undisturbed
+    assert written(folder_of("run")) == undisturbed
 
 
 PART = "selex.adapt.????????????.part"
@@ -211,18 +212,18 @@ die_after(checkpoint.Checkpoint, "save", 7)
 
 
 def test_a_killed_process_goes_on_as_if_nothing_had_been(folder: Path):
-    arguments = adapting.write_run("selex", epochs=10)
+    name = adapting.write_run("selex", epochs=10)
     before = killed.first(AFTER_SEVEN_STEPS)
-    at = (of_stages().socket, "stages.adapt", arguments, environment(), folder)
+    at = (of_stages().socket, "stages.adapt", [name], environment(), folder)
     _, said = (it := forks.Captured(*at, before=before)).communicate()
     assert it.returncode == -signal.SIGKILL, said
-    assert not adapted("selex").exists()
-    (left,) = adapted("selex").parent.glob(PART)
+    assert not folder_of("selex").exists()
+    (left,) = folder_of("selex").parent.glob(PART)
     with np.load(left) as state:
         assert state["at"] == 7
     resumed = written(train("selex", epochs=10))
     assert not left.exists()
-    shutil.rmtree(adapted("selex"))
+    shutil.rmtree(folder_of("selex"))
     assert written(train("selex", epochs=10)) == resumed
 
 
@@ -230,19 +231,19 @@ def test_a_killed_process_goes_on_as_if_nothing_had_been(folder: Path):
 def test_two_processes_that_share_each_batch_learn_as_one_does(folder: Path):
     adapting.embed_digits(RESNET)
     alone = train("selex", "alone", backbone=RESNET)
-    shutil.rmtree("data/frozen")  # one of the two fills it, the other waits
+    shutil.rmtree(FROZEN)  # one of the two fills it, the other waits
     params = yaml.safe_load(Path("params.yaml").read_text())
     params["runtime"]["gpus"] = 2
     Path("params.yaml").write_text(yaml.safe_dump(params))
     of_both = adapting.write_run("selex", "shared", backbone=RESNET)
-    command = [sys.executable, "-m", "stages.adapt", *of_both]
+    command = [sys.executable, "-m", "stages.adapt", of_both]
     it = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
     assert it.returncode == 0, it.stderr
     assert "Starting with 2 processes" in it.stderr
     assert it.stdout.count("is trained") == 1
     for one, both in zip(told("alone"), told("shared"), strict=True):
         assert both == pytest.approx(one, rel=1e-4)
-    shared = weights(adapted("shared"))
+    shared = weights(folder_of("shared"))
     for name, value in weights(alone).items():
         torch.testing.assert_close(shared[name], value, atol=1e-3, rtol=0)
     assert (shared["layer4.1.conv2.weight"] != base_weights(RESNET)["layer4.1.conv2.weight"]).any()
@@ -303,4 +304,4 @@ def test_a_loss_that_is_no_number_ends_in_one_line(monkeypatch: pytest.MonkeyPat
     line = "^simclr: after 8 steps the loss is not finite: lower lr$"
     with pytest.raises(StageError, match=line):
         train("simclr")
-    assert not (adapted("simclr") / "row.yaml").exists()
+    assert not (folder_of("simclr") / "row.yaml").exists()

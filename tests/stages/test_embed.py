@@ -1,7 +1,6 @@
 """The embed stage as a user meets it: own pictures, kills, additions, broken files."""
 
 import csv
-import json
 import random
 import signal
 from pathlib import Path
@@ -62,8 +61,7 @@ def test_adding_20_images_embeds_20(project: Project, pictures: Path):
         (pictures / f"000-{i}.png").unlink()
     project.index("mine")
     assert "20 embedded, 40 reused" in project.embed("mine")
-    metric = json.loads((project.folder / "metrics/mine/pixels.embed.json").read_text())
-    assert metric["embedded"] == 20
+    assert project.metrics("embed", "mine")["embedded"] == 20
 
 
 def test_a_store_that_grew_has_the_bytes_of_one_made_at_once(project: Project, pictures: Path):
@@ -151,7 +149,7 @@ def test_unreadable_images_are_listed_and_the_others_kept(project: Project, pict
     assert process.returncode == 1
     last = error.strip().splitlines()[-1]
     assert "3 of 41 images cannot be read, the first is 005.png" in last
-    with (project.folder / "data/unreadable/mine/pixels.csv").open() as file:
+    with (project.folder / "metrics/mine/pixels/unreadable.csv").open() as file:
         assert [row["name"] for row in csv.DictReader(file)] == ["005.png", "007.png", "009.jpg"]
     for name, seed in (("005.png", 5), ("007.png", 7)):  # the user mends them
         draw(pictures / name, seed)
@@ -184,22 +182,24 @@ def test_an_image_that_changed_after_the_index_is_refused(project: Project, pict
 
 def test_an_unknown_backbone_is_refused_with_a_close_name(project: Project, pictures: Path):
     project.index("mine")
-    line = project.refusal("embed", *project.embed_arguments("mine", "pixel"), command=True)
-    assert "did you mean pixels" in line
+    project.params["backbones"]["pixel"] = {}
+    assert "did you mean pixels" in project.refusal("backbone", "pixel", command=True)
+    line = project.refusal("embed", "mine", "pixel", command=True)
+    assert line == "embed: data/backbones/pixel: no such backbone yet: run `dvc repro embed`"
 
 
 def test_an_empty_folder_is_refused(project: Project, pictures: Path):
     for path in pictures.iterdir():
         path.unlink()
-    assert "no image in" in project.refusal("index", "mine", "i.h5", "l.h5")
+    assert "no image in" in project.refusal("index", "mine")
 
 
 def test_a_read_only_output_is_refused_and_nothing_is_lost(project: Project, pictures: Path):
     project.index("mine")
-    (project.folder / "data/features").write_text("a file where the folder should be")
+    (file := project.folder / "data/mine/pixels").write_text("a file where the folder should be")
     line = project.refusal("embed", *project.embed_arguments("mine", "pixels"))
-    assert "data/features" in line
-    assert (project.folder / "data/features").read_text() == "a file where the folder should be"
+    assert "data/mine/pixels" in line
+    assert file.read_text() == "a file where the folder should be"
 
 
 def test_a_flipped_byte_is_refused_and_only_its_block_embedded_anew(
@@ -214,7 +214,7 @@ def test_a_flipped_byte_is_refused_and_only_its_block_embedded_anew(
     data = bytearray(shard.read_bytes())
     data[at] ^= 1
     shard.write_bytes(data)
-    line = project.refusal("pca", str(project.store("mine")), "pca.h5")
+    line = project.refusal("pca", "mine", "pixels")
     assert "shard-00000.h5: rows 0 to 39 are damaged" in line
     project.embed("mine")
     assert contents(project.store("mine")) == sound
@@ -224,4 +224,4 @@ def test_pictures_that_went_away_leave_what_was_computed(project: Project, pictu
     project.index("mine")
     pictures.rename(pictures.with_name("elsewhere"))
     assert "pictures is not here" in project.index("mine")
-    assert (project.folder / "data/images/mine.h5").exists()
+    assert (project.folder / "data/mine/images.h5").exists()

@@ -20,7 +20,7 @@ from pipeline.params import StageError
 
 N, GROUPS = 300, 4
 SETTINGS: dict[str, Any] = {
-    "images": 240, "least": 2, "most": 9, "growth": 1.0, "dims": 5, "silhouette_images": 100,
+    "images": 240, "k_min": 2, "k_max": 9, "growth": 1.0, "dims": 5, "silhouette_images": 100,
     "coding_dims": 4, "distortion": 0.1, "n_init": 2, "max_iter": 50, "tol": 1e-4, "seed": 0,
     "seeds": (0, 1),
 }  # fmt: skip
@@ -147,14 +147,14 @@ def test_fewer_images_than_clusters_are_told_in_a_line(
 ):
     write_groups(tmp_path, images=80)
     monkeypatch.chdir(tmp_path)
-    assert estimate(most=50, growth=1.5)["tried"] == [2, 30]
+    assert estimate(k_max=50, growth=1.5)["tried"] == [2, 30]
     said = "estimate_k: up to 30 clusters are tried, half of the 60 images of train"
     assert said in capsys.readouterr().out.splitlines()
 
 
 def test_wrong_numbers_are_one_clear_line(folder: Path):
-    with pytest.raises(StageError, match=r"most is 3, less than estimate_k\.least, 5"):
-        estimate(least=5, most=3)
+    with pytest.raises(StageError, match=r"k_max is 3, less than estimate_k\.k_min, 5"):
+        estimate(k_min=5, k_max=3)
 
 
 def test_the_labelled_part_finds_all_classes(folder: Path):
@@ -262,9 +262,9 @@ def test_images_that_are_all_alike_or_too_few_stop_nothing_and_are_said_so(
     assert "the images are too few or all alike" in line
     assert rows() == []
     write_pca(folder, normalize=True)
-    assert estimate(images=4, most=2)["k"] == 2  # the only one tried
+    assert estimate(images=4, k_max=2)["k"] == 2  # the only one tried
 
 
 def test_few_images_are_clustered_as_far_as_they_go(folder: Path):
     assert estimate(images=7)["tried"] == [2, 3]
-    assert estimate(images=7, least=4)["k"] == 1
+    assert estimate(images=7, k_min=4)["k"] == 1

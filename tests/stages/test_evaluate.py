@@ -1,8 +1,10 @@
 """Stage evaluate: files in, a table and a few headlines out."""
 
+import contextlib
 import csv
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,42 +15,42 @@ from sklearn import metrics
 from trained import watch
 
 import store
+from pages.report.chosen.clusters import read_chosen
+from pages.report.chosen.pick import Examples
+from pipeline.io.absent import mark
+from pipeline.io.cell import Cell
 from pipeline.params import StageError
 from stages.evaluate import COLUMNS, Params, main
 
-ARGUMENTS = (
-    "data/clusters/d/pixels",
-    "data/features/d/pixels",
-    "data/labels/d.h5",
-    "metrics/d/pixels.json",
-    "data/scores/d/pixels.csv",
-    "data/epochs/d/pixels.csv",
-)
+CELL = Cell("d", "pixels", "evaluate")
+EXAMPLES = Examples(clusters=4, images=3)
 Rows = list[dict[str, str]]
 
 
-def evaluate(folder: Path, images: int = 100, seed: int = 0) -> Rows:
-    main(*(folder / path for path in ARGUMENTS), Params(silhouette_images=images, seed=seed))
-    with (folder / ARGUMENTS[4]).open(newline="") as file:
+def evaluate(folder: Path, images: int = 100, seed: int = 0, shown: Examples = EXAMPLES) -> Rows:
+    headlines(folder, images, seed, shown)
+    with (folder / CELL.table).open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def epochs(folder: Path) -> Rows:
     evaluate(folder, images=0)
-    with (folder / ARGUMENTS[5]).open(newline="") as file:
+    with (folder / CELL.metric("epochs.csv")).open(newline="") as file:
         return list(csv.DictReader(file))
 
 
-def headlines(folder: Path) -> dict[str, dict[str, float]]:
-    def refuse(word: str) -> None:
-        raise AssertionError(f"{word} is no JSON")
-
-    return json.loads((folder / ARGUMENTS[3]).read_text(), parse_constant=refuse)
+def headlines(
+    folder: Path, images: int = 100, seed: int = 0, shown: Examples = EXAMPLES
+) -> dict[str, dict[str, float]]:
+    with contextlib.chdir(folder):
+        facts = main(CELL, Params(silhouette_images=images, seed=seed), shown)
+    json.dumps(facts, allow_nan=False)
+    return facts
 
 
 def relabel(folder: Path, label: np.ndarray, classes: int = 10, dataset: str = "d") -> None:
     attrs = {"dataset": dataset, "classes": [str(i) for i in range(classes)]}
-    store.save(folder / ARGUMENTS[2], "labels", {"label": label.astype(np.int32)}, attrs)
+    store.save(folder / CELL.labels, "labels", {"label": label.astype(np.int32)}, attrs)
 
 
 @pytest.fixture
@@ -60,8 +62,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_stage_runs_from_the_command_line(project: Project, folder: Path) -> None:
-    project.stage("evaluate", *ARGUMENTS)
-    assert set(headlines(folder)) == {"kmeans", "overcluster"}
+    project.stage("evaluate", "d", "pixels")
+    assert set(project.metrics("evaluate", "d")) == {"kmeans", "overcluster"}
+    assert (folder / CELL.examples).exists()
 
 
 def test_one_row_a_run_setting_split_and_seed(folder: Path) -> None:
@@ -77,9 +80,9 @@ def test_one_row_a_run_setting_split_and_seed(folder: Path) -> None:
 
 def test_scores_are_those_of_the_files(folder: Path) -> None:
     row = next(r for r in evaluate(folder) if r["split"] == "test" and r["seed"] == "1")
-    with store.read(folder / "data/clusters/d/pixels/kmeans.h5", "clusters") as file:
+    with store.read(folder / CELL._replace(run="kmeans").clusters, "clusters") as file:
         own = file["0/assignment"][1]
-    with store.read(folder / ARGUMENTS[2], "labels") as file:
+    with store.read(folder / CELL.labels, "labels") as file:
         label = file["label"]
     test = np.arange(N) >= N * 3 // 4
     assert float(row["ari"]) == pytest.approx(
@@ -99,9 +102,9 @@ def test_the_silhouette_is_taken_in_one_space_whatever_was_clustered(
         r for r in rows
         if (r["run"], r["setting"]) == ("kmeans", str(setting)) and r["split"] == "train"
     )  # fmt: skip
-    with store.read(folder / "data/clusters/d/pixels/kmeans.h5", "clusters") as file:
+    with store.read(folder / CELL._replace(run="kmeans").clusters, "clusters") as file:
         own = file[f"{setting}/assignment"][0, : N * 3 // 4]
-    found = store.Features(folder / ARGUMENTS[1])
+    found = store.Features(folder / CELL.features)
     x = found.block(0, len(own))
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     assert float(row["silhouette"]) == pytest.approx(metrics.silhouette_score(x, own), abs=1e-5)
@@ -109,14 +112,15 @@ def test_the_silhouette_is_taken_in_one_space_whatever_was_clustered(
 
 def test_silhouettes_can_be_left_out(folder: Path) -> None:
     assert all(row["silhouette"] == "" for row in evaluate(folder, images=0))
-    assert "silhouette" not in headlines(folder)["kmeans"]
+    assert "silhouette" not in headlines(folder, images=0)["kmeans"]
 
 
 def test_equal_input_gives_equal_bytes(folder: Path) -> None:
-    evaluate(folder, images=50)
-    before = [(folder / path).read_bytes() for path in ARGUMENTS[3:]]
-    evaluate(folder, images=50)
-    assert [(folder / path).read_bytes() for path in ARGUMENTS[3:]] == before
+    places = [folder / path for path in (CELL.table, CELL.metric("epochs.csv"), CELL.examples)]
+    said = headlines(folder, images=50)
+    before = [path.read_bytes() for path in places]
+    assert headlines(folder, images=50) == said
+    assert [path.read_bytes() for path in places] == before
 
 
 def test_headlines_are_the_first_setting_on_train(folder: Path) -> None:
@@ -129,13 +133,13 @@ def test_headlines_are_the_first_setting_on_train(folder: Path) -> None:
 
 def test_images_without_a_label_are_left_out_of_the_label_scores_only(folder: Path) -> None:
     complete = evaluate(folder)
-    with store.read(folder / ARGUMENTS[2], "labels") as file:
+    with store.read(folder / CELL.labels, "labels") as file:
         label = file["label"]
     label[::2] = -1
     relabel(folder, label)
     rows = evaluate(folder)
     assert {(row["images"], row["labelled"]) for row in rows} == {("120", "60"), ("40", "20")}
-    with store.read(folder / "data/clusters/d/pixels/kmeans.h5", "clusters") as file:
+    with store.read(folder / CELL._replace(run="kmeans").clusters, "clusters") as file:
         own = file["0/assignment"][0]
     here = np.arange(N) < 120
     expected = metrics.adjusted_rand_score(label[here][1::2], own[here][1::2])
@@ -156,7 +160,7 @@ def test_a_dataset_without_labels_gets_the_label_free_scores(tmp_path: Path) -> 
 
 
 def test_labels_of_the_test_images_alone_are_enough(folder: Path) -> None:
-    with store.read(folder / ARGUMENTS[2], "labels") as file:
+    with store.read(folder / CELL.labels, "labels") as file:
         label = file["label"]
     relabel(folder, np.where(np.arange(N) < 120, -1, label))
     test = [row for row in evaluate(folder) if row["split"] == "test"]
@@ -175,7 +179,7 @@ def test_a_single_seed_has_no_deviation_and_no_stability(tmp_path: Path) -> None
 def test_clusters_of_another_dataset_are_scored_beside_its_own(folder: Path) -> None:
     # Fewer clusters than classes, and the labels hold a class that train has not.
     write_clusters(folder, "d", run="kmeans_from_other", settings=((3, 0),), fitted_on="other")
-    with store.read(folder / ARGUMENTS[2], "labels") as file:
+    with store.read(folder / CELL.labels, "labels") as file:
         label = file["label"]
     label[-5:] = 11
     relabel(folder, label, classes=12)
@@ -192,24 +196,24 @@ def test_clusters_that_go_beyond_the_labels_are_refused(folder: Path) -> None:
 
 
 def test_clusters_of_images_without_features_are_refused(folder: Path) -> None:
-    found = store.Features(folder / ARGUMENTS[1])
+    found = store.Features(folder / CELL.features)
     keep = np.arange(N) != 5
     plan = store.Plan(
         "d", "pixels", "0" * 32, 64, found.splits, found.id[keep], found.row[keep],
         found.split[keep],
     )  # fmt: skip
-    store.FeatureWriter(folder / ARGUMENTS[1], plan).finish()
+    store.FeatureWriter(folder / CELL.features, plan).finish()
     with pytest.raises(store.StoreError, match="has not all of the images asked for"):
         evaluate(folder)
 
 
 def test_labels_of_another_dataset_are_refused(project: Project, folder: Path) -> None:
     relabel(folder, np.zeros(N), dataset="cats")
-    assert "is of dataset d, expected cats" in project.refusal("evaluate", *ARGUMENTS)
+    assert "is of dataset d, expected cats" in project.refusal("evaluate", "d", "pixels")
 
 
 def test_a_folder_without_clusterings_is_refused(folder: Path) -> None:
-    for path in (folder / ARGUMENTS[0]).glob("*.h5"):
+    for path in (folder / CELL.file("clusters")).glob("*.h5"):
         path.unlink()
     with pytest.raises(StageError, match=r"no clusterings \(\*.h5\)"):
         evaluate(folder)
@@ -217,7 +221,7 @@ def test_a_folder_without_clusterings_is_refused(folder: Path) -> None:
 
 def test_the_accuracy_after_each_epoch_is_that_of_the_watched_images(folder: Path) -> None:
     row = np.arange(0, 120, 3)
-    with store.read(folder / ARGUMENTS[2], "labels") as file:
+    with store.read(folder / CELL.labels, "labels") as file:
         label = file["label"]
     right = label[row]
     turned = (right + 3) % 10  # the same clusters under other numbers
@@ -240,7 +244,7 @@ def test_the_accuracy_after_each_epoch_is_that_of_the_watched_images(folder: Pat
 
 def test_epochs_leave_out_images_without_a_label_and_datasets_without_labels(folder: Path) -> None:
     row = np.arange(0, 120, 3)
-    with store.read(folder / ARGUMENTS[2], "labels") as file:
+    with store.read(folder / CELL.labels, "labels") as file:
         label = file["label"]
     wrong = label[row].copy()
     wrong[::2] = 0
@@ -252,8 +256,88 @@ def test_epochs_leave_out_images_without_a_label_and_datasets_without_labels(fol
     assert (found["acc"], found["labelled"]) == ("1", "20")
     relabel(folder, np.full(N, -1))
     assert epochs(folder) == []
-    assert (folder / ARGUMENTS[5]).read_text().startswith("dataset,backbone,run,setting,k,dims,")
+    table = (folder / CELL.metric("epochs.csv")).read_text()
+    assert table.startswith("dataset,backbone,run,setting,k,dims,")
 
 
 def test_methods_without_epochs_leave_a_table_with_a_head_only(folder: Path) -> None:
     assert epochs(folder) == []
+
+
+@pytest.mark.parametrize("shown", [EXAMPLES, Examples(clusters=30, images=20)])
+def test_the_examples_are_those_nearest_to_and_farthest_from_their_centres(
+    folder: Path, shown: Examples
+) -> None:
+    """Of the run of the highest silhouette, its first setting, the seed of lowest loss."""
+    rows = evaluate(folder, shown=shown)
+    widths: dict[str, list[float]] = {}
+    for row in rows:
+        if (row["setting"], row["split"]) == ("0", "train"):
+            widths.setdefault(row["run"], []).append(float(row["silhouette"]))
+    run = max(widths, key=lambda name: np.mean(widths[name]))
+    found = read_chosen(folder / CELL.examples)
+    assert found is not None
+    assert (found.run, found.setting, found.images) == (run, 0, shown.images)
+    assert found.silhouette == pytest.approx(np.mean(widths[run]), abs=1e-6)
+    with store.read(folder / CELL._replace(run=run).clusters, "clusters") as file:
+        seed = int(file["0/loss"].argmin())
+        own, away = file["0/assignment"][seed], file["0/distance"][seed]
+        assert (found.k, found.dims, found.seed, found.seeds) == (file["k"][0], 0, seed, 3)
+    with store.read(folder / CELL.images, "index") as file:
+        names, digests, train = file["name"], file["digest"], file["split"] == 0
+    size = np.bincount(own[train], minlength=found.k)
+    assert found.size.tolist() == size.tolist()
+    live = [c for c in np.argsort(-size, kind="stable") if size[c]]
+    at = np.linspace(0, len(live) - 1, min(shown.clusters, len(live))).round().astype(int)
+    expected = []
+    for c in np.array(live)[at].tolist():
+        members = sorted(np.flatnonzero(train & (own == c)), key=lambda i: away[i])
+        most, rest = members[: shown.images], members[shown.images :]
+        expected += [(c, 1, i) for i in most]
+        expected += [(c, 0, i) for i in rest[::-1][: shown.images]]
+    which = [(c, typical, names[i]) for c, typical, i in expected]
+    arrays = (found.cluster.tolist(), found.typical.tolist(), found.name.tolist())
+    assert list(zip(*arrays, strict=True)) == which
+    np.testing.assert_array_equal(found.digest, digests[[i for *_, i in expected]])
+
+
+def test_the_examples_do_not_hinge_on_labels(folder: Path) -> None:
+    evaluate(folder)
+    before = (folder / CELL.examples).read_bytes()
+    relabel(folder, np.full(N, -1))
+    evaluate(folder)
+    assert (folder / CELL.examples).read_bytes() == before
+
+
+def test_where_nothing_is_of_train_the_examples_are_none(folder: Path) -> None:
+    for run in ("kmeans", "overcluster"):
+        path = folder / CELL._replace(run=run).clusters
+        with store.read(path, "clusters") as file:
+            names = ["row", "k", "dims", "mean", "components", "variance"]
+            names += [f"{s}/{name}" for s in range(len(file["k"])) for name in
+                      ("assignment", "distance", "loss", "centroids", "iterations")]  # fmt: skip
+            arrays = {name: file[name] for name in names} | {"split": np.ones(N, np.uint8)}
+            attrs = dict(file.attrs)
+        store.save(path, "clusters", arrays, attrs)
+    assert {row["split"] for row in evaluate(folder)} == {"test"}
+    assert read_chosen(folder / CELL.examples) is None
+
+
+def test_without_clusters_shown_the_sizes_are_there_alone(folder: Path) -> None:
+    evaluate(folder, shown=Examples(clusters=0, images=3))
+    found = read_chosen(folder / CELL.examples)
+    assert found is not None
+    assert found.size.sum() == 120
+    assert (found.name.shape, found.digest.shape) == ((0,), (0, 16))
+
+
+def test_of_an_absent_cell_all_outs_say_so(project: Project, folder: Path) -> None:
+    shutil.rmtree(folder / CELL.features)
+    mark([folder / CELL.features], "it has no pictures")
+    project.stage("evaluate", "d", "pixels")
+    with store.read(folder / CELL.examples, "absent") as file:
+        assert file.attrs["reason"] == "d: it has no pictures"
+    assert (folder / CELL.table).exists()
+    assert (folder / CELL.metric("epochs.csv")).exists()
+    said = json.loads((folder / CELL.metric("evaluate.json")).read_text())
+    assert said == {"absent": "d: it has no pictures"}

@@ -1,8 +1,11 @@
 """The table of All, Old and New: which images are scored, by whom, and what is refused."""
 
+import contextlib
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,12 +14,15 @@ from discovered import write_known
 
 import store
 from cluster.metrics.discovery import discovery_scores
+from pages.report.chosen.clusters import read_chosen
+from pages.report.chosen.pick import Examples
+from pipeline.io.cell import Cell, known_of
 from pipeline.params import StageError
 from stages.evaluate_discovery import main
 
-KNOWN, LABELS = "data/known/digits.h5", "data/labels/digits.h5"
-CLUSTERS, FOUND = "data/clusters/digits/pixels", "data/clusters/discovered/digits/pixels"
-METRICS, SCORES = "metrics/digits/pixels.discovery.json", "data/scores/discovery/digits/pixels.csv"
+CELL = Cell("digits", "pixels", "evaluate_discovery")
+FOUND = CELL._replace(run="sskmeans").discovered
+EXAMPLES = Examples(clusters=3, images=2)
 
 
 @pytest.fixture
@@ -25,15 +31,21 @@ def folder(tmp_path: Path) -> Path:
     write_dataset(tmp_path, "digits")
     write_known(tmp_path)
     write_clusters(tmp_path, "digits", run="sskmeans", settings=((10, 0), (12, 8)))
-    (tmp_path / FOUND).mkdir(parents=True)
-    (tmp_path / CLUSTERS / "sskmeans.h5").rename(tmp_path / FOUND / "sskmeans.h5")
+    (tmp_path / FOUND).parent.mkdir(parents=True)
+    (tmp_path / CELL._replace(run="sskmeans").clusters).rename(tmp_path / FOUND)
     write_clusters(tmp_path, "digits")
     return tmp_path
 
 
+def score(folder: Path, runs: Sequence[str] = ("simgcd", "sskmeans")) -> dict[str, Any]:
+    with contextlib.chdir(folder):
+        Path("params.yaml").write_text(json.dumps({"runs": {"export_discovered": list(runs)}}))
+        return main(CELL, EXAMPLES)
+
+
 def evaluate(folder: Path) -> list[dict[str, str]]:
-    main(*(folder / name for name in (FOUND, CLUSTERS, KNOWN, LABELS, METRICS, SCORES)))
-    with (folder / SCORES).open(newline="") as file:
+    score(folder)
+    with (folder / CELL.table).open(newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -48,9 +60,9 @@ def test_there_is_a_row_a_run_setting_and_seed(folder: Path):
 def test_the_unlabelled_images_of_train_are_scored_and_no_others(folder: Path):
     row = evaluate(folder)[0]
     label = digits()[3]
-    with store.read(folder / KNOWN, "known") as file:
+    with store.read(folder / CELL.known, "known") as file:
         here = (file["label"] < 0) & (split_of(N) == 0)
-    with store.read(folder / FOUND / "sskmeans.h5", "clusters") as file:
+    with store.read(folder / FOUND, "clusters") as file:
         own = file["0/assignment"][0]
     counts = np.zeros((10, 10), int)
     np.add.at(counts, (own[here], label[here]), 1)
@@ -61,7 +73,7 @@ def test_the_unlabelled_images_of_train_are_scored_and_no_others(folder: Path):
 
 def test_headlines_are_means_over_seeds_of_the_first_setting(folder: Path):
     rows = evaluate(folder)
-    said = json.loads((folder / METRICS).read_text())
+    said = score(folder)
     each = [float(r["new_v2"]) for r in rows if r["run"] == "kmeans"]
     assert said["kmeans"]["new_v2"] == pytest.approx(np.mean(each), abs=1e-4)
     assert said["kmeans"]["new_v2_sd"] == pytest.approx(np.std(each, ddof=1), abs=1e-4)
@@ -75,21 +87,65 @@ def test_clusters_of_another_dataset_are_left_out(folder: Path):
 
 def test_without_labels_the_scores_are_empty(folder: Path, capsys: pytest.CaptureFixture[str]):
     label = {"label": np.full(N, -1, np.int32)}
-    store.save(folder / LABELS, "labels", label, {"dataset": "digits", "classes": []})
+    store.save(folder / CELL.labels, "labels", label, {"dataset": "digits", "classes": []})
     rows = evaluate(folder)
     assert {(row["images"], row["all_v2"], row["new_v1"]) for row in rows} == {("0", "", "")}
-    assert json.loads((folder / METRICS).read_text())["sskmeans"] == {"k": 10}
+    assert score(folder)["sskmeans"] == {"k": 10}
     assert "there is nothing to score" in capsys.readouterr().out
 
 
 def test_files_of_other_images_are_refused(folder: Path):
     write_known(folder, "letters")
-    (folder / "data/known/letters.h5").rename(folder / KNOWN)
-    with pytest.raises(StageError, match=r"known/digits\.h5 is of other images"):
+    (folder / known_of("letters")).rename(folder / CELL.known)
+    with pytest.raises(StageError, match=r"digits/known\.h5 is of other images"):
         evaluate(folder)
 
 
 def test_a_folder_without_runs_is_refused(folder: Path):
-    (folder / FOUND / "sskmeans.h5").unlink()
+    (folder / FOUND).unlink()
     with pytest.raises(StageError, match="a stage such as sskmeans has not run"):
         evaluate(folder)
+
+
+def name_classes(folder: Path, run: str, sure: np.ndarray) -> None:
+    """Make the clusters of k-means those of a run that knew two classes, of the images `sure`."""
+    with store.read(folder / FOUND, "clusters") as file:
+        names = ["row", "split", "k", "dims", "mean", "components", "variance"]
+        names += [f"{s}/{name}" for s in range(len(file["k"])) for name in ("assignment", "loss")]
+        arrays, attrs = {name: file[name] for name in names}, dict(file.attrs)
+        for s in range(len(file["k"])):
+            probability = 1 / (1 + file[f"{s}/distance"])
+            probability[:, sure] = 1
+            arrays[f"{s}/probability"] = probability
+    attrs |= {"how": "linear", "run": run, "old": ["naught", "one"]}
+    to = folder / CELL._replace(run=run).discovered
+    store.save(to, "clusters", arrays, attrs)
+
+
+def test_shown_is_the_first_exported_run_without_the_images_whose_class_was_known(folder: Path):
+    sure = np.arange(0, 120, 2)
+    name_classes(folder, "simgcd", sure)
+    score(folder, runs=("pim", "simgcd", "sskmeans"))
+    found = read_chosen(folder / CELL.found_examples)
+    assert found is not None
+    assert (found.run, found.old, found.k) == ("simgcd", ["naught", "one"], 10)
+    with store.read(folder / FOUND, "clusters") as file:
+        seed = int(file["0/loss"].argmin())
+        own = file["0/assignment"][seed]
+    assert (found.seed, found.seeds) == (seed, 3)
+    free = np.setdiff1d(np.arange(120), sure)
+    assert found.size.tolist() == np.bincount(own[free], minlength=10).tolist()
+    names = digits()[0]
+    assert {names.index(name) for name in found.name} <= set(free.tolist())
+    assert [own[names.index(name)] for name in found.name] == found.cluster.tolist()
+    assert len(set(found.cluster.tolist())) == 3
+
+
+@pytest.mark.parametrize("runs", [(), ("pim",), ("sskmeans",)])
+def test_nothing_is_shown_of_runs_that_are_not_there_or_knew_no_class(
+    folder: Path, runs: tuple[str, ...]
+):
+    """The file of sskmeans here says nothing of known classes."""
+    name_classes(folder, "simgcd", np.arange(9))
+    score(folder, runs)
+    assert read_chosen(folder / CELL.found_examples) is None

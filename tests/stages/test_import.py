@@ -1,98 +1,297 @@
-"""The import stage: features, labels, ids and splits from files of other programs."""
+"""Vectors of the same images from elsewhere: import finds them, embed matches and stores them."""
 
+import csv
+import importlib
+import json
 import os
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from conftest import Project
+from drawn import draw
 
 import store
 
-OUT = (
-    "data/images/mine.h5",
-    "data/labels/mine.h5",
-    "data/features/mine/imported",
-    "data/views/mine/imported",
-)
+N = 30
 
 
 @pytest.fixture
 def vectors(project: Project) -> np.ndarray:
-    vectors = np.random.default_rng(0).normal(size=(300, 12)).astype(np.float32)
+    """30 pictures of the dataset `mine`, and a vector of each in vectors.npy, in their order."""
+    root = project.folder / "pictures"
+    root.mkdir()
+    for i in range(N):
+        draw(root / f"{i:03d}.png", seed=i)
+    project.params["datasets"] = {"mine": {"from": "folder", "root": str(root), "classes": 3}}
+    project.params["imported"] = {"clip": {"features": "vectors.npy"}}
+    vectors = np.random.default_rng(0).normal(size=(N, 12)).astype(np.float32)
     np.save(project.folder / "vectors.npy", vectors)
-    np.save(project.folder / "labels.npy", np.arange(300) % 4)
-    project.params["import"] = {"mine": {"features": "vectors.npy", "labels": "labels.npy"}}
+    project.index("mine")
     return vectors
 
 
-def test_features_and_labels_are_all_a_user_writes(project: Project, vectors: np.ndarray):
-    said = project.stage("import", "mine", *OUT, command=True)
-    assert "300 x 12 features, 4 classes" in said
-    found = store.Features(project.folder / OUT[2])
-    np.testing.assert_allclose(found.block(0, 300), vectors, atol=2e-3)
-    with store.read(project.folder / OUT[1], "labels") as file:
-        assert file["label"].tolist() == [i % 4 for i in range(300)]
-    with store.read(project.folder / OUT[0], "index") as file:
-        assert file.attrs["n_classes"] == 4
+def bring(project: Project, to: str = "mine", *, command: bool = False, **says: Any) -> str:
+    """Import and embed; what both said. `says`: what is written under `imported.clip`."""
+    if says:
+        project.params["imported"]["clip"] = says
+    found = project.stage("import", "clip", command=command)
+    return found + project.stage("embed", to, "clip", command=command)
+
+
+def stored(project: Project, dataset: str = "mine") -> store.Features:
+    return store.Features(project.store(dataset, "clip"))
+
+
+def unreadable(project: Project) -> dict[str, str]:
+    path = project.folder / "metrics/mine/clip/unreadable.csv"
+    with path.open(newline="") as file:
+        return {row["name"]: row["reason"] for row in csv.DictReader(file)}
+
+
+def test_a_file_in_the_order_of_the_index_is_all_a_user_names(
+    project: Project, vectors: np.ndarray
+):
+    said = bring(project, command=True)
+    assert "import: clip of mine" in said
+    assert f"{N} embedded, 0 reused, 0 unreadable" in said
+    found = stored(project)
+    np.testing.assert_array_equal(found.block(0, N), vectors.astype(np.float16))
+    assert (found.dataset, found.backbone) == ("mine", "clip")
+    project.embed("mine", "pixels")
+    other = store.Features(project.store("mine", "pixels"))
+    for name in ("id", "row", "split"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(other, name))
+    views = project.folder / "data/mine/clip/views/views.json"
+    assert json.loads(views.read_text())["number"] == 0
+    facts = project.metrics("embed", "mine", "clip")
+    assert (facts["images"], facts["embedded"], facts["views"]) == (N, N, 0)
 
 
 def test_the_next_stages_run_on_them(project: Project, vectors: np.ndarray):
-    project.stage("import", "mine", *OUT)
-    project.params["kmeans"]["dims"] = [0, 4]
-    project.stage("pca", OUT[2], "pca.h5")
-    project.stage("kmeans", OUT[2], OUT[0], "k.json", "pca.h5", "kmeans.h5")
-    with store.read(project.folder / "kmeans.h5", "clusters") as file:
-        assert file["k"].tolist() == [4, 4]
+    bring(project)
+    project.params["kmeans"] |= {"dims": [0, 4], "n_init": 1}
+    project.stage("pca", "mine", "clip")
+    project.stage("kmeans", "mine", "clip")
+    with store.read(project.folder / "data/mine/clip/clusters/kmeans.h5", "clusters") as file:
+        assert file["k"].tolist() == [3, 3]
+        assert file.attrs["backbone"] == "clip"
 
 
-def test_names_of_classes_images_and_splits(project: Project, vectors: np.ndarray):
+def test_vectors_find_their_images_by_ids_in_any_order(project: Project, vectors: np.ndarray):
+    """Those of other images are left out."""
+    order = np.random.default_rng(1).permutation(N)
+    ids = [f"{i:03d}.png" for i in order]
     np.savez(
         project.folder / "all.npz",
-        embeddings=vectors,
-        kind=np.array(["owl", "cat", ""] * 100),
-        name=np.array([f"{i}.jpg" for i in range(300)]),
-        part=np.array(["test"] * 100 + ["train"] * 200),
+        x=np.concatenate([np.ones((2, 12)), vectors[order]]),
+        name=np.array(["elsewhere.png", "nowhere.png", *ids]),
     )
-    project.params["import"]["mine"] = {
-        "features": "all.npz",
-        "labels": "all.npz:kind",
-        "ids": "all.npz:name",
-        "splits": "all.npz:part",
+    bring(project, features="all.npz:x", ids="all.npz:name")
+    np.testing.assert_array_equal(stored(project).block(0, N), vectors.astype(np.float16))
+
+
+@pytest.mark.parametrize("count", [N - 1, N + 1])
+def test_without_ids_another_number_of_vectors_is_refused(
+    project: Project, vectors: np.ndarray, count: int
+):
+    np.save(project.folder / "vectors.npy", np.ones((count, 12)))
+    project.stage("import", "clip")
+    assert project.refusal("embed", "mine", "clip") == (
+        f"embed: vectors.npy: {count} vectors for {N} images: give ids, the names of their images, "
+        "or one vector for each image in the order of the index"
+    )
+
+
+def test_images_without_a_vector_are_as_unreadable_ones(project: Project, vectors: np.ndarray):
+    kept = [i for i in range(N) if i not in (4, 9)]
+    np.save(project.folder / "vectors.npy", vectors[kept])
+    np.save(project.folder / "ids.npy", np.array([f"{i:03d}.png" for i in kept]))
+    project.params["imported"]["clip"] = {"features": "vectors.npy", "ids": "ids.npy"}
+    project.stage("import", "clip")
+    process = project.start("embed", "mine", "clip")
+    _, error = process.communicate()
+    assert process.returncode == 1
+    last = error.strip().splitlines()[-1]
+    assert "2 of 30 images cannot be read, the first is 004.png (there is no vector of it" in last
+    reason = "there is no vector of it in vectors.npy"
+    assert unreadable(project) == {"004.png": reason, "009.png": reason}
+    project.params["embed"]["unreadable"] = "skip"
+    assert "2 unreadable" in project.stage("embed", "mine", "clip")
+    found = stored(project)
+    assert found.row.tolist() == kept
+    np.testing.assert_array_equal(found.block(0, N - 2), vectors[kept].astype(np.float16))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e5])
+def test_a_vector_that_is_no_number_is_as_an_unreadable_image(
+    project: Project, vectors: np.ndarray, value: float
+):
+    vectors[17, 3] = value
+    np.save(project.folder / "vectors.npy", vectors)
+    project.params["embed"]["unreadable"] = "skip"
+    bring(project)
+    assert unreadable(project) == {
+        "017.png": "its vector is NaN, infinite or beyond float16 (65504)"
     }
-    project.stage("import", "mine", *OUT)
-    with store.read(project.folder / OUT[1], "labels") as file:
-        assert file.attrs["classes"] == ["cat", "owl"]
-        assert file["label"][:3].tolist() == [1, 0, -1]
-    with store.read(project.folder / OUT[0], "index") as file:
-        assert file["name"][2] == "2.jpg"
-        assert file.attrs["splits"] == ["train", "test"]
-        assert np.bincount(file["split"]).tolist() == [200, 100]
+    assert 17 not in stored(project).row
 
 
-def test_files_are_read_again_only_when_they_changed(project: Project, vectors: np.ndarray):
-    project.stage("import", "mine", *OUT)
-    assert "as it was" in project.stage("import", "mine", *OUT)
-    os.utime(project.folder / "vectors.npy", (1, 1))
-    assert "300 x 12" in project.stage("import", "mine", *OUT)
+def test_a_file_is_read_again_only_when_its_size_or_time_has_changed(
+    project: Project, vectors: np.ndarray, monkeypatch: pytest.MonkeyPatch
+):
+    stage, read = importlib.import_module("stages.import"), list[str]()
+    digest = stage._digest
+
+    def noted(path: Path) -> str:
+        read.append(path.name)
+        return str(digest(path))
+
+    monkeypatch.setattr(stage, "_digest", noted)
+    monkeypatch.chdir(project.folder)
+    project.write_params()
+    facts = project.folder / "data/backbones/clip/backbone.json"
+    stage.main("clip")
+    before = facts.read_bytes()
+    stage.main("clip")
+    assert read == ["vectors.npy"]
+    os.utime("vectors.npy", (1, 1))
+    stage.main("clip")
+    assert read == ["vectors.npy", "vectors.npy"]
+    assert facts.read_bytes() == before
+    np.save("vectors.npy", vectors + 1)
+    stage.main("clip")
+    assert facts.read_bytes() != before
 
 
-def test_files_that_are_on_another_machine_leave_what_was_imported(
+def test_vectors_that_are_stored_are_not_read_again_and_changed_ones_are(
     project: Project, vectors: np.ndarray
 ):
-    project.stage("import", "mine", *OUT)
-    for name in ("vectors.npy", "labels.npy"):
-        (project.folder / name).unlink()
-    assert "no files here" in project.stage("import", "mine", *OUT)
+    bring(project)
+    before = {path.name: path.read_bytes() for path in project.store("mine", "clip").iterdir()}
+    os.utime(project.folder / "vectors.npy", (1, 1))
+    assert f"0 embedded, {N} reused" in bring(project)
+    after = {path.name: path.read_bytes() for path in project.store("mine", "clip").iterdir()}
+    assert after == before
+    np.save(project.folder / "vectors.npy", vectors + 1)
+    assert f"{N} embedded, 0 reused" in bring(project)
+    np.testing.assert_array_equal(stored(project).block(0, N), (vectors + 1).astype(np.float16))
 
 
-def test_what_does_not_fit_is_refused_in_one_line(project: Project, vectors: np.ndarray):
-    np.save(project.folder / "labels.npy", np.arange(7))
-    assert "7 labels for 300 features" in project.refusal("import", "mine", *OUT)
-    project.params["import"]["mine"] = {"features": "vectors.npz"}
-    assert "no file vectors.npz" in project.refusal("import", "mine", *OUT)
-    project.params["import"]["mine"] = {"feature": "vectors.npy"}
-    assert "did you mean 'features'" in project.refusal("import", "mine", *OUT)
-    vectors[17, 3] = np.nan
-    np.save(project.folder / "vectors.npy", vectors)
-    project.params["import"]["mine"] = {"features": "vectors.npy"}
-    assert "row 17 is NaN" in project.refusal("import", "mine", *OUT)
+def test_a_second_clone_without_the_files_keeps_everything(project: Project, vectors: np.ndarray):
+    np.save(project.folder / "vectors.npy", vectors[kept := np.arange(N) != 7])
+    ids = np.array([f"{i:03d}.png" for i in range(N)])[kept]
+    np.save(project.folder / "ids.npy", ids)
+    project.params["embed"]["unreadable"] = "skip"
+    bring(project, features="vectors.npy", ids="ids.npy")
+    folders = [project.folder / "data/backbones/clip", project.store("mine", "clip")]
+    before = {path: path.read_bytes() for folder in folders for path in folder.iterdir()}
+    (project.folder / "data/backbones/clip.seen.json").unlink()  # is in no out
+    for missing in ("vectors.npy", "ids.npy"):
+        (project.folder / missing).unlink()
+        said = bring(project)
+        assert "vectors.npy is not here; what was read of mine stays" in said
+        assert f"0 embedded, {N} reused, 1 unreadable" in said
+    assert unreadable(project) == {"007.png": "there is no vector of it in vectors.npy"}
+    after = {path: path.read_bytes() for folder in folders for path in folder.iterdir()}
+    assert after == before
+
+
+@pytest.fixture
+def two(project: Project, vectors: np.ndarray) -> np.ndarray:
+    """A second dataset, of the first five pictures."""
+    root = project.folder / "more"
+    root.mkdir()
+    for i in range(5):
+        draw(root / f"{i:03d}.png", seed=i)
+    project.params["datasets"]["more"] = {"from": "folder", "root": str(root), "classes": 3}
+    project.index("more")
+    return vectors
+
+
+def test_a_path_may_hold_the_name_of_the_dataset(project: Project, two: np.ndarray):
+    exports = project.folder / "exports"
+    exports.mkdir()
+    np.save(exports / "mine.npy", two)
+    said = bring(project, features="exports/{dataset}.npy")
+    assert "exports/more.npy is not there: more by clip will be absent" in said
+    assert "nothing to do: no vectors of it were imported as clip" in project.stage(
+        "embed", "more", "clip"
+    )
+    before = project.store("mine", "clip").joinpath("features.h5").read_bytes()
+    np.save(exports / "more.npy", two[:5] + 1)
+    said = bring(project, "more")
+    assert "import: clip of mine, more" in said
+    np.testing.assert_array_equal(
+        stored(project, "more").block(0, 5), (two[:5] + 1).astype(np.float16)
+    )
+    # What came for one dataset changes nothing of the other
+    assert f"0 embedded, {N} reused" in project.stage("embed", "mine", "clip")
+    assert project.store("mine", "clip").joinpath("features.h5").read_bytes() == before
+
+
+def test_one_file_is_of_one_of_several_datasets(project: Project, two: np.ndarray):
+    np.save(project.folder / "vectors.npy", two[:5])
+    assert project.refusal("import", "clip") == (
+        "import: params.yaml: imported.clip.features names one file, and there are 2 datasets: "
+        "write {dataset} for the name in its path, or dataset: NAME beside it"
+    )
+    bring(project, "more", features="vectors.npy", dataset="more")
+    assert len(stored(project, "more")) == 5
+    assert "there is nothing to do" in project.stage("embed", "mine", "clip")
+
+
+def test_what_looks_like_one_dataset_is_found_in_another_by_vectors_of_two_files(
+    project: Project, two: np.ndarray
+):
+    """Their bytes differ, as those of two datasets do: they are of one backbone all the same."""
+    for name, rows in (("mine", N), ("more", 5)):
+        np.save(project.folder / f"{name}.npy", two[:rows] + 0.01)
+    bring(project, features="{dataset}.npy")
+    bring(project, "more")
+    project.params["similar"] |= {"k": [1], "same": "keep"}
+    project.stage("duplicates", "more", "clip")
+    project.stage("similar", "more", "mine", "clip")
+    found = project.folder / "data/more/clip/similar/mine/found.h5"
+    with store.read(found, "similar") as file:
+        assert file["found"][:, 0].tolist() == list(range(5))
+
+
+@pytest.mark.parametrize(
+    ("says", "line"),
+    [
+        ({"features": "vectors.npz"},
+         "imported.clip: vectors.npz is there for no dataset: write FILE, or a path with "
+         "{dataset}"),
+        ({"feature": "vectors.npy"}, "imported.clip.feature is not a setting; did you mean "
+         "'features'? (and 1 more)"),
+        ({"features": "vectors.npy", "dataset": "min"},
+         "params.yaml: imported.clip.dataset: there is no dataset 'min'; did you mean 'mine'?"),
+    ],
+)  # fmt: skip
+def test_what_stage_import_refuses_is_one_line(
+    project: Project, vectors: np.ndarray, says: dict[str, str], line: str
+):
+    project.params["imported"]["clip"] = says
+    assert project.refusal("import", "clip").endswith(line)
+
+
+@pytest.mark.parametrize(
+    ("ids", "line"),
+    [
+        (["a.png"] * 7, "embed: ids.npy: 7 ids for 30 vectors of vectors.npy"),
+        ([f"{i}.jpg" for i in range(N)],
+         "embed: ids.npy: none of its ids is the name of an image, such as '000.png'; the first id "
+         "is '0.jpg'"),
+        ([f"{max(i, 1):03d}.png" for i in range(N)],
+         "embed: ids.npy: '001.png' is there more than once: leave one vector"),
+    ],
+)  # fmt: skip
+def test_ids_that_do_not_fit_are_refused_in_one_line(
+    project: Project, vectors: np.ndarray, ids: list[str], line: str
+):
+    np.save(project.folder / "ids.npy", np.array(ids))
+    project.params["imported"]["clip"] = {"features": "vectors.npy", "ids": "ids.npy"}
+    project.stage("import", "clip")
+    assert project.refusal("embed", "mine", "clip") == line

@@ -1,18 +1,19 @@
 """learned: clusters by the heads that a backbone was trained with, and what others make of them."""
 
 import csv
-import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import adapting
 import numpy as np
 import pytest
-from adapting import BASE, DATA, KNOWN, LABELS, adapted, features, sort, train
+from adapting import BASE, digits, features, folder_of, sort, train
 from learning import RUNTIME
 
 import store
 from cluster.heads.model import Linear
+from pipeline.io.cell import Pair
 from pipeline.io.learned import Learned, read_learned, save_learned
 from pipeline.params import StageError
 from stages import assign, evaluate, evaluate_discovery
@@ -50,7 +51,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 def write_heads(run: str, **changes: Any) -> Learned:
     """Two heads at random in the place of what a run has learned."""
-    rng, found = np.random.default_rng(0), read_learned(adapted(run) / "learned.h5")
+    rng, found = np.random.default_rng(0), read_learned(folder_of(run) / "learned.h5")
     dim = store.Features(features(run)).dim
     heads = {
         name: Linear(
@@ -60,7 +61,7 @@ def write_heads(run: str, **changes: Any) -> Learned:
         for name in ("image", "text")
     }
     found = found._replace(heads=heads, **changes)
-    save_learned(adapted(run) / "learned.h5", found, run)
+    save_learned(folder_of(run) / "learned.h5", found, run)
     return found
 
 
@@ -72,7 +73,7 @@ def test_clusters_are_those_of_the_largest_cosine_and_labelled_images_keep_their
         train("simgcd", epochs=1, center=True)
         adapting.embed_digits("simgcd")
     none, discovered = sort("simgcd")
-    found, x = read_learned(adapted("simgcd") / "learned.h5"), vectors("simgcd")
+    found, x = read_learned(folder_of("simgcd") / "learned.h5"), vectors("simgcd")
     assert (list(found.heads), found.unit) == (["learned"], not center)
     if found.unit:
         x /= np.linalg.norm(x, axis=1, keepdims=True)
@@ -84,7 +85,7 @@ def test_clusters_are_those_of_the_largest_cosine_and_labelled_images_keep_their
         np.testing.assert_allclose(head.weight[0] @ mean, -head.bias[0], atol=1e-2)
     logits = x @ head.weight[0].T.astype(np.float64) + head.bias[0]
     expected, sure = logits.argmax(1), softmax(logits).max(1)
-    with store.read(KNOWN, "known") as file:
+    with store.read(digits(BASE).known, "known") as file:
         label = file["label"]
     labelled = label >= 0
     assert (expected[labelled] != label[labelled]).any()
@@ -137,9 +138,11 @@ def test_in_another_dataset_no_image_is_pinned():
 
 
 def test_heads_come_from_the_run_whose_features_these_are():
-    line = r"features/digits/scan was not made by the backbone of .*simgcd.learned\.h5: run `dvc "
+    shutil.rmtree(features("simgcd"))
+    shutil.copytree(features("scan"), features("simgcd"))
+    line = r"simgcd/features was not made by the backbone of .*simgcd.learned\.h5: run `dvc repro`$"
     with pytest.raises(StageError, match=line):
-        sort("simgcd", on=str(features("scan")))
+        sort("simgcd")
 
 
 def test_self_labelling_goes_on_with_heads_of_this_very_backbone():
@@ -153,38 +156,31 @@ def test_other_images_are_assigned_by_a_head_but_not_by_the_mean_of_several():
     sort("simgcd")
     write_heads("scan")
     sort("scan")
-    head = DATA / "clusters/discovered/simgcd/learned.h5"
-    at = features("simgcd")
-    assign.main(head, at, at, Path("assigned.h5"), RUNTIME)
-    with store.read(Path("assigned.h5"), "clusters") as file, store.read(head, "clusters") as of:
+    cell = digits("simgcd")
+    pair, run = Pair(cell, cell), "../discovered/learned/learned"
+    assign.main(pair, run, RUNTIME)
+    head = cell._replace(run=run).clusters
+    with store.read(pair.assigned(run), "clusters") as file, store.read(head, "clusters") as of:
         same = file["0/assignment"][0] == of["0/assignment"][0]
         assert same[of["0/probability"][0] < 1].all()
-    mean, at = DATA / "clusters/scan/learned_mean.h5", features("scan")
+    both = Pair(digits("scan"), digits("scan"))
     with pytest.raises(StageError, match=r"learned_mean\.h5 is the mean of several heads: assign"):
-        assign.main(mean, at, at, Path("mean.h5"), RUNTIME)
+        assign.main(both, "learned/learned_mean", RUNTIME)
 
 
-def scored(path: str) -> set[str]:
-    with Path(path).open(newline="") as file:
+def scored(path: Path) -> set[str]:
+    with path.open(newline="") as file:
         return {row["run"] for row in csv.DictReader(file)}
 
 
 def test_learned_heads_are_scored_like_any_other_run():
-    for run in ("scan", "simgcd"):
-        none, discovered = sort(run)
-        for folder in (none, discovered):
-            folder.rename(folder.with_name("learned"))
-            folder.with_name(run).mkdir()
-            folder.with_name("learned").rename(folder / "learned")
-    params = evaluate.Params(silhouette_images=50, seed=0)
-    evaluate.main(
-        DATA / "clusters/scan", features("scan"), LABELS, Path("m.json"), Path("s.csv"),
-        Path("e.csv"), params,
-    )  # fmt: skip
-    assert scored("s.csv") == {"learned"}
-    assert any("learned" in key for key in json.loads(Path("m.json").read_text()))
-    evaluate_discovery.main(
-        DATA / "clusters/discovered/simgcd", DATA / "clusters/scan", KNOWN, LABELS,
-        Path("d.json"), Path("d.csv"),
-    )  # fmt: skip
-    assert scored("d.csv") == {"learned"}
+    scan, simgcd = digits("scan"), digits("simgcd")
+    for cell in (scan, simgcd):
+        sort(cell.backbone)
+    scored_as = scan._replace(run="evaluate")
+    said = evaluate.main(scored_as, evaluate.Params(silhouette_images=50, seed=0))
+    assert scored(scored_as.table) == {"learned"}
+    assert any("learned" in key for key in said)
+    scored_as = simgcd._replace(run="evaluate_discovery")
+    evaluate_discovery.main(scored_as)
+    assert scored(scored_as.table) == {"learned"}

@@ -5,6 +5,7 @@ The letters (a) to (i) are the defects of the SCAN fork's nn_maker that must not
 
 import csv
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,14 @@ import stages.similar
 import store
 from cluster.errors import ClusterError
 from cluster.neighbors.union import neighbor_union
+from pages.report.chosen.pick import Examples
+from pipeline.io.cell import Cell, Pair, images_of
 from pipeline.params import StageError, section
 
-FOLDER = Path("data/similar/t/a/pixels")
-PATHS = {
-    "target": "data/features/t/pixels",
-    "among": "data/features/a/pixels",
-    "target_index": "data/images/t.h5",
-    "among_index": "data/images/a.h5",
-    "duplicates": "data/duplicates/t/pixels.h5",
-    "groups": "data/clusters/a/pixels/kmeans.h5",
-    "found": str(FOLDER),
-    "links": "data/links/t/a/pixels",
-}
+TARGET, AMONG = Cell("t", "pixels", "similar"), Cell("a", "pixels", "similar")
+PAIR = Pair(TARGET, AMONG)
+FOLDER = PAIR.similar
+EXAMPLES = Examples(clusters=2, images=3)
 PARAMS: dict[str, Any] = {
     "target": ["t"], "among": ["a"], "k": [1, 2], "same": "drop", "minimum": -1.0, "total": 0,
     "balance": "none", "run": "kmeans", "links": False,
@@ -55,17 +51,17 @@ def write(
     split = (np.arange(n) % 2).astype(np.uint8)
     arrays = {"name": np.array(names, object), "digest": digest, "split": split}
     attrs: dict[str, Any] = {"dataset": dataset, "splits": ["train", "test"], "n_classes": 2}
-    store.save(Path(f"data/images/{dataset}.h5"), "index", arrays, attrs)
+    store.save(images_of(dataset), "index", arrays, attrs)
     row = np.delete(np.arange(n), unreadable)
     plan = store.Plan(
         dataset, backbone, encoder, x.shape[1], ["train", "test"], digest[row], row, split[row]
     )
-    with store.FeatureWriter(Path(f"data/features/{dataset}/{backbone}"), plan) as writer:
+    with store.FeatureWriter(Cell(dataset, backbone).features, plan) as writer:
         writer.put(writer.todo, x[row][writer.todo].astype(np.float32))
         writer.finish()
     arrays = {"row": row, "leader": row if leader is None else leader[row]}
     of = {"dataset": dataset, "backbone": backbone, "threshold": 0.98}
-    store.save(Path(f"data/duplicates/{dataset}/{backbone}.h5"), "duplicates", arrays, of)
+    store.save(Cell(dataset, backbone).duplicates, "duplicates", arrays, of)
 
 
 def write_clusters(assignment: list[int]) -> None:
@@ -81,12 +77,11 @@ def write_clusters(assignment: list[int]) -> None:
         "metric": "cosine", "normalize": True, "whiten": False, "seeds": [0, 1],
         "splits": ["train", "test"],
     }  # fmt: skip
-    store.save(Path(PATHS["groups"]), "clusters", arrays, attrs)
+    store.save(AMONG._replace(run="kmeans").clusters, "clusters", arrays, attrs)
 
 
-def find(paths: dict[str, str] | None = None, memory_gb: float = 1, **params: Any) -> None:
-    places = {name: Path(path) for name, path in (PATHS | (paths or {})).items()}
-    stages.similar.main(**places, params=settings(**params), runtime=runtime(memory_gb=memory_gb))
+def find(pair: Pair = PAIR, memory_gb: float = 1, **params: Any) -> None:
+    stages.similar.main(pair, settings(**params), EXAMPLES, runtime(memory_gb=memory_gb))
 
 
 def settings(**params: Any) -> stages.similar.Params:
@@ -344,17 +339,18 @@ def test_a_sample_is_the_most_similar_or_balanced_over_clusters() -> None:
 
 @pytest.mark.usefixtures("small")
 def test_labels_are_opened_only_where_the_setting_says_so() -> None:
-    path = Path("data/labels/a.h5")
-    find({"groups": str(path)}, total=2)
+    path = AMONG.labels
+    find(total=2)
     label = np.array([0, 0, 0, -1, 1], np.int32)
     attrs = {"dataset": "a", "classes": ["x", "y"]}
     store.save(path, "labels", {"label": label}, attrs)
-    find({"groups": str(path)}, total=2, balance="labels")
+    find(total=2, balance="labels")
     assert names(2, "sample") == ["a3.png", "a4.png"]
     assert table("union_2.csv")[0][4:] == ["label", "sampled"]
     store.save(path, "labels", {"label": label[:3]}, attrs)
-    with pytest.raises(StageError, match=r"a.h5 is not of the images in data/features/a/pixels"):
-        find({"groups": str(path)}, balance="labels")
+    with pytest.raises(StageError, match=r"a/labels.h5 is not of the images in data/a/pixels/feat"):
+        find(balance="labels")
+    AMONG._replace(run="kmeans").clusters.replace(path)
     with pytest.raises(store.StoreError, match="kind is 'clusters', expected 'labels'"):
         find(balance="labels")
 
@@ -374,7 +370,7 @@ def pictures() -> None:
 
 def linked() -> dict[str, str]:
     """What each link shows."""
-    folder = Path(PATHS["links"])
+    folder = PAIR.links
     return {
         path.relative_to(folder).as_posix(): path.read_text()
         for path in sorted(folder.rglob("*"))
@@ -388,7 +384,7 @@ def test_links_lead_to_the_pictures_of_equal_names_in_many_folders() -> None:
     assert linked() == {f"1/{name}": name for name in PICTURES[:2]} | {
         f"4/{name}": name for name in PICTURES
     }
-    assert all(Path(os.readlink(p)).is_absolute() for p in Path(PATHS["links"]).rglob("*.png"))
+    assert all(Path(os.readlink(p)).is_absolute() for p in PAIR.links.rglob("*.png"))
     find(links=True, k=[4], total=1)
     assert list(linked()) == ["4/red/1.png"]
 
@@ -396,7 +392,7 @@ def test_links_lead_to_the_pictures_of_equal_names_in_many_folders() -> None:
 def test_links_of_an_earlier_run_go_and_nothing_else() -> None:
     pictures()
     find(links=True, k=[1, 4])
-    folder = Path(PATHS["links"])
+    folder = PAIR.links
     (folder / "4/red/mine.txt").write_text("mine")
     (folder / "my own").mkdir()
     elsewhere = Path("elsewhere")
@@ -413,7 +409,7 @@ def test_links_of_an_earlier_run_go_and_nothing_else() -> None:
 
 def test_a_link_of_another_root_is_made_anew() -> None:
     pictures()
-    place = Path(PATHS["links"], "4/1.png")
+    place = Path(PAIR.links, "4/1.png")
     place.parent.mkdir(parents=True)
     place.symlink_to("/nowhere/1.png")
     find(links=True, k=[4])
@@ -422,7 +418,7 @@ def test_a_link_of_another_root_is_made_anew() -> None:
 
 def test_a_file_in_the_way_of_a_link_is_never_removed() -> None:
     pictures()
-    place = Path(PATHS["links"], "4/red/1.png")
+    place = Path(PAIR.links, "4/red/1.png")
     place.parent.mkdir(parents=True)
     place.write_text("mine")
     with pytest.raises(StageError, match=r"4/red/1.png is in the way of a link"):
@@ -453,13 +449,18 @@ def test_stores_that_do_not_fit_together_are_refused() -> None:
     write("t", directions([0, 40]), encoder="1" * 32)
     with pytest.raises(StageError, match="were made by different versions of pixels"):
         find()
-    with pytest.raises(StageError, match=r"a.h5 is not the index of the images in data/features/t"):
-        find({"target_index": "data/images/a.h5"})
+    shutil.copy(AMONG.images, TARGET.images)
+    wrong = r"t/images.h5 is not the index of the images in data/t/pixels/features"
+    with pytest.raises(StageError, match=wrong):
+        find()
     write("t", directions([0, 40]))
+    shutil.copy(AMONG.duplicates, TARGET.duplicates)
     with pytest.raises(StageError, match="is of dataset a, expected t"):
-        find({"duplicates": "data/duplicates/a/pixels.h5"})
-    with pytest.raises(store.StoreError, match=r"duplicates/t/other.h5: no such file"):
-        find({"duplicates": "data/duplicates/t/other.h5"})
+        find()
+    TARGET.duplicates.unlink()
+    with pytest.raises(store.StoreError, match=r"data/t/pixels/duplicates.h5: no such file"):
+        find()
+    write("t", directions([0, 40]))
     write_clusters([0, 0])
     with pytest.raises(StageError, match=r"kmeans.h5 is not of the images in"):
         find(balance="clusters")
@@ -468,13 +469,23 @@ def test_stores_that_do_not_fit_together_are_refused() -> None:
 def test_the_stage_runs_and_refuses_from_the_command_line(project: Project) -> None:
     write("t", directions([0, 40, 80]))
     write("a", directions([5, 30]))
-    project.params["similar"] = PARAMS
-    said = project.stage("similar", *PATHS.values())
+    project.params |= {"similar": PARAMS, "examples": EXAMPLES.model_dump()}
+    said = project.stage("similar", "t", "a", "pixels")
     assert "similar: 3 images of t ask, 0 near-duplicates do not" in said
     assert "similar: k=2: 2 images found" in said
+    with store.read(PAIR.examples, "similar_examples") as file:
+        assert file["found_name"].tolist() == ["a0.png", "a1.png", "a1.png", "a0.png"]
+        assert file["found_target"].tolist() == [0, 0, 1, 1]
+    assert set(project.metrics("similar_a", "t")) == set()
+    by_labels = PAIR.first._replace(run="similar_by_labels")
+    project.params["similar_by_labels"] = PARAMS
+    project.stage("similar", "t", "a", "pixels", "--run", "similar_by_labels")
+    assert (PAIR._replace(first=by_labels).similar / "found.h5").exists()
+    assert PAIR._replace(first=by_labels).examples.exists()
     write("a", directions([5, 30]), backbone="edges")
-    paths = PATHS | {"among": "data/features/a/edges"}
-    assert "compare within one backbone" in project.refusal("similar", *paths.values())
+    shutil.rmtree(AMONG.features)
+    Cell("a", "edges").features.replace(AMONG.features)
+    assert "compare within one backbone" in project.refusal("similar", "t", "a", "pixels")
 
 
 @pytest.mark.parametrize("seed", range(5))

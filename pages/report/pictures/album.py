@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from images import ImagesError, Raw, open_images
-from pipeline.io.vectors import is_vectors
+from pipeline.embedding.vectors import is_vectors
 
 AWAY = "No images: the pictures are not on the machine that wrote this page."
 Album = Callable[[str], Raw]  # the bytes or pixels of an image by its name

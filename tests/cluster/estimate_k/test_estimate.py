@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 from conftest import PARAMS
-from test_how_many import groups
+from test_criteria import groups
 
 from cluster import ClusterError
 from cluster.estimate_k.estimate import SAMPLING, SEARCH, Sampling, draw, estimate_k
@@ -39,14 +39,14 @@ def test_images_are_drawn_from_a_split_by_seed():
     rng = np.random.default_rng(5)
     drawn = np.sort(rng.choice(kept, 20, replace=False))
     np.testing.assert_array_equal(sample.reduced, basis.project(x[drawn], 4))
-    np.testing.assert_array_equal(sample.watched, np.sort(rng.choice(20, 8, replace=False)))
-    assert sample.whole.shape == (8, x.shape[1])
+    np.testing.assert_array_equal(sample.subset, np.sort(rng.choice(20, 8, replace=False)))
+    assert sample.full.shape == (8, x.shape[1])
 
 
 def test_the_defaults_are_those_of_params_yaml():
     wanted = inspect.signature(estimate_k).parameters
-    assert wanted["k_min"].default == SETTINGS["least"]
-    assert wanted["k_max"].default == SETTINGS["most"]
+    assert wanted["k_min"].default == SETTINGS["k_min"]
+    assert wanted["k_max"].default == SETTINGS["k_max"]
     assert wanted["growth"].default == SETTINGS["growth"]
     assert list(wanted["seeds"].default) == SETTINGS["seeds"]
     for name, value in {**SAMPLING._asdict(), **SEARCH._asdict()}.items():

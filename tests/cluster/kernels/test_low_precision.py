@@ -1,4 +1,4 @@
-"""Products in fast arithmetic stay within their bound, and change no answer."""
+"""Low-precision products stay within their bound, and change no answer."""
 
 import numpy as np
 import pytest
@@ -17,23 +17,23 @@ def rounded(x: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.fixture
-def crude(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Products of bfloat16, as a processor that is good at them makes them; others can, too."""
-    way = MatmulPrecision(2 * BFLOAT16 + BFLOAT16**2, "bf16", torch.backends.mkldnn.matmul)
+def amx(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products of bfloat16 on any processor, as on those with AMX."""
+    precision = MatmulPrecision(2 * BFLOAT16 + BFLOAT16**2, "bf16", torch.backends.mkldnn.matmul)
     for user in ("kmeans.nearest", "kernels.norms"):
-        monkeypatch.setattr(f"cluster.{user}.fast_precision", lambda device: way)
+        monkeypatch.setattr(f"cluster.{user}.fast_precision", lambda device: precision)
     monkeypatch.setattr("cluster.kmeans.nearest.FEWEST_COLUMNS", 1)
     monkeypatch.setattr("cluster.kmeans.nearest.FEWEST_DIMS", 1)
 
 
 def products(
-    way: MatmulPrecision, x: torch.Tensor, y: torch.Tensor
+    precision: MatmulPrecision, x: torch.Tensor, y: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """x·y in the coarse arithmetic, and how much of it is the rounding of the results."""
-    if way.precision == "bf16":
+    """x·y in low precision, and how much of it is the rounding of the results."""
+    if precision.precision == "bf16":
         found = (x.bfloat16() @ y.bfloat16().T).float()
         return found, BFLOAT16 * found.abs()
-    with way.applied():
+    with precision.applied():
         found = x @ y.T
     return found, torch.zeros_like(found)
 
@@ -44,39 +44,39 @@ def exact(x: np.ndarray, c: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
-def test_products_are_off_by_no_more_than_they_say(device: str, scale: float):
+def test_the_error_stays_within_its_bound(device: str, scale: float):
     generator = torch.Generator().manual_seed(0)
     x = scale * torch.randn(512, 768, generator=generator).to(device)
     y = torch.rand(256, 768, generator=generator).to(device) ** 8  # most of it in few dims
-    way = fast_precision(device)
-    found, rounding = products(way, x, y)
+    precision = fast_precision(device)
+    found, rounding = products(precision, x, y)
     off = (found.double() - x.double() @ y.double().T).abs() - rounding
     left, right = x.norm(dim=1)[:, None], y.norm(dim=1)
-    rests = way.residual(x)[:, None], way.residual(y)
-    bound = rests[0] * right + (left + rests[0]) * rests[1] + 1e-5 * left * right
+    residuals = precision.residual(x)[:, None], precision.residual(y)
+    bound = residuals[0] * right + (left + residuals[0]) * residuals[1] + 1e-5 * left * right
     assert (off <= bound).all()
-    assert (bound <= (way.error + 1e-5) * left * right * 1.0001).all()
+    assert (bound <= (precision.error + 1e-5) * left * right * 1.0001).all()
 
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_bound_holds_for_numbers_that_round_worst(device: str):
     x = torch.full((64, 768), 1 + 2.0**-8 - 2.0**-20, device=device)
-    way = fast_precision(device)
-    found, rounding = products(way, x, x)
+    precision = fast_precision(device)
+    found, rounding = products(precision, x, x)
     off = (found.double() - x.double() @ x.double().T).abs() - rounding
     off = off.max() / x[0].square().sum()
-    assert off <= way.error + 1e-5
-    if device == "cpu" and way.error:
-        assert off > way.error / 3  # or the test shows nothing
+    assert off <= precision.error + 1e-5
+    if device == "cpu" and precision.error:
+        assert off > precision.error / 3  # or the test shows nothing
 
 
-def test_the_arithmetic_is_put_back():
+def test_the_precision_is_restored():
     switch = torch.backends.mkldnn.matmul
     before = switch.fp32_precision
-    way = MatmulPrecision(0.1, "bf16", switch)
+    precision = MatmulPrecision(0.1, "bf16", switch)
 
     def fail() -> None:
-        with way.applied():
+        with precision.applied():
             raise KeyError(switch.fp32_precision)
 
     with pytest.raises(KeyError, match="bf16"):
@@ -84,13 +84,13 @@ def test_the_arithmetic_is_put_back():
     assert switch.fp32_precision == before
 
 
-def test_a_processor_without_it_multiplies_plainly(monkeypatch: pytest.MonkeyPatch):
+def test_a_processor_without_it_uses_full_precision(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "has_amx", lambda: False)
     assert fast_precision("cpu").error == 0
 
 
-@pytest.mark.usefixtures("crude")
-def test_what_crude_products_cannot_tell_apart_is_settled():
+@pytest.mark.usefixtures("amx")
+def test_float64_decides_what_low_precision_cannot():
     rng = np.random.default_rng(0)
     c = rng.normal(size=(300, 64)).astype(np.float32)
     near = c[rng.integers(300, size=2000)] + c[rng.integers(300, size=2000)]
@@ -102,8 +102,8 @@ def test_what_crude_products_cannot_tell_apart_is_settled():
     np.testing.assert_array_equal(found.cluster[:, 0], exact(x, c))
 
 
-@pytest.mark.usefixtures("crude")
-def test_bounds_hold_after_crude_products():
+@pytest.mark.usefixtures("amx")
+def test_bounds_hold_after_low_precision_products():
     rng = np.random.default_rng(1)
     x, c = (rng.normal(size=(n, 40)).astype(np.float32) for n in (500, 60))
     rows = torch.from_numpy(x)
@@ -113,13 +113,13 @@ def test_bounds_hold_after_crude_products():
     assert (found.lower[:, 0].numpy() <= distance[:, 1]).all()
 
 
-def test_crude_products_find_the_same_clusters(
+def test_low_precision_finds_the_same_clusters(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ):
     rows, settings = ArrayRows(blobs(2000, spread=3.0)), {"seeds": [0, 1], "n_init": 2}
     monkeypatch.setattr(module, "has_amx", lambda: False)
     plain = kmeans(rows, 60, **settings, max_iter=50, tol=0)
-    request.getfixturevalue("crude")
-    crude = kmeans(rows, 60, **settings, max_iter=50, tol=0)
-    np.testing.assert_array_equal(plain.centroids, crude.centroids)
-    np.testing.assert_array_equal(plain.iterations, crude.iterations)
+    request.getfixturevalue("amx")
+    low = kmeans(rows, 60, **settings, max_iter=50, tol=0)
+    np.testing.assert_array_equal(plain.centroids, low.centroids)
+    np.testing.assert_array_equal(plain.iterations, low.iterations)

@@ -1,4 +1,4 @@
-"""Parts of the rows under k-means: what they remember is only speed."""
+"""Chunks of the rows under k-means: their state saves time and changes no answer."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,26 +19,26 @@ SETTINGS: dict[str, Any] = {"seeds": [0], "n_init": 3, "max_iter": 40, "tol": 0}
 
 
 class Forgetful:
-    """Parts that are made anew before each piece of work."""
+    """An engine whose chunks lose their state before each call."""
 
     def __init__(self, data: Data, runs: int) -> None:
         self._made = lambda: local_engine(data, runs, None)
-        self._parts = self._made()
+        self._engine = self._made()
         self.n, self.centering, self.device = len(data), data.centering, data.device
         self.steps = 0
 
     def map(self, work: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
         self.steps += work is ChunkState.step
-        self._parts = self._made()
-        return self._parts.map(work, *arguments)
+        self._engine = self._made()
+        return self._engine.map(work, *arguments)
 
 
-def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many images each look for the nearest of all centroids takes."""
-    from cluster.kmeans import chunk as part
+def comparisons(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of images of each call of `nearest`."""
+    from cluster.kmeans import chunk
 
     seen: list[int] = []
-    nearest = part.nearest
+    nearest = chunk.nearest
 
     def counted(x: torch.Tensor, norms: torch.Tensor, *more: Any) -> Any:
         seen.append(len(norms))
@@ -64,15 +64,15 @@ def test_bounds_change_no_answer(k: int, device: str, monkeypatch: pytest.Monkey
         np.testing.assert_array_equal(left, right)
 
 
-def test_most_images_are_not_looked_at_again(monkeypatch: pytest.MonkeyPatch):
+def test_most_images_are_not_compared_again(monkeypatch: pytest.MonkeyPatch):
     rows = ArrayRows(blobs(3000, spread=2.0))
-    seen = looks(monkeypatch)
+    seen = comparisons(monkeypatch)
     fit = kmeans(rows, 100, seeds=[0], n_init=1, max_iter=100, tol=0)
     assert fit.iterations[0] > 8
     assert sum(seen) < 0.7 * len(rows) * (fit.iterations[0] + 1)
 
 
-def test_a_part_that_lost_everything_finds_it_again():
+def test_a_chunk_that_lost_its_state_recomputes_it():
     rows = ArrayRows(blobs(800, spread=3.0))
     made: list[Forgetful] = []
 
@@ -87,7 +87,7 @@ def test_a_part_that_lost_everything_finds_it_again():
 
 
 @pytest.mark.parametrize("cosine", [False, True])
-def test_the_size_of_parts_changes_only_rounding(cosine: bool, monkeypatch: pytest.MonkeyPatch):
+def test_the_size_of_chunks_changes_only_rounding(cosine: bool, monkeypatch: pytest.MonkeyPatch):
     rows = ArrayRows(blobs(1000, spread=3.0) + 50)
     one = kmeans(rows, 8, **SETTINGS, cosine=cosine)
     for module in ("kmeans.chunk", "kmeans.data", "vectors.tiles"):
@@ -99,8 +99,8 @@ def test_the_size_of_parts_changes_only_rounding(cosine: bool, monkeypatch: pyte
     np.testing.assert_allclose(one.inertia, many.inertia, rtol=1e-6)
 
 
-def test_rows_from_a_store_are_fetched_one_by_one_when_few_are_looked_at():
-    """And give the bytes of those that are at hand."""
+def test_rows_of_a_store_are_fetched_one_by_one_when_few_are_undecided():
+    """With the same bytes as resident ones."""
 
     class Stored:
         dim = 12
@@ -122,15 +122,15 @@ def test_rows_from_a_store_are_fetched_one_by_one_when_few_are_looked_at():
     stored = Stored(x)
     settings: dict[str, Any] = {"seeds": [0], "n_init": 1, "max_iter": 60, "tol": 0}
     start = x[None, :9]
-    at_hand = kmeans(ArrayRows(x), 9, **settings, starts=start)
+    resident = kmeans(ArrayRows(x), 9, **settings, starts=start)
     stored.taken = 0
     fetched = kmeans(stored, 9, **settings, starts=start)
     assert stored.taken > 2048
-    for left, right in zip(at_hand, fetched, strict=True):
+    for left, right in zip(resident, fetched, strict=True):
         np.testing.assert_array_equal(left, right)
 
 
-def test_images_equally_far_go_by_their_rows_whatever_the_parts(monkeypatch: pytest.MonkeyPatch):
+def test_equally_far_images_are_taken_by_row_whatever_the_chunks(monkeypatch: pytest.MonkeyPatch):
     """Empty clusters take the first of equally far images."""
     x = np.concatenate([np.zeros((40, 2)), np.tile([[0.0, 9.0]], (24, 1))]).astype(np.float32)
     starts = np.array([[[0, 0], [50, 50], [60, 60]]], np.float32)
@@ -143,18 +143,18 @@ def test_images_equally_far_go_by_their_rows_whatever_the_parts(monkeypatch: pyt
     np.testing.assert_array_equal(one.centroids, many.centroids)
 
 
-def test_parts_come_in_the_order_of_the_rows(monkeypatch: pytest.MonkeyPatch):
+def test_chunks_come_in_the_order_of_the_rows(monkeypatch: pytest.MonkeyPatch):
     for module in ("kmeans.chunk", "kmeans.engine"):
         monkeypatch.setattr(f"cluster.{module}.CHUNK_ROWS", 64)
     for module in ("kmeans.chunk", "kmeans.data"):
         monkeypatch.setattr(f"cluster.{module}.TILE", 64)
     x = blobs(200)
-    parts = local_engines(ArrayRows(x), False, "cpu")(1, None)
-    found = torch.stack([total for _, total in parts.map(ChunkState.moments)]).numpy()
+    engine = local_engines(ArrayRows(x), False, "cpu")(1, None)
+    found = torch.stack([total for _, total in engine.map(ChunkState.moments)]).numpy()
     np.testing.assert_allclose(found, [x[i : i + 64].sum(0) for i in range(0, 200, 64)], rtol=1e-4)
 
 
-def test_a_refill_is_not_the_end():
+def test_relocating_an_empty_cluster_is_not_convergence():
     """The cluster that moves to an image takes it in the next pass, though none moved before."""
     x = np.array([[1], [1], [1], [1], [0], [1], [2], [1], [0]], np.float32)
     starts = np.array([[[-3], [3], [8]]], np.float32)

@@ -1,4 +1,4 @@
-"""The nearest centroid: float32 finds it, float64 settles what float32 cannot see."""
+"""The nearest centroid: float32 finds it, float64 decides what float32 cannot."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def mirrored(n: int = 400, dim: int = 300) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_what_float32_cannot_tell_apart_is_settled(device: str):
+def test_float64_decides_what_float32_cannot(device: str):
     x, c = mirrored()
     exact = np.square(x[:, None].astype(np.float64) - c[0]).sum(axis=2).argmin(axis=1)
     rough = (np.square(c[0]).sum(axis=1) - 2 * x @ c[0].T).argmin(axis=1)
@@ -38,8 +38,8 @@ def test_what_float32_cannot_tell_apart_is_settled(device: str):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_company_changes_nothing(device: str):
-    """Neither other images, nor the clusters of other runs, nor the size of the parts."""
+def test_other_images_and_runs_change_nothing(device: str):
+    """Neither other images, nor the clusters of other runs, nor the number of images."""
     rng = np.random.default_rng(1)
     x, (a, b) = mirrored(90, 33)[0], rng.normal(size=(2, 40, 33)).astype(np.float32)
     a[:20], a[20:] = mirrored(1, 33)[1][0, :20], mirrored(1, 33)[1][0, 20:]
@@ -67,10 +67,10 @@ def test_one_centroid_is_nearest_to_all():
 
 @pytest.mark.parametrize("k", [1, 2, 31, 32, 33, 200])
 @pytest.mark.parametrize("arithmetic", ["float32", "bfloat16"])
-def test_bounds_hold_and_the_gpus_way_finds_the_same(
+def test_bounds_hold_and_the_gpu_code_finds_the_same(
     k: int, arithmetic: str, monkeypatch: pytest.MonkeyPatch
 ):
-    """That way is tried here on the processor."""
+    """The GPU code runs on the CPU here."""
     way = (
         MatmulPrecision(0.1, "bf16", None)
         if arithmetic == "bfloat16"

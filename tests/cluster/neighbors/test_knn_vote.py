@@ -132,7 +132,9 @@ def test_arrays_that_do_not_fit_are_refused():
         knn_vote(neighbor, similarity, cluster_of[:, :20], 7)
     with pytest.raises(ClusterError, match="neighbours are -1 to"):
         knn_vote(np.where(neighbor == 0, -1, neighbor), similarity, cluster_of, 7)
-    with pytest.raises(ClusterError, match=r"fitted images are 0 to 6, expected 0 to 2"):
+    with pytest.raises(
+        ClusterError, match=r"clusters of the fitted images are 0 to 6, expected 0 to 2"
+    ):
         knn_vote(neighbor, similarity, cluster_of, 3)
     with pytest.raises(ClusterError, match="not finite"):
         knn_vote(neighbor, np.full_like(similarity, np.nan), cluster_of, 7)

@@ -107,7 +107,8 @@ def command(case: Case, dataset: str) -> list[str]:
     """The words to run, in the folder of the project."""
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     item = {"dataset": dataset, "backbone": BACKBONE, **case.item}
-    said = stages[case.stage]["cmd"]
+    stage = stages[case.stage]
+    said = stage.get("do", stage)["cmd"]
     words = re.sub(r"\$\{(?:item\.)?(\w+)\}", lambda found: item[found[1]], said).split()
     words[0] = sys.executable
     if case.section:

@@ -107,10 +107,8 @@ def command(case: Case, dataset: str) -> list[str]:
     """The words to run, in the folder of the project."""
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     item = {"dataset": dataset, "backbone": BACKBONE, **case.item}
-    said = re.sub(
-        r"\$\{(?:item\.)?(\w+)\}", lambda found: item[found[1]], stages[case.stage]["cmd"]
-    )
-    words = said.split()
+    said = stages[case.stage]["cmd"]
+    words = re.sub(r"\$\{(?:item\.)?(\w+)\}", lambda found: item[found[1]], said).split()
     words[0] = sys.executable
     if case.section:
         if "--run" not in words:

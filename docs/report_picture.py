@@ -16,9 +16,15 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 REPORT, PICTURE = ROOT / "report/index.html", ROOT / "docs/report.png"
-WIDTH, HEIGHT = 1180, 1500  # pixels of the page that are shown
-SHOWN = 900  # pixels, the width of the picture
+WIDTH, HEIGHT = 1180, 1270  # pixels of the page that are shown
+SHOWN = 800  # pixels, the width of the picture
 COLOURS = 128
+# Of the first dataset the first table, and the images of one clustering
+STYLE = """<style>
+section ~ section, .dataset > *, .sheet figure { display: none }
+.dataset > h2, .dataset > h3:first-of-type, .dataset > div:first-of-type { display: block }
+.dataset > details.sheet[open] { display: block; margin-top: 1.5rem }
+</style>"""
 
 
 def main() -> None:
@@ -29,21 +35,23 @@ def main() -> None:
     if not REPORT.exists():
         sys.exit(f"report_picture: {REPORT} is not there: run `make repro`")
     with tempfile.TemporaryDirectory() as folder:
-        shot = Path(folder, "shot.png")
+        page, shot = Path(folder, "page.html"), Path(folder, "shot.png")
+        text = REPORT.read_text(encoding="utf-8")
+        page.write_text(text.replace("</head>", f"{STYLE}</head>"), encoding="utf-8")
         options = [
             *("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
             *("--disable-background-networking", "--no-first-run", f"--user-data-dir={folder}"),
             *("--force-device-scale-factor=2", f"--window-size={WIDTH},{HEIGHT}"),
         ]
         subprocess.run(
-            [browser, *options, f"--screenshot={shot}", REPORT.as_uri()],
+            [browser, *options, f"--screenshot={shot}", page.as_uri()],
             check=True,
             capture_output=True,
             timeout=120,
         )
-        with Image.open(shot) as page:
-            size = (SHOWN, round(page.height * SHOWN / page.width))
-            small = page.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+        with Image.open(shot) as drawn:
+            size = (SHOWN, round(drawn.height * SHOWN / drawn.width))
+            small = drawn.convert("RGB").resize(size, Image.Resampling.LANCZOS)
     small.quantize(COLOURS, dither=Image.Dither.NONE).save(PICTURE, optimize=True)
     print(f"{PICTURE.relative_to(ROOT)}: {PICTURE.stat().st_size // 1024} KB")
 

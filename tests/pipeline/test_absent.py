@@ -221,7 +221,9 @@ def test_marks_are_refused_by_readers_in_one_line(tmp_path: Path, monkeypatch: p
         store.Features(BARE.features)
     assert len(str(error.value).splitlines()) == 1
     with (
-        pytest.raises(store.StoreError, match=r"pca\.h5: kind is .absent., expected .pca.") as error,
+        pytest.raises(
+            store.StoreError, match=r"pca\.h5: kind is .absent., expected .pca."
+        ) as error,
         store.read(BARE.pca, "pca"),
     ):
         pass

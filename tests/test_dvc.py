@@ -11,7 +11,6 @@ from conftest import OBJECTIVES, PARAMS, Project
 from graph import DVC, Entry, entry, items, stages
 from PIL import Image
 
-
 NET = "resnet18_small_narrow"
 ITEM = {
     "dataset": "colours", "backbone": NET, "target": "colours", "among": "more", "from": "colours",

@@ -20,15 +20,16 @@ from cluster.estimate_k.criteria import (
 )
 from cluster.estimate_k.estimate import Compared, Sampling, compare, draw
 from cluster.vectors.rows import Subset
+from pipeline.fitting.kmeans import Starts
 from pipeline.io.cell import Cell
 from pipeline.io.estimate import write_estimate
 from pipeline.io.space import Count, Seeds, Space, open_space
 from pipeline.io.whole import whole_text
-from pipeline.params import Runtime, Section, StageError, torch_device
+from pipeline.params import Runtime, StageError, torch_device
 from stages import run
 
 
-class Params(Section):
+class Params(Starts):
     images: Annotated[int, Field(ge=4)]  # of train, drawn by seed
     k_min: Annotated[int, Field(ge=2)]  # numbers of clusters: from
     k_max: Annotated[int, Field(ge=2)]  # to
@@ -37,9 +38,6 @@ class Params(Section):
     silhouette_images: Annotated[int, Field(ge=3)]  # all pairs are compared
     coding_dims: Count  # leading components whose coding length is taken
     distortion: Annotated[float, Field(gt=0)]  # of it, a share of their variance
-    n_init: Count
-    max_iter: Count
-    tol: Annotated[float, Field(ge=0)]
     seed: int  # of the draw of the images, and of the images without groups
     seeds: Seeds
 

@@ -1,9 +1,8 @@
 """Cluster the graph that the table of neighbours is, by its eigenvectors."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 import store
 from cluster.kmeans.api import require_k
@@ -12,22 +11,20 @@ from cluster.neighbors.knn_vote import knn_vote, support
 from cluster.spectral.snn_graph import shared_neighbor_graph
 from cluster.spectral.spectral import Leading, eigengap_k, leading_eigenvectors, spectral
 from cluster.vectors.rows import Basis
+from pipeline.fitting.kmeans import Starts
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import save_clusters
 from pipeline.io.neighbors import among_train, read_neighbors
 from pipeline.io.space import Count, K, Seeds, numbers_of_clusters, train_rows
-from pipeline.params import Runtime, Section, torch_device
+from pipeline.params import Runtime, torch_device
 from stages import run
 
 
-class Params(Section):
+class Params(Starts):
     k: K
     neighbors: Count  # of each image, in the graph
     eigenvalues: Count  # how many are looked at for the number of clusters
     voters: Count  # neighbours that give an image outside `train` its cluster
-    n_init: Count
-    max_iter: Count
-    tol: Annotated[float, Field(ge=0)]
     seeds: Seeds
 
 

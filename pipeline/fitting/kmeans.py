@@ -14,12 +14,17 @@ from pipeline.io.space import Count
 from pipeline.params import Section
 
 
-class Search(Section):
+class Starts(Section):
     """The settings that every k-means has."""
 
-    n_init: Count
+    n_init: Count  # starts; the one of lowest inertia is kept
     max_iter: Count  # passes over the data
     tol: Annotated[float, Field(ge=0)]
+
+
+class Search(Starts):
+    """Those of a k-means on all images."""
+
     init_images: Count  # images that k-means++ samples from
 
 

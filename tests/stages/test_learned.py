@@ -177,10 +177,11 @@ def test_learned_heads_are_scored_like_any_other_run():
     scan, simgcd = digits("scan"), digits("simgcd")
     for cell in (scan, simgcd):
         sort(cell.backbone)
+    examples = evaluate.Examples(clusters=2, images=2)
     scored_as = scan._replace(run="evaluate")
-    said = evaluate.main(scored_as, evaluate.Params(silhouette_images=50, seed=0))
+    said = evaluate.main(scored_as, evaluate.Params(silhouette_images=50, seed=0), examples)
     assert scored(scored_as.table) == {"learned"}
     assert any("learned" in key for key in said)
     scored_as = simgcd._replace(run="evaluate_discovery")
-    evaluate_discovery.main(scored_as)
+    evaluate_discovery.main(scored_as, examples)
     assert scored(scored_as.table) == {"learned"}

@@ -67,7 +67,7 @@ def test_the_files_are_those_of_the_stages(pictures: Path, project: Project):
     for path in project.store("photos").glob("*.h5"):
         assert path.read_bytes() == (found.features.path / path.name).read_bytes()
     index = project.folder / "out/images.h5"
-    assert index.read_bytes() == (project.folder / "data/images/photos.h5").read_bytes()
+    assert index.read_bytes() == (project.folder / "data/photos/images.h5").read_bytes()
 
 
 def test_how_it_runs_is_what_params_yaml_says():

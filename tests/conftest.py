@@ -38,9 +38,10 @@ with contextlib.suppress(ImportError):  # tests of the numerics do without
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest file first, so that no worker begins it when the others are done (which takes
+    """The longest files first, so that no worker begins one when the others are done (which takes
     --no-loadscope-reorder, as `make test` has it)."""
-    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+    longest = ("test_pipeline.py", "test_pipeline_changes.py", "test_ray.py")
+    items.sort(key=lambda item: item.path.name not in longest)
 
 
 # What stages import of others. Nothing of ours is: each stage has to find its own modules

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import backbones
 from pipeline.io.cell import BACKBONES
 from pipeline.io.whole import as_written, write_json
-from pipeline.params import StageError
+from pipeline.params import PARAMS, StageError, did_you_mean, read_params
 
 FACTS = "backbone.json"
 OF_A_FILE = (
@@ -61,7 +61,11 @@ def read_origin(name: str) -> backbones.Backbone | Imported:
     if not path.exists():
         if folder.is_dir():
             return backbones.row(str(folder))
-        raise StageError(f"{folder}: no such backbone yet: run `dvc repro embed`")
+        known = read_params("all") or {}
+        if name not in known:
+            where = "backbones:, imported: or adapted:"
+            raise StageError(f"{PARAMS}: no {name} under {where}{did_you_mean(name, known)}")
+        raise StageError(f"{folder} is not there: run `dvc repro embed`")
     facts = _read(path)
     if facts["origin"] == "imported":
         with as_written(path):

@@ -31,3 +31,11 @@ def test_costs_are_seconds_and_megabytes():
     found = cost()
     assert 0 < found["seconds"] < 1e6
     assert 10 < found["peak_memory_mb"] < 1e6
+
+
+def test_a_backbone_that_nobody_knows_is_refused_with_a_close_name(project: Project):
+    project.index("digits")
+    project.params["all"] = {"pixels": {}}
+    assert "no pixel under backbones:" in (said := project.refusal("embed", "digits", "pixel"))
+    assert "did you mean 'pixels'?" in said
+    assert "run `dvc repro embed`" in project.refusal("embed", "digits", "pixels")

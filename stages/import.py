@@ -7,6 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pipeline.io.origin import Imported, Source, folder_of, read_imported, write_imported
+from pipeline.io.whole import write_json
 from pipeline.params import PARAMS, Section, StageError, did_you_mean, read_params, section
 from stages import run
 from store.foreign import source_path
@@ -47,9 +48,7 @@ def main(backbone: str) -> None:
             f"imported.{backbone}: {params.features} is there for no dataset: write FILE, or a "
             "path with {dataset}"
         )
-    text = json.dumps({name: list(source) for name, source in sources.items()}, sort_keys=True)
-    digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-    write_imported(Imported(backbone, digest, sources))
+    write_imported(Imported(backbone, sources))
     seen.save()
     print(f"import: {backbone} of {', '.join(sources)}")
 
@@ -100,7 +99,7 @@ class _Seen:
         return str(old[2])
 
     def save(self) -> None:
-        self._path.write_text(json.dumps(self._new), encoding="utf-8")
+        write_json(self._path, self._new)
 
 
 def _key(source: str) -> str:

@@ -191,7 +191,7 @@ def test_a_dataset_of_vectors_with_mistakes_is_refused_in_one_line(data):
 @settings(LOOK, max_examples=80)
 @given(data=st.data())
 def test_facts_of_a_backbone_with_mistakes_are_refused_in_one_line(data):
-    imported = Imported("mine", "0" * 32, {"digits": Source("a.npy", "", "0" * 32)})
+    imported = Imported("mine", {"digits": Source("a.npy", "", "0" * 32)})
     write_imported(imported)
     assert read_origin("mine") == imported
     path = folder_of("mine") / FACTS

@@ -14,9 +14,8 @@ from pipeline.io.whole import as_written, write_json
 from pipeline.params import PARAMS, StageError, did_you_mean, read_params
 
 FACTS = "backbone.json"
-OF_A_FILE = (
-    "-imported"  # ends the encoder of such vectors: it is of one dataset, others have theirs
-)
+# Ends the encoder of imported vectors, which is of one dataset: others have theirs
+OF_A_FILE = "-imported"
 
 
 class Source(NamedTuple):
@@ -29,10 +28,9 @@ class Source(NamedTuple):
 
 
 class Imported(NamedTuple):
-    """Vectors that were computed elsewhere. digest: of all files; sources: by dataset."""
+    """Vectors that were computed elsewhere. sources: by dataset."""
 
     name: str
-    digest: str
     sources: dict[str, Source]
 
 
@@ -49,8 +47,7 @@ def write_zoo_row(row: backbones.Backbone) -> None:
 def write_imported(found: Imported) -> None:
     """Say which files the vectors of a backbone are read from."""
     sources = {dataset: source._asdict() for dataset, source in found.sources.items()}
-    facts = {"origin": "imported", "digest": found.digest, "sources": sources}
-    write_json(folder_of(found.name) / FACTS, facts)
+    write_json(folder_of(found.name) / FACTS, {"origin": "imported", "sources": sources})
 
 
 def read_origin(name: str) -> backbones.Backbone | Imported:
@@ -70,7 +67,7 @@ def read_origin(name: str) -> backbones.Backbone | Imported:
     if facts["origin"] == "imported":
         with as_written(path):
             sources = {d: Source(**source) for d, source in facts["sources"].items()}
-        return Imported(name, facts["digest"], sources)
+        return Imported(name, sources)
     row = backbones.row(name)
     if row.digest != facts["digest"]:
         raise StageError(f"the zoo's row of {name} has changed: run `dvc repro backbone`")
@@ -94,6 +91,8 @@ def base_name(name: str) -> str:
 def _read(path: Path) -> dict[str, Any]:
     with as_written(path):
         facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if facts["origin"] not in ("zoo", "imported") or not isinstance(facts["digest"], str):
+        if facts["origin"] not in ("zoo", "imported"):
             raise ValueError(f"origin is {facts['origin']!r}")
+        if facts["origin"] == "zoo" and not isinstance(facts["digest"], str):
+            raise ValueError(f"digest is {facts['digest']!r}")
     return facts

@@ -173,7 +173,7 @@ def test_a_teacher_that_is_not_there_is_named_and_where_it_comes_from(
 
 def test_vectors_that_were_imported_have_no_network_to_train():
     pretend_features("pixels")
-    write_imported(Imported("pixels", "0" * 32, {}))
+    write_imported(Imported("pixels", {}))
     line = "adapted.gcd: pixels was imported, and has no network to train"
     assert refusal("gcd", backbone="pixels") == line
 

@@ -2,11 +2,9 @@
 
 from typing import Any, NamedTuple
 
-import yaml
-
-from pipeline.adapting.settings import KNOWN, TEMPLATES
+from pipeline.adapting.settings import KNOWN, defaults
 from pipeline.io.cell import Cell
-from pipeline.params import PARAMS, Loader, StageError, read_params
+from pipeline.params import PARAMS, StageError, read_params
 
 
 class Asked(NamedTuple):
@@ -76,10 +74,8 @@ def adaptations() -> dict[str, dict[str, Any]]:
             if base in line:
                 raise StageError(f"{PARAMS}: adapted.{name} begins with itself")
             line.append(base)
-    if not runs:
-        return {}
-    defaults = yaml.load(TEMPLATES.read_text(encoding="utf-8"), Loader=Loader)
-    return {name: {**defaults.get(run["objective"], {}), **run} for name, run in runs.items()}
+    of = defaults() if runs else {}
+    return {name: {**of.get(run["objective"], {}), **run} for name, run in runs.items()}
 
 
 def pairs() -> list[tuple[str, str, str]]:

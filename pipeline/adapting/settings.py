@@ -145,6 +145,13 @@ LEARNS_FROM = dict.fromkeys(OBJECTIVES, (KNOWN,)) | {
 AS_THEY_ARE = ("selflabel", "tes", "get")  # a head that is there already, or halves of length 1
 
 
+def defaults() -> dict[str, dict[str, Any]]:
+    """The settings of each objective where a run says nothing else."""
+    found: dict[str, dict[str, Any]]
+    found = yaml.load(TEMPLATES.read_text(encoding="utf-8"), Loader=Loader)
+    return found
+
+
 def read_run(name: str) -> Any:
     """The settings of the run `adapted.NAME` in params.yaml, those of its objective in
     recipes/objectives.yaml where it says nothing else."""
@@ -160,8 +167,7 @@ def read_run(name: str) -> Any:
         raise StageError(
             f"{where}: write learns_from: {' or '.join(needs)}, which {objective} needs"
         )
-    defaults = yaml.load(TEMPLATES.read_text(encoding="utf-8"), Loader=Loader)[objective]
-    run: Any = validated(OBJECTIVES[objective], {**defaults, **found}, where)
+    run: Any = validated(OBJECTIVES[objective], {**defaults()[objective], **found}, where)
     _require_sense(objective, run, where)
     return run
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from clones import draw
 from conftest import OBJECTIVES, PARAMS, Project
 from graph import DVC, Entry, entry, items, stages
-from PIL import Image
 
 NET = "resnet18_small_narrow"
 ITEM = {
@@ -41,22 +41,12 @@ atexit.register(lambda: open("opened", "w").write(json.dumps(sorted(opened))))
 """
 
 
-def draw(root: Path) -> None:
-    """20 noisy pictures of each of three colours, a folder each."""
-    for c, colour in enumerate(("red", "green", "blue")):
-        (root / colour).mkdir(parents=True)
-        for i in range(20):
-            pixels = np.random.default_rng([c, i]).integers(0, 90, (20, 20, 3), np.uint8)
-            pixels[..., c] += 150
-            Image.fromarray(pixels).save(root / colour / f"{i}.png")
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Two collections of the same pictures, and vectors without any; settings with which each
     stage reads all that it may read, and is soon done."""
     made = Project(tmp_path_factory.mktemp("graph"))
-    draw(made.folder / "pictures")
+    draw(made.folder / "pictures", "red", "green", "blue")
     np.save(made.folder / "vectors.npy", np.random.default_rng(0).normal(size=(60, 8)))
     (made.folder / "known.csv").write_text("path,label\nred/0.png,red\nred/1.png,red\n")
     colours = {"from": "folder", "root": "pictures", "tree": "class"}

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pages.report import section
-from pages.report.absent import why_absent
 from pages.report.asked import Asked
 from pages.report.charts import figures, training
 from pages.report.charts.curves import curve_figures
@@ -14,6 +13,7 @@ from pages.report.tables import discovery, lineage, probes
 from pages.report.tables.adapted import adapted, adapted_figure
 from pages.report.tables.how_many import how_many
 from pages.report.tables.settings import Setting, read_settings
+from pipeline.io.absent import read_mark
 from pipeline.io.cell import Cell
 
 
@@ -33,7 +33,7 @@ class Scores(NamedTuple):
 
 def read_scores(asked: Asked, dataset: str) -> Scores:
     """Of the cells that params.yaml asks for."""
-    why = {cell: why_absent(cell) for cell in asked.cells(dataset)}
+    why = {cell: read_mark(cell.metric("embed.json")) for cell in asked.cells(dataset)}
     cells = [cell for cell, reason in why.items() if reason is None]
     settings = read_settings([cell.metric("evaluate.csv") for cell in cells])
     scored = [cell for cell in cells if any(s.backbone == cell.backbone for s in settings)]

@@ -24,11 +24,20 @@ class Absent(Exception):
 def reason(cell: Cell) -> str | None:
     """Why there is no such cell; None where there is one, or stage embed has not looked yet."""
     path = cell.features / MARK
+    said = read_mark(path)
+    with as_written(path):
+        if said is None and path.exists():
+            raise ValueError("no reason")
+    return said
+
+
+def read_mark(path: Path) -> str | None:
+    """The reason in a json file; None where the file is not there, or has facts in place of it."""
     if not path.exists():
         return None
     with as_written(path):
-        said = json.loads(path.read_text(encoding="utf-8"))["absent"]
-        if not isinstance(said, str):
+        said = json.loads(path.read_text(encoding="utf-8")).get("absent")
+        if not (said is None or isinstance(said, str)):
             raise ValueError(f"absent is {said!r}")
         return said
 

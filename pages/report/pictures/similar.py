@@ -5,13 +5,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pages.report.absent import why_absent
 from pages.report.charts.bins import Binned
 from pages.report.charts.chart import histogram
 from pages.report.chosen.similar import Similar, read_similar
 from pages.report.pictures.album import AWAY, Album, Albums
 from pages.report.pictures.sheet import Tile, tile
 from pipeline.io import cell as data
+from pipeline.io.absent import read_mark
 
 DEFAULT = "similar"  # the section of params.yaml that needs no mention
 
@@ -59,7 +59,8 @@ def pairs(
         sheets = [
             _sheet(read_similar(pair.examples), albums, side, number, f"{id}-b{number}")
             for number, pair in enumerate(cells)
-            if not any(map(why_absent, pair)) and pair.examples.exists()
+            if not any(read_mark(cell.metric("embed.json")) for cell in pair)
+            and pair.examples.exists()
         ]
         if sheets:
             by = "" if section == DEFAULT else f" ({section})"

@@ -83,10 +83,12 @@ def draw(root: Path, *colours: str) -> None:
             Image.fromarray(pixels).save(root / colour / f"{i}.png")
 
 
-def made(folder: Path, **changes: object) -> Clone:
-    """A clone of the project in `folder`, with 60 pictures of three colours beside it and vectors
+def made(parent: Path, **changes: object) -> Clone:
+    """A clone of the project below `parent`, 60 pictures of three colours beside it and vectors
     of them in exports/, before its first `dvc repro`."""
-    draw(folder.parent / "pictures", "red", "green", "blue")
+    folder = parent / "project"
+    folder.mkdir()
+    draw(parent / "pictures", "red", "green", "blue")
     for name in CODE:
         (folder / name).symlink_to(ROOT / name)
     for name in (".dvc/plots", "recipes", "exports"):

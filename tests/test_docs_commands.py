@@ -55,11 +55,10 @@ def is_elsewhere(command: str) -> bool:
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    folder = tmp_path_factory.mktemp("commands")
-    found = made(folder, **SETTINGS)
+    found = made(tmp_path_factory.mktemp("commands"), **SETTINGS)
     for path in (ROOT / "recipes").glob("*.*"):
-        if not (folder / "recipes" / path.name).exists():
-            (folder / "recipes" / path.name).write_bytes(path.read_bytes())
+        if not (found.folder / "recipes" / path.name).exists():
+            (found.folder / "recipes" / path.name).write_bytes(path.read_bytes())
     return found
 
 

@@ -20,13 +20,12 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def clone(tmp_path_factory: pytest.TempPathFactory, forked: Path) -> Clone:
     """Labelled pictures, and rows without pictures; a backbone of each origin. Run once through the
     whole graph, and pushed. One run a method: what DVC writes after each stage grows with all."""
-    folder = tmp_path_factory.mktemp("clone")
     learner = {
         **{"objective": "simgcd", "dataset": "colours", "backbone": ZOO, "k": 3, "epochs": 1},
         **{"learns_from": "../known.h5", "batch": 20, "views": 2, "hidden": 16, "bottleneck": 8},
     }
     found = made(
-        folder,
+        tmp_path_factory.mktemp("clone"),
         datasets={
             "colours": {"from": "folder", "root": "../pictures", "tree": "class"},
             "rows": {"from": "vectors", "rows": 90, "labels": "exports/labels.npy"},
@@ -35,8 +34,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory, forked: Path) -> Clone:
         known={"colours": {"old": 2, "labelled": 0.5, "seed": 0}},
         runs={"kmeans": ["kmeans"], "sskmeans": ["sskmeans"], "export": []},
     )
-    np.save(folder / "exports/rows.npy", np.random.default_rng(90).normal(size=(90, 16)))
-    np.save(folder / "exports/labels.npy", np.arange(90) % 3)
+    np.save(found.folder / "exports/rows.npy", np.random.default_rng(90).normal(size=(90, 16)))
+    np.save(found.folder / "exports/labels.npy", np.arange(90) % 3)
     found.ran = found.repro(forked=forked)
     found.dvc("remote", "add", "--default", "shelf", str(tmp_path_factory.mktemp("shelf")))
     found.dvc("push")

@@ -11,7 +11,7 @@ from cluster.neighbors.exact import nearest_neighbors
 from cluster.neighbors.knn_vote import knn_vote
 from cluster.vectors.rows import Reduced, Rows, Subset
 from pipeline.io.cell import Pair
-from pipeline.io.clusters import read_basis, save_clusters
+from pipeline.io.clusters import read_basis, read_clusters, save_clusters
 from pipeline.params import Runtime, StageError, torch_device
 from stages import run
 
@@ -34,7 +34,7 @@ def main(pair: Pair, clusters_of: str, runtime: Runtime) -> None:
     features, fitted_features = pair.second.features, pair.first.features
     assigned = pair.assigned(clusters_of)
     found, device = store.Features(features), torch_device(runtime.device)
-    with store.read(clusters, "clusters") as file:
+    with read_clusters(clusters) as file:
         attrs, basis = dict(file.attrs), read_basis(file)
         if attrs["backbone"] != found.backbone:
             raise StageError(

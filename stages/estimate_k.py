@@ -20,6 +20,7 @@ from cluster.estimate_k.criteria import (
 )
 from cluster.estimate_k.estimate import Compared, Sampling, compare, draw
 from cluster.vectors.rows import Subset
+from pipeline.fitting.feasible_k import Limits, limits_of_k
 from pipeline.fitting.kmeans import Starts
 from pipeline.io.cell import Cell
 from pipeline.io.estimate import write_estimate
@@ -54,7 +55,8 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
     space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
     dims = min(params.dims, len(space.basis.components))
     images = min(params.images, len(space.train))
-    k = _candidates(images if dims else 0, params)
+    limits = limits_of_k(space.found, space.train, params.k_max)
+    k = _candidates(images if dims else 0, limits, params)
     found, plain, values = _compare(space, k, params, device)
     try:
         said = consensus(k, values)
@@ -85,17 +87,19 @@ def _compare(space: Space, k: list[int], params: Params, device: str) -> Compare
         return compare(*drawn, k, params.seeds, search, device=device, progress=bar.update)
 
 
-def _candidates(images: int, params: Params) -> list[int]:
+def _candidates(images: int, limits: Limits, params: Params) -> list[int]:
     """None where the images are too few, or (0) all alike."""
     if params.k_max < params.k_min:
         raise StageError(
             f"estimate_k.k_max is {params.k_max}, less than estimate_k.k_min, {params.k_min}"
         )
-    most = min(params.k_max, images // 2)  # halves are clustered too
+    most = min(params.k_max, images // 2, limits.most)  # halves are clustered too
     if most < params.k_min:
         return []
     if most < params.k_max:
-        print(f"estimate_k: up to {most} clusters are tried, half of the {images} images of train")
+        half = f"half of the {images} images of train"
+        why = limits.many if most == limits.most else half
+        print(f"estimate_k: up to {most} clusters are tried, {why}")
     return candidate_ks(params.k_min, most, params.growth)
 
 

@@ -14,6 +14,7 @@ from cluster.kmeans.assign import assign
 from cluster.metrics.clustering import accuracies
 from cluster.vectors.rows import Rows
 from pipeline.fitting.checkpoint import Checkpoint
+from pipeline.fitting.feasible_k import limits_of_k
 from pipeline.fitting.kmeans import Search
 from pipeline.fitting.loop import checkpoint_inputs
 from pipeline.io.cell import Cell
@@ -58,12 +59,15 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
     """
     space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
     said = read_known(cell.known, space)
-    least, most = len(said.old), min(params.max_classes, len(space.train))
+    limits = limits_of_k(space.found, space.train, params.max_classes, said)
+    least, most = limits.least, min(params.max_classes, limits.most)
     if most < least:
         raise StageError(
             f"estimate_k_by_labels.max_classes is {params.max_classes}, and {least} classes are "
             f"known: choose {least} or more"
         )
+    if most < params.max_classes:
+        print(f"estimate_k_by_labels: up to {most} clusters are tried: {limits.many}")
     dims = min(params.dims, len(space.basis.components))
     inputs = {"label": said.label, "dims": dims, "seeds": list(params.seeds)}
     place = Checkpoint(cell.k_by_labels, "tried", checkpoint_inputs(space, params, inputs))

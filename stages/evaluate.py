@@ -25,7 +25,7 @@ from cluster.metrics.matching import ClusterMeaning, contingency_table, learn_me
 from pages.report.chosen.clusters import save_best
 from pages.report.chosen.pick import Examples
 from pipeline.io.cell import Cell
-from pipeline.io.clusters import run_files
+from pipeline.io.clusters import require_runs
 from pipeline.io.scores import headline, write_scores
 from pipeline.params import Section, StageError
 from stages import run
@@ -62,9 +62,7 @@ def main(cell: Cell, params: Params, examples: Examples) -> dict[str, Any]:
     headlines.
     """
     folder = cell.file("clusters")
-    paths = run_files(folder)
-    if not paths:
-        raise StageError(f"{folder}: no clusterings (*.h5); a stage such as kmeans has not run")
+    paths = require_runs(folder)
     found, known = store.Features(cell.features), _read_labels(cell.labels)
     rows = [row for path in paths for row in _score_run(path, found, known, params)]
     write_scores(cell.table, COLUMNS, rows)

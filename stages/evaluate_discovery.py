@@ -17,7 +17,7 @@ from pages.report.asked import words
 from pages.report.chosen.clusters import save_discovered
 from pages.report.chosen.pick import Examples
 from pipeline.io.cell import Cell
-from pipeline.io.clusters import run_files
+from pipeline.io.clusters import require_runs, run_files
 from pipeline.io.scores import headline, write_scores
 from pipeline.params import StageError
 from stages import run
@@ -47,9 +47,7 @@ def main(cell: Cell, examples: Examples) -> dict[str, Any]:
     shows, of the first run of `runs.export_discovered` that there is. The metrics are headlines.
     """
     truth, folder = _read_truth(cell.known, cell.labels), cell.file("discovered")
-    paths = run_files(folder)
-    if not paths:
-        raise StageError(f"{folder}: no file *.h5; a stage such as sskmeans has not run")
+    paths = require_runs(folder)
     rows = [row for path in paths for row in _score(path, truth, True)]
     without = run_files(cell.file("clusters"))
     rows += [row for path in without for row in _score(path, truth, False)]

@@ -26,7 +26,7 @@ import numpy as np
 import store
 from cluster.neighbors.knn_vote import support
 from pipeline.io.cell import Cell
-from pipeline.io.clusters import seed_of_lowest_loss
+from pipeline.io.clusters import read_clusters, seed_of_lowest_loss
 from pipeline.io.duplicates import read_leaders
 from pipeline.io.table import in_parts, write_csv
 from pipeline.io.whole import whole_bytes, whole_text
@@ -90,7 +90,7 @@ def _table(cell: Cell, clusters_of: str, params: Params) -> Path:
 
 
 def _read_clusters(path: Path) -> Clusters:
-    with store.read(path, "clusters") as file:
+    with read_clusters(path) as file:
         attrs, seed = file.attrs, seed_of_lowest_loss(file, 0)
         of_method = {
             name: file[f"0/{name}"][seed]

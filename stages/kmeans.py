@@ -12,10 +12,11 @@ from cluster.kmeans.engine import EngineFactory
 from cluster.kmeans.minibatch import minibatch_kmeans
 from cluster.vectors.rows import Rows
 from pipeline.fitting.by_dims import fit_by_dims
+from pipeline.fitting.feasible_k import feasible_settings
 from pipeline.fitting.kmeans import Search, arrays, passes
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import save_clusters
-from pipeline.io.space import Count, Dims, K, Seeds, open_space, settings
+from pipeline.io.space import Count, Dims, K, Seeds, open_space
 from pipeline.params import Runtime, torch_device
 from pipeline.ray.kmeans import RayKMeans
 from stages import run
@@ -41,7 +42,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     cosine = params.metric == "cosine"
     over_ray = runtime.engine == "ray" and params.algorithm == "lloyd"
     device = "cpu" if over_ray else torch_device(runtime.device)
-    wanted = settings(params.k, params.dims, cell.images, cell.k, space)
+    wanted = feasible_settings(cell, params.k, params.dims, space, cell.k)
 
     def fit_all(
         dims: int, ks: list[int], fitted: Rows, rows: Rows

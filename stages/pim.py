@@ -15,12 +15,13 @@ from cluster.kmeans.semi_supervised import sskmeans
 from cluster.vectors.rms_scale import rms_scale
 from cluster.vectors.rows import ArrayRows, Rows
 from pipeline.fitting.batched_seeds import learn_batched
+from pipeline.fitting.feasible_k import feasible_settings
 from pipeline.fitting.kmeans import Search
 from pipeline.fitting.loop import CheckpointOf, train_with_checkpoint
 from pipeline.io.cell import Cell
 from pipeline.io.estimate import estimate_of
 from pipeline.io.known import read_known
-from pipeline.io.space import Count, Dims, K, Seeds, open_space, settings
+from pipeline.io.space import Count, Dims, K, Seeds, open_space
 from pipeline.params import Runtime, torch_device
 from stages import run
 
@@ -121,7 +122,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     learn_batched(
         space,
         who,
-        settings(params.k, params.dims, cell.images, estimate_of(cell), space),
+        feasible_settings(cell, params.k, params.dims, space, estimate_of(cell), who),
         begin,
         schedule,
         n_epochs,

@@ -12,10 +12,11 @@ from cluster.vectors.gather import random_view_gather, standardized_gather
 from cluster.vectors.rows import Rows
 from cluster.vectors.standardize import fit_scale, identity_scale
 from pipeline.embedding.views import open_views
+from pipeline.fitting.feasible_k import feasible_settings
 from pipeline.fitting.heads import Draw, Heads, Training, learn
 from pipeline.io.cell import Cell
 from pipeline.io.neighbors import neighbors_in_train
-from pipeline.io.space import Count, Dims, K, Seeds, open_space, settings
+from pipeline.io.space import Count, Dims, K, Seeds, open_space
 from pipeline.params import Runtime, torch_device
 from stages import run
 
@@ -69,7 +70,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
 
     learn(
         space,
-        settings(params.k, params.dims, cell.images, cell.k, space),
+        feasible_settings(cell, params.k, params.dims, space, cell.k),
         begin,
         params,
         {"table": table, "views": [view.encoder for view in others]},

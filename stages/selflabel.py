@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from pydantic import Field
 
-import store
 from cluster.heads.model import Linear
 from cluster.heads.neighbor_pairs import Pairs
 from cluster.heads.selflabel import SelfLabel, Settings
@@ -17,6 +16,7 @@ from cluster.vectors.standardize import fit_scale, identity_scale
 from pipeline.embedding.views import open_views
 from pipeline.fitting.heads import Draw, Heads, Training, learn
 from pipeline.io.cell import Cell
+from pipeline.io.clusters import read_clusters
 from pipeline.io.neighbors import neighbors_in_train
 from pipeline.io.space import Count, open_space
 from pipeline.params import Runtime, StageError, torch_device
@@ -40,7 +40,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     """
     space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
     scan = cell._replace(run="scan").clusters
-    with store.read(scan, "clusters") as file:
+    with read_clusters(scan) as file:
         if file.attrs["how"] != "linear":
             raise StageError(f"{scan} holds no linear heads: give the clusters of stage scan")
         if (file.attrs["dataset"], file.attrs["backbone"]) != (

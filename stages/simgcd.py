@@ -13,19 +13,19 @@ from cluster.heads.model import predict, stacked
 from cluster.heads.simgcd import Batch, Settings, SimGcd
 from cluster.heads.training import Schedule
 from cluster.kernels.mixed_precision import training_dtype
-from cluster.kmeans.semi_supervised import require_label
 from cluster.vectors.gather import standardized_gather, two_view_gather
 from cluster.vectors.rms_scale import rms_scale
 from cluster.vectors.rows import Rows, Subset
 from pipeline.embedding.views import open_views
 from pipeline.fitting.batched_seeds import learn_batched
 from pipeline.fitting.checkpoint import Checkpoint
+from pipeline.fitting.feasible_k import feasible_settings
 from pipeline.fitting.heads import Training
 from pipeline.fitting.loop import CheckpointOf, train_with_checkpoint
 from pipeline.io.cell import Cell
 from pipeline.io.estimate import estimate_of
 from pipeline.io.known import read_known
-from pipeline.io.space import Dims, K, Seeds, open_space, settings
+from pipeline.io.space import Dims, K, Seeds, open_space
 from pipeline.params import Runtime, torch_device
 from stages import run
 
@@ -66,7 +66,6 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     schedule = Schedule(params.steps, params.lr, params.min_lr, params.warmup)
 
     def begin(rows: Rows, dims: int, k: int, place: CheckpointOf) -> tuple[SimGcd, Draw]:
-        require_label(who.label, len(rows), k)
         seen = [space.fitted_view(view, dims) for view in others] or [rows]
         weight = params.entropy_weight
         if weight == "auto" and len(who.old) == 1:
@@ -128,7 +127,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     learn_batched(
         space,
         who,
-        settings(params.k, params.dims, cell.images, estimate_of(cell), space),
+        feasible_settings(cell, params.k, params.dims, space, estimate_of(cell), who),
         begin,
         schedule,
         max(1, round(params.steps * params.batch / len(space.train))),

@@ -5,17 +5,17 @@ from typing import Any
 import numpy as np
 
 import store
-from cluster.kmeans.api import require_k
 from cluster.neighbors.exact import Neighbors
 from cluster.neighbors.knn_vote import knn_vote, support
 from cluster.spectral.snn_graph import shared_neighbor_graph
 from cluster.spectral.spectral import Leading, eigengap_k, leading_eigenvectors, spectral
 from cluster.vectors.rows import Basis
+from pipeline.fitting.feasible_k import feasible_k
 from pipeline.fitting.kmeans import Starts
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import save_clusters
 from pipeline.io.neighbors import among_train, read_neighbors
-from pipeline.io.space import Count, K, Seeds, numbers_of_clusters, train_rows
+from pipeline.io.space import Count, K, Seeds, train_rows
 from pipeline.params import Runtime, torch_device
 from stages import run
 
@@ -37,9 +37,8 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
     seem to be, for auto. The metrics: how many clusters the eigenvalues hint at (the first largest
     gap), the eigenvalues, and how many parts the graph falls into."""
     found, device = store.Features(cell.features), torch_device(runtime.device)
-    train, all_k = train_rows(found), numbers_of_clusters(params.k, cell.images, cell.k)
-    for k in all_k:
-        require_k(k, len(train))
+    train = train_rows(found)
+    all_k = feasible_k(cell, params.k, found, train, cell.k)
     most = max(params.neighbors, params.voters)
     table = among_train(read_neighbors(cell.neighbors, found, most), train, cell.neighbors)
     with store.read(cell.neighbors, "neighbors") as file:

@@ -10,12 +10,13 @@ from cluster.kmeans.balanced import PASSES, even_size
 from cluster.kmeans.semi_supervised import sskmeans
 from cluster.vectors.rows import Rows
 from pipeline.fitting.by_dims import fit_by_dims
+from pipeline.fitting.feasible_k import feasible_settings
 from pipeline.fitting.kmeans import Search, arrays, passes
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import save_clusters
 from pipeline.io.estimate import estimate_of
 from pipeline.io.known import read_known
-from pipeline.io.space import Dims, K, Seeds, open_space, settings
+from pipeline.io.space import Dims, K, Seeds, open_space
 from pipeline.params import Runtime, torch_device
 from stages import run
 
@@ -35,23 +36,23 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     that `discover.auto` names how many were found, for `auto`. Stage pca gives the projections.
     """
     space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
-    label, old = read_known(cell.known, space)
+    known = read_known(cell.known, space)
     everywhere = np.full(len(space.found), -1, np.int64)
-    everywhere[space.train] = label
-    wanted = settings(params.k, params.dims, cell.images, estimate_of(cell), space)
+    everywhere[space.train] = known.label
+    wanted = feasible_settings(cell, params.k, params.dims, space, estimate_of(cell), known)
 
     def fit_all(
         dims: int, ks: list[int], fitted: Rows, rows: Rows
     ) -> Iterator[dict[str, np.ndarray]]:
         for k in ks:
-            fit = _fit(fitted, label, k, dims, params, device)
+            fit = _fit(fitted, known.label, k, dims, params, device)
             nearest = assign(rows, fit.centroids, label=everywhere, device=device)
             yield arrays(fit, nearest)
 
     fits = fit_by_dims(space, wanted, runtime.memory_gb, fit_all)
     save_clusters(
         cell.discovered, space.found, space.basis, wanted, fits,
-        how="centroids", seeds=params.seeds, old=old,
+        how="centroids", seeds=params.seeds, old=known.old,
     )  # fmt: skip
 
 

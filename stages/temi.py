@@ -12,10 +12,11 @@ from cluster.kernels.mixed_precision import training_dtype
 from cluster.vectors.gather import standardized_gather
 from cluster.vectors.rows import Rows
 from cluster.vectors.standardize import fit_scale, identity_scale
+from pipeline.fitting.feasible_k import feasible_settings
 from pipeline.fitting.heads import Draw, Heads, Training, learn
 from pipeline.io.cell import Cell
 from pipeline.io.neighbors import neighbors_in_train
-from pipeline.io.space import Count, Dims, K, Seeds, open_space, settings
+from pipeline.io.space import Count, Dims, K, Seeds, open_space
 from pipeline.params import Runtime, torch_device
 from stages import run
 
@@ -66,7 +67,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
 
     learn(
         space,
-        settings(params.k, params.dims, cell.images, cell.k, space),
+        feasible_settings(cell, params.k, params.dims, space, cell.k),
         begin,
         params,
         {"table": table},

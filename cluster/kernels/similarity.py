@@ -40,7 +40,7 @@ def survey(rows: Rows) -> Survey:
     infinity."""
     squares, code = np.empty(len(rows)), np.empty(len(rows), np.uint64)
     total, positive = np.zeros(rows.dim), True
-    random = np.random.default_rng(0).integers(0, 2**64, rows.dim, np.uint64) | np.uint64(1)
+    random = code_weights(rows.dim)
     step = max(1, STEP // rows.dim)
     for start in range(0, len(rows), TILE):
         block = rows.block(start, min(start + TILE, len(rows)))
@@ -49,8 +49,7 @@ def survey(rows: Rows) -> Survey:
             x = block[low : low + step].astype(np.float64)
             here = slice(first + low, first + low + len(x))
             squares[here] = (x * x).sum(-1)
-            bits = (block[low : low + step] + np.float32(0)).view(np.uint32)  # -0 becomes 0
-            code[here] = (bits * random).sum(-1)
+            code[here] = row_codes(block[low : low + step], random)
 
         on_cores(survey_block, range(0, len(block), step))
         finite = np.isfinite(squares[start : start + len(block)])
@@ -62,6 +61,17 @@ def survey(rows: Rows) -> Survey:
         total += block.sum(0, dtype=np.float64)
         positive = positive and bool((block >= 0).all())
     return Survey(squares, total / max(1, len(rows)), code, positive)
+
+
+def code_weights(dim: int) -> np.ndarray:
+    """The random odd weights of `row_codes`: uint64 [dim]."""
+    return np.random.default_rng(0).integers(0, 2**64, dim, np.uint64) | np.uint64(1)
+
+
+def row_codes(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """A hash of each vector of float32 x [image, dim], equal for equal ones: uint64 [image]."""
+    bits = (x + np.float32(0)).view(np.uint32)  # -0 becomes 0
+    return (bits * weights).sum(-1)
 
 
 def similarities(

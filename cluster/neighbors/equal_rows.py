@@ -1,10 +1,25 @@
-"""Leave out of a search the rows that come after too many equal ones."""
+"""Equal rows: those that a search leaves out, how many distinct ones there are, and which is which.
+
+Rows are equal when all their numbers are; a hash finds them, and a comparison confirms it.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
 
-from cluster.vectors.rows import Rows
+from cluster.kernels.similarity import code_weights, row_codes
+from cluster.vectors.rows import TILE, Rows
 
 READ = 2**22  # numbers compared at once
+
+
+class Distinct(NamedTuple):
+    """The distinct vectors among some rows, in an order that does not depend on that of the rows.
+
+    first: int64 [vector], the first row of each; vector: int64 [image], which each row has."""
+
+    first: np.ndarray
+    vector: np.ndarray
 
 
 def limit_equal_rows(rows: Rows, code: np.ndarray, most: int) -> np.ndarray:
@@ -14,20 +29,58 @@ def limit_equal_rows(rows: Rows, code: np.ndarray, most: int) -> np.ndarray:
     Ties of similarity go to the lower row, so a row after k equal ones is nobody's k nearest
     neighbour. Without them a thousand equal images cost no more than k.
     """
+    order, first, size = _groups(code)
+    before = np.arange(len(order)) - np.repeat(first, size)
+    if not (size > most).any():
+        return np.arange(len(order))
+    sound = np.repeat(_are_equal(rows, order, first, size, size > most), size)
+    return np.sort(order[~(sound & (before >= most))])
+
+
+def distinct_rows(rows: Rows, code: np.ndarray) -> Distinct:
+    """The distinct vectors of all rows, ordered by their hash `code` (uint64 [image])."""
+    order, first, size = _groups(code)
+    sound = np.repeat(_are_equal(rows, order, first, size, size > 1), size)
+    begins = ~sound  # of a group that holds different vectors each row stands for itself
+    begins[first] = True
+    vector = np.empty(len(order), np.int64)
+    vector[order] = np.cumsum(begins) - 1
+    return Distinct(order[begins], vector)
+
+
+def count_distinct(rows: Rows, enough: int) -> int:
+    """How many distinct vectors there are, or `enough`, where there are that many or more.
+
+    Reads no further than it has to, which of most collections is one block.
+    """
+    weights, seen = code_weights(rows.dim), np.empty(0, np.uint64)
+    for start in range(0, len(rows), TILE):
+        block = rows.block(start, min(start + TILE, len(rows)))
+        seen = np.unique(np.concatenate([seen, row_codes(block, weights)]))
+        if len(seen) >= enough:
+            return enough
+    return len(seen)
+
+
+def _groups(code: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows by their code: the rows in that order (int64 [image]; of one code by number), and where
+    each code begins and how many rows it has, both int64 [code]."""
     order = np.argsort(code, kind="stable")
     new = np.r_[True, code[order[1:]] != code[order[:-1]]][: len(order)]
     first = np.flatnonzero(new)
-    size = np.diff(first, append=len(order))
-    before = np.arange(len(order)) - np.repeat(first, size)
+    return order, first, np.diff(first, append=len(order))
+
+
+def _are_equal(
+    rows: Rows, order: np.ndarray, first: np.ndarray, size: np.ndarray, of: np.ndarray
+) -> np.ndarray:
+    """Whether all rows of a group equal its first: bool [group], true of those not asked `of`."""
     leader = order[np.repeat(first, size)]
-    many = np.flatnonzero(np.repeat(size > most, size))
-    if not len(many):
-        return np.arange(len(order))
+    many = np.flatnonzero(np.repeat(of, size))
     equal = np.ones(len(order), bool)  # once in 2^64, different vectors have one code
     step = max(1, READ // rows.dim)
     for start in range(0, len(many), step):
         some = many[start : start + step]
         same = rows.take(order[some]) == rows.take(leader[some])
         equal[some] = same.all(1)
-    sound = np.repeat(np.minimum.reduceat(equal, first), size)
-    return np.sort(order[~(sound & (before >= most))])
+    return np.minimum.reduceat(equal, first) if len(first) else equal

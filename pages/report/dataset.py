@@ -33,7 +33,7 @@ class Scores(NamedTuple):
 
 def read_scores(asked: Asked, dataset: str) -> Scores:
     """Of the cells that params.yaml asks for."""
-    why = {cell: read_mark(cell.metric("embed.json")) for cell in asked.cells(dataset)}
+    why = {cell: _absent(cell) for cell in asked.cells(dataset)}
     cells = [cell for cell, reason in why.items() if reason is None]
     settings = read_settings([cell.metric("evaluate.csv") for cell in cells])
     scored = [cell for cell in cells if any(s.backbone == cell.backbone for s in settings)]
@@ -46,6 +46,12 @@ def read_scores(asked: Asked, dataset: str) -> Scores:
         read_settings(partly),
         probes.read_probes(scored),
     )
+
+
+def _absent(cell: Cell) -> str | None:
+    """Why there are no vectors, or no clusters of them."""
+    marks = (read_mark(cell.metric(f"{stage}.json")) for stage in ("embed", "evaluate"))
+    return next((reason for reason in marks if reason is not None), None)
 
 
 def describe(

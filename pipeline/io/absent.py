@@ -1,8 +1,10 @@
-"""Cells that cannot be: a dataset that a backbone has no vectors of.
+"""Cells that cannot be: a dataset that a backbone has no vectors of. And runs that cannot be.
 
 Stage embed finds out, and raises `Absent`; `stages.run` then writes a mark with the reason in place
 of every file, and the later stages of the cell, which find embed's, do the same. So no stage but
-embed has to think of it, and the graph is the same for all cells.
+embed has to think of it, and the graph is the same for all cells. A run whose numbers of clusters
+the images cannot have raises it too; those who read its clusters meet the mark
+(pipeline.io.clusters).
 """
 
 import json
@@ -18,7 +20,8 @@ EPOCHS = "epoch,loss\n"  # a table that plots can read
 
 
 class Absent(Exception):
-    """There are no vectors of this dataset by this backbone; the message is the reason."""
+    """There are no vectors of this dataset by this backbone, or no clusters by this run; the
+    message is the reason."""
 
 
 def reason(cell: Cell) -> str | None:
@@ -40,6 +43,16 @@ def read_mark(path: Path) -> str | None:
         if not (said is None or isinstance(said, str)):
             raise ValueError(f"absent is {said!r}")
         return said
+
+
+def read_h5_mark(path: Path) -> str | None:
+    """The reason in an HDF5 file; None for a file of another kind, or none, whose reader says what
+    is wrong with it."""
+    try:
+        with store.read(path, "absent") as file:
+            return str(file.attrs["reason"])
+    except store.StoreError:
+        return None
 
 
 def mark(paths: Iterable[Path], why: str) -> None:

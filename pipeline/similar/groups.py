@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 import store
-from pipeline.io.clusters import seed_of_lowest_loss
+from pipeline.io.clusters import read_clusters, seed_of_lowest_loss
 from pipeline.params import StageError
 
 
@@ -21,7 +21,8 @@ def read_groups(
     """
     if balance == "none":
         return np.zeros(len(among), np.int32)
-    with store.read(path, balance) as file:
+    read = read_clusters(path) if balance == "clusters" else store.read(path, balance)
+    with read as file:
         attrs = file.attrs
         if balance == "labels":
             group = file["label"]

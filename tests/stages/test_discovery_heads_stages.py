@@ -26,7 +26,6 @@ from learning import (
 
 import stages.assign
 import store
-from cluster import ClusterError
 from cluster.heads.training import History
 from pipeline.fitting import checkpoint, loop
 from pipeline.io.cell import Pair
@@ -186,9 +185,7 @@ def test_the_same_images_of_another_store_get_the_clusters_of_the_heads(name: st
 
 @pytest.mark.parametrize("name", STAGES)
 def test_fewer_clusters_than_known_classes_are_refused(name: str, folder: Path):
-    with pytest.raises(
-        ClusterError, match=r"^k is 4, but 5 classes are known: choose k from 5 on$"
-    ):
+    with pytest.raises(StageError, match=r"^k is 4, but 5 classes are known: choose k from 5 on$"):
         learn(folder, name, k=(4,))
 
 

@@ -215,7 +215,7 @@ def test_labels_of_another_dataset_are_refused(project: Project, folder: Path) -
 def test_a_folder_without_clusterings_is_refused(folder: Path) -> None:
     for path in (folder / CELL.file("clusters")).glob("*.h5"):
         path.unlink()
-    with pytest.raises(StageError, match=r"no clusterings \(\*.h5\)"):
+    with pytest.raises(StageError, match=r"no file \*.h5; no stage that clusters"):
         evaluate(folder)
 
 

@@ -103,7 +103,7 @@ def test_files_of_other_images_are_refused(folder: Path):
 
 def test_a_folder_without_runs_is_refused(folder: Path):
     (folder / FOUND).unlink()
-    with pytest.raises(StageError, match="a stage such as sskmeans has not run"):
+    with pytest.raises(StageError, match="no stage that clusters has run"):
         evaluate(folder)
 
 

@@ -10,10 +10,10 @@ from clustered import N, split_of
 from learning import CELL, ESTIMATE, FEATURES, KNOWN, RUNTIME, call, write_dataset, write_pca
 
 import store
-from cluster import ClusterError
 from cluster.kmeans.balanced import even_size
 from cluster.kmeans.semi_supervised import sskmeans
 from cluster.vectors.rows import ArrayRows
+from pipeline.params import StageError
 
 TRAIN = split_of(N) == 0
 OLD = 6
@@ -94,7 +94,7 @@ def test_it_is_the_function_on_train(folder: Path, balanced: bool):
 
 
 def test_fewer_clusters_than_known_classes_are_refused(folder: Path):
-    with pytest.raises(ClusterError, match="k is 5, but 6 classes are known: choose k from 6 on"):
+    with pytest.raises(StageError, match="k is 5, but 6 classes are known: choose k from 6 on"):
         cluster(folder, k=(5,))
 
 

@@ -14,6 +14,7 @@ import store
 from pages.report.chosen.best import away, best
 from pages.report.chosen.pick import Examples, pick
 from pages.report.tables.settings import read_settings
+from pipeline.io.absent import read_h5_mark
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import run_files, seed_of_lowest_loss
 
@@ -77,8 +78,8 @@ def nothing(wanted: Examples) -> Chosen:
 
 
 def read_chosen(path: Path) -> Chosen | None:
-    """What a stage chose; None where it has not run, or there was nothing to show."""
-    if not path.exists():
+    """What a stage chose; None where it has not run, or there is nothing to show."""
+    if not path.exists() or read_h5_mark(path) is not None:
         return None
     with store.read(path, "examples") as file:
         facts: dict[str, Any] = {name: file.attrs[name] for name in FACTS}

@@ -11,7 +11,7 @@ from pages.report.chosen.similar import Similar, read_similar
 from pages.report.pictures.album import AWAY, Album, Albums
 from pages.report.pictures.sheet import Tile, tile
 from pipeline.io import cell as data
-from pipeline.io.absent import read_mark
+from pipeline.io.absent import read_h5_mark, read_mark
 
 DEFAULT = "similar"  # the section of params.yaml that needs no mention
 
@@ -61,6 +61,7 @@ def pairs(
             for number, pair in enumerate(cells)
             if not any(read_mark(cell.metric("embed.json")) for cell in pair)
             and pair.examples.exists()
+            and read_h5_mark(pair.examples) is None
         ]
         if sheets:
             by = "" if section == DEFAULT else f" ({section})"

@@ -15,6 +15,7 @@ import torch
 from cluster.kernels.similarity import Metric, ProductSpace, survey
 from cluster.kmeans.api import kmeans
 from cluster.neighbors.candidates import Tile
+from cluster.neighbors.equal_rows import zeros_first
 from cluster.neighbors.exact import Neighbors, nearest_neighbors
 from cluster.neighbors.prepared_search import PreparedSearch, prepare_search, require_neighbors
 from cluster.neighbors.rerank import QueryCandidates, Targets, rerank
@@ -44,7 +45,8 @@ def approximate_neighbors(
     own = np.full(len(rows), -1, np.int64) if own is None else own.astype(np.int64)
     require_neighbors(rows, among, k, own)
     queries = survey(rows)
-    search = prepare_search(among, queries if rows is among else survey(among), k, metric, own)
+    targets = queries if rows is among else survey(among)
+    search = prepare_search(among, targets, k, metric, own)
     drawn = np.random.default_rng(seed).permutation(len(rows))[:sample]
     drawn.sort()
     true = nearest_neighbors(
@@ -65,6 +67,8 @@ def approximate_neighbors(
             Subset(rows, few), among, k, metric=metric, own=own[few], device=device
         )
         found.neighbor[few], found.similarity[few] = exact
+    if metric == "cosine":
+        zeros_first(found, queries.squares, targets.squares, own)
     return found, share
 
 

@@ -62,6 +62,33 @@ def count_distinct(rows: Rows, enough: int) -> int:
     return len(seen)
 
 
+def zeros_first(
+    near: tuple[np.ndarray, np.ndarray],
+    queries: np.ndarray,
+    targets: np.ndarray,
+    own: np.ndarray,
+) -> None:
+    """Have vectors of zeros be each other's nearest neighbours, with a cosine of 1; in place.
+
+    Their cosine to all others is 0, so that the order of the rows would choose their neighbours.
+    near: neighbours, int [query, neighbor], and similarities, float32. queries, targets: x·x,
+    float64 [query] and [target]; own: int64 [query], which target the query itself is, or -1.
+    """
+    neighbor, similarity = near
+    zero, (images, k) = np.flatnonzero(targets == 0), neighbor.shape
+    asking = np.flatnonzero(queries == 0) if len(zero) else zero
+    for low in range(0, len(asking), step := max(1, READ // k)):
+        some = asking[low : low + step]
+        first = np.tile(zero[: k + 1], (len(some), 1))
+        found = np.concatenate([first, neighbor[some]], 1)
+        value = np.concatenate([np.ones(first.shape, np.float32), similarity[some]], 1)
+        taken = found != own[some, None]
+        taken[:, first.shape[1] :] &= targets[neighbor[some]] > 0
+        order = np.argsort(~taken, axis=1, kind="stable")[:, :k]
+        neighbor[some] = np.take_along_axis(found, order, 1)
+        similarity[some] = np.take_along_axis(value, order, 1)
+
+
 def _groups(code: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows by their code: the rows in that order (int64 [image]; of one code by number), and where
     each code begins and how many rows it has, both int64 [code]."""

@@ -20,6 +20,7 @@ from cluster.kernels.similarity import Metric, similarities, survey
 from cluster.kernels.topk_cpu import bytes_per_query
 from cluster.neighbors.candidates import Candidates, Queries, Tile, find_candidates, tiles_on_gpu
 from cluster.neighbors.exhaustive import Undecided, search_float64
+from cluster.neighbors.equal_rows import zeros_first
 from cluster.neighbors.prepared_search import PreparedSearch, prepare_search, require_neighbors
 from cluster.neighbors.rerank import QueryCandidates, Targets, rerank
 from cluster.vectors.rows import Rows, Subset
@@ -51,14 +52,15 @@ def nearest_neighbors(
     images that are done since the last call.
 
     own: int64 [image], the position in `among` of the image itself, which is left out; -1 where it
-    is not there. The similarity of the metric euclidean is minus the distance; cosines of a vector
-    of zeros are 0. Raises ClusterError when k is not in 1..256 or larger than the number of other
+    is not there. The similarity of the metric euclidean is minus the distance; the cosine of a
+    vector of zeros is 1 to its like and 0 to others. Raises ClusterError when k is not in 1..256 or larger than the number of other
     images, or features are not finite.
     """
     own = np.full(len(rows), -1, np.int64) if own is None else own.astype(np.int64)
     require_neighbors(rows, among, k, own)
     queries = survey(rows)
-    search = prepare_search(among, queries if rows is among else survey(among), k, metric, own)
+    targets = queries if rows is among else survey(among)
+    search = prepare_search(among, targets, k, metric, own)
     neighbor = np.empty((len(rows), k), np.int64)
     similarity = np.empty((len(rows), k))
     doubtful = np.zeros(len(rows), bool)
@@ -72,7 +74,10 @@ def nearest_neighbors(
         Subset(rows, doubt), queries.squares[doubt], similarity[doubt, -1], search.own[doubt]
     )
     neighbor[doubt], similarity[doubt] = search_float64(again, search, k)
-    return Neighbors(search.keep[neighbor].astype(np.int32), similarity.astype(np.float32))
+    found = Neighbors(search.keep[neighbor].astype(np.int32), similarity.astype(np.float32))
+    if metric == "cosine":
+        zeros_first(found, queries.squares, targets.squares, own)
+    return found
 
 
 def blocks(rows: Rows, k: int) -> Iterator[tuple[slice, np.ndarray]]:

@@ -35,9 +35,9 @@ def leaders(
     """The leader of each image's group of near-duplicates: int64 [image], itself if it is a leader.
 
     An image is a leader unless its cosine to an earlier leader is `threshold` or more; then it
-    joins the most similar of those (ties: the lower row). The cosine of a vector of zeros is 0, so
-    each of them is a leader. progress is called with the number of images done since the last call.
-    Raises ClusterError when threshold is not in (0, 1] or features are not finite.
+    joins the most similar of those (ties: the lower row). Vectors of zeros, which have no direction,
+    are duplicates of one another alone. progress is called with the number of images done since the
+    last call. Raises ClusterError when threshold is not in (0, 1] or features are not finite.
     """
     if not 0 < threshold <= 1:
         raise ClusterError(
@@ -48,7 +48,7 @@ def leaders(
     for start in range(0, len(rows), TILE):
         clustering.assign(start, min(start + TILE, len(rows)))
         progress(min(start + TILE, len(rows)) - start)
-    return clustering.leader
+    return clustering.leader_of_all()
 
 
 class _Tile(NamedTuple):
@@ -87,6 +87,12 @@ class _LeaderClustering:
         if 0 < len(new) < len(x):
             self._join(tile, within[:, torch.from_numpy(new).to(within.device)], new + start)
         self.leader[new + start] = new + start
+
+    def leader_of_all(self) -> np.ndarray:
+        """The leader of each image, once all have one: int64 [image]."""
+        zeros = np.flatnonzero(self._facts.squares == 0)
+        self.leader[zeros] = zeros[:1]  # their cosine is 0, so each leads itself so far
+        return self.leader
 
     def _leaders_of(self, tile: _Tile, within: np.ndarray) -> np.ndarray:
         """Which images of a tile are leaders, bool [image]; within: float32 [image, image], cosines

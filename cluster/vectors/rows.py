@@ -44,7 +44,7 @@ class ArrayRows:
 
 
 class Subset:
-    """Some of the rows (int64 [image], sorted), such as those of one split."""
+    """Some of the rows (int64 [image], in any order), such as those of one split."""
 
     def __init__(self, rows: Rows, index: np.ndarray) -> None:
         self._rows, self._index = rows, index
@@ -55,7 +55,7 @@ class Subset:
 
     def block(self, start: int, stop: int) -> np.ndarray:
         index = self._index[start:stop]
-        if len(index) and index[-1] - index[0] + 1 == len(index):  # contiguous: no gathering
+        if len(index) and (np.diff(index) == 1).all():  # contiguous: no gathering
             return self._rows.block(int(index[0]), int(index[-1]) + 1)
         return self._rows.take(index)
 

@@ -107,10 +107,14 @@ def test_all_equal_images_have_one_leader():
     assert thin(np.ones((9000, 3), np.float32), 0.98) == [0] * 9000
 
 
-def test_vectors_of_zeros_are_like_nothing():
-    x = np.zeros((4, 3), np.float32)
-    x[1] = 1
-    assert thin(x, 0.5) == [0, 1, 2, 3]
+def test_vectors_of_zeros_are_like_one_another_and_nothing_else(monkeypatch: pytest.MonkeyPatch):
+    """Black pictures; also those that lie in other tiles."""
+    x = np.zeros((6, 3), np.float32)
+    x[[0, 2]] = 1
+    x[4, 1] = -0.0
+    assert thin(x, 0.5) == [0, 1, 0, 1, 1, 1]
+    monkeypatch.setattr("cluster.neighbors.near_duplicates.TILE", 2)
+    assert thin(x, 0.5) == [0, 1, 0, 1, 1, 1]
 
 
 def test_one_image_and_none():

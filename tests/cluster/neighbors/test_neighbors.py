@@ -10,8 +10,9 @@ from sklearn.neighbors import NearestNeighbors
 import cluster.neighbors.exact
 import cluster.neighbors.exhaustive
 from cluster import ClusterError
+from cluster.kernels.similarity import survey
 from cluster.neighbors.approximate import approximate_neighbors
-from cluster.neighbors.equal_rows import limit_equal_rows
+from cluster.neighbors.equal_rows import count_distinct, distinct_rows, limit_equal_rows
 from cluster.neighbors.exact import Neighbors, nearest_neighbors
 from cluster.neighbors.hubness import hubness
 from cluster.vectors.rows import ArrayRows, Subset
@@ -60,6 +61,8 @@ def plain(x: np.ndarray, among: np.ndarray, k: int, metric: str, own: np.ndarray
         if metric == "cosine":
             lengths = np.sqrt((query * query).sum() * (among * among).sum(-1))
             s = np.where(lengths > 0, s / np.where(lengths > 0, lengths, 1), 0)
+            if not query.any():
+                s = (~among.any(-1)).astype(np.float64)
         order = [j for j in np.argsort(-s, kind="stable") if j != own[i]][:k]
         neighbor.append(order)
         similarity.append(s[order])
@@ -215,12 +218,42 @@ def test_very_many_equal_images_end_in_the_first_ones(metric: str, value: float)
     assert (found[4:] == [0, 1, 2]).all()
 
 
-def test_zeros_are_equally_near_to_all():
+def test_zeros_are_nearest_to_zeros_and_equally_near_to_all_others():
     x = vectors(5000, dim=4)
     x[::2] = 0
     found = search(x, 3, "cosine")
-    assert (found.neighbor[6::2] == [0, 1, 2]).all()
-    assert (found.similarity[::2] == 0).all()
+    assert found.neighbor[:6:2].tolist() == [[2, 4, 6], [0, 4, 6], [0, 2, 6]]
+    assert (found.neighbor[6::2] == [0, 2, 4]).all()
+    assert (found.similarity[::2] == 1).all()
+    few = vectors(100)
+    few[[3, 50]] = 0
+    found = search(few, 4, "cosine")
+    assert found.neighbor[[3, 50]].tolist() == [[50, 0, 1, 2], [3, 0, 1, 2]]
+    assert found.similarity[3].tolist() == [1, 0, 0, 0]
+
+
+def test_distinct_vectors_are_the_same_in_any_order_of_the_rows():
+    x = awkward()
+    order = np.random.default_rng(1).permutation(len(x))
+    first, vector = distinct_rows(ArrayRows(x), survey(ArrayRows(x)).code)
+    np.testing.assert_array_equal(x[first][vector], x)
+    assert len(first) == len(np.unique(x, axis=0))
+    mixed = distinct_rows(ArrayRows(x[order]), survey(ArrayRows(x[order])).code)
+    np.testing.assert_array_equal(x[order][mixed.first], x[first])
+    np.testing.assert_array_equal(mixed.vector, vector[order])
+
+
+def test_different_vectors_of_one_code_stay_apart():
+    x = np.array([1, 2, 1], np.float32)[:, None]
+    found = distinct_rows(ArrayRows(x), np.zeros(3, np.uint64))
+    assert (found.first.tolist(), found.vector.tolist()) == ([0, 1, 2], [0, 1, 2])
+
+
+def test_distinct_vectors_are_counted_no_further_than_is_asked():
+    x = np.repeat(vectors(30), 1000, 0)
+    assert count_distinct(ArrayRows(x), 31) == 30
+    assert count_distinct(ArrayRows(x), 12) == 12
+    assert count_distinct(ArrayRows(np.zeros((0, 3))), 5) == 0
 
 
 @pytest.mark.parametrize("metric", ["cosine", "inner_product"])

@@ -1,15 +1,18 @@
 """Cluster the graph that the table of neighbours is, by its eigenvectors."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import store
+from cluster.kernels.similarity import survey
+from cluster.neighbors.equal_rows import distinct_rows
 from cluster.neighbors.exact import Neighbors
 from cluster.neighbors.knn_vote import knn_vote, support
+from cluster.spectral.distinct_points import neighbors_of_distinct, weighted_graph
 from cluster.spectral.snn_graph import shared_neighbor_graph
 from cluster.spectral.spectral import Leading, eigengap_k, leading_eigenvectors, spectral
-from cluster.vectors.rows import Basis
+from cluster.vectors.rows import Basis, Subset
 from pipeline.fitting.feasible_k import feasible_k
 from pipeline.fitting.kmeans import Starts
 from pipeline.io.cell import Cell
@@ -18,6 +21,9 @@ from pipeline.io.neighbors import among_train, read_neighbors
 from pipeline.io.space import Count, K, Seeds, train_rows
 from pipeline.params import Runtime, torch_device
 from stages import run
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 class Params(Starts):
@@ -39,21 +45,34 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
     found, device = store.Features(cell.features), torch_device(runtime.device)
     train = train_rows(found)
     all_k = feasible_k(cell, params.k, found, train, cell.k)
+    points = distinct_rows(rows := Subset(found, train), survey(rows).code)
+    copies = np.bincount(points.vector) if len(points.first) < len(train) else None
     most = max(params.neighbors, params.voters)
-    table = among_train(read_neighbors(cell.neighbors, found, most), train, cell.neighbors)
     with store.read(cell.neighbors, "neighbors") as file:
-        metric = file.attrs["metric"]
-    leading = leading_eigenvectors(  # none but this call holds the graph: it goes when it can
-        shared_neighbor_graph(table.neighbor[train, : params.neighbors]),
-        max(params.eigenvalues, *all_k) + 1,
-    )
+        metric, columns = file.attrs["metric"], file.raw("neighbor").shape[1]
+    if copies is not None:  # some neighbours are copies: others are further along the table
+        print(f"spectral: {len(train)} images have {len(copies)} distinct vectors; copies are one")
+        most = max(most, columns)
+    table = among_train(read_neighbors(cell.neighbors, found, most), train, cell.neighbors)
+
+    def graph() -> "csr_array":
+        if copies is None:
+            return shared_neighbor_graph(table.neighbor[train, : params.neighbors])
+        near = neighbors_of_distinct(
+            rows, table.neighbor[train], points, params.neighbors, metric=metric, device=device
+        )
+        return weighted_graph(shared_neighbor_graph(near), copies)
+
+    # None but this call holds the graph: it goes when it can
+    leading = leading_eigenvectors(graph(), max(params.eigenvalues, *all_k) + 1, copies)
     fits = []
     for k in all_k:
         fit = spectral(
             leading, k, seeds=params.seeds, n_init=params.n_init, max_iter=params.max_iter,
-            tol=params.tol, device=device,
+            tol=params.tol, copies=copies, device=device,
         )  # fmt: skip
-        everyone = _everyone(fit.assignment, k, train, table, params.voters)
+        own = fit.assignment if copies is None else fit.assignment[:, points.vector]
+        everyone = _everyone(own, k, train, table, params.voters)
         fits.append({**everyone, "loss": fit.loss})
     # Neither centroids nor projection: the neighbours are those of whole vectors.
     plain = Basis(

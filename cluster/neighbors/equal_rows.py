@@ -75,7 +75,7 @@ def zeros_first(
     float64 [query] and [target]; own: int64 [query], which target the query itself is, or -1.
     """
     neighbor, similarity = near
-    zero, (images, k) = np.flatnonzero(targets == 0), neighbor.shape
+    zero, k = np.flatnonzero(targets == 0), neighbor.shape[1]
     asking = np.flatnonzero(queries == 0) if len(zero) else zero
     for low in range(0, len(asking), step := max(1, READ // k)):
         some = asking[low : low + step]

@@ -19,8 +19,8 @@ from cluster.kernels.low_precision import fast_precision, full_precision
 from cluster.kernels.similarity import Metric, similarities, survey
 from cluster.kernels.topk_cpu import bytes_per_query
 from cluster.neighbors.candidates import Candidates, Queries, Tile, find_candidates, tiles_on_gpu
-from cluster.neighbors.exhaustive import Undecided, search_float64
 from cluster.neighbors.equal_rows import zeros_first
+from cluster.neighbors.exhaustive import Undecided, search_float64
 from cluster.neighbors.prepared_search import PreparedSearch, prepare_search, require_neighbors
 from cluster.neighbors.rerank import QueryCandidates, Targets, rerank
 from cluster.vectors.rows import Rows, Subset
@@ -53,8 +53,8 @@ def nearest_neighbors(
 
     own: int64 [image], the position in `among` of the image itself, which is left out; -1 where it
     is not there. The similarity of the metric euclidean is minus the distance; the cosine of a
-    vector of zeros is 1 to its like and 0 to others. Raises ClusterError when k is not in 1..256 or larger than the number of other
-    images, or features are not finite.
+    vector of zeros is 1 to its like and 0 to others. Raises ClusterError when k is not in 1..256 or
+    larger than the number of other images, or features are not finite.
     """
     own = np.full(len(rows), -1, np.int64) if own is None else own.astype(np.int64)
     require_neighbors(rows, among, k, own)

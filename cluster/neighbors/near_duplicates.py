@@ -35,7 +35,7 @@ def leaders(
     """The leader of each image's group of near-duplicates: int64 [image], itself if it is a leader.
 
     An image is a leader unless its cosine to an earlier leader is `threshold` or more; then it
-    joins the most similar of those (ties: the lower row). Vectors of zeros, which have no direction,
+    joins the most similar of those (ties: the lower row). Vectors of zeros have no direction: they
     are duplicates of one another alone. progress is called with the number of images done since the
     last call. Raises ClusterError when threshold is not in (0, 1] or features are not finite.
     """

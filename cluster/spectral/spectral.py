@@ -50,16 +50,17 @@ class Spectral(NamedTuple):
     eigenvalues: np.ndarray
 
 
-def leading_eigenvectors(graph: "csr_array", m: int) -> Leading:
+def leading_eigenvectors(graph: "csr_array", m: int, copies: np.ndarray | None = None) -> Leading:
     """The `m` leading eigenvectors, or as many as there are images with an edge.
 
-    graph: float64 [image, image], symmetric, weights >= 0, no diagonal. Raises ClusterError when m
-    is below 1.
+    graph: float64 [image, image], symmetric, weights >= 0, no diagonal. `copies`: int [image], how
+    many images each stands for, where the graph is that of cluster.spectral.distinct_points. Raises
+    ClusterError when m is below 1.
     """
     if m < 1:
         raise ClusterError(f"{m} eigenvectors were requested: at least 1 is needed")
     degree = graph.sum(axis=1)
-    component = _components(graph, degree)
+    component = _components(graph, degree, copies)
     linked = np.flatnonzero(component >= 0)
     m = min(m, len(linked))
     vectors, values = np.zeros((len(degree), m)), np.zeros(m)
@@ -91,18 +92,20 @@ def spectral(
     n_init: int,
     max_iter: int,
     tol: float,
+    copies: np.ndarray | None = None,
     device: str = "cpu",
 ) -> Spectral:
     """Cluster the images into `k` by the first k of the eigenvectors, once a seed.
 
-    `n_init`, `max_iter`, `tol`: of cluster.kmeans.api. Raises ClusterError when k is not in
-    1..images, or when fewer eigenvectors are given than k needs, though there are more."""
+    `copies`: as of leading_eigenvectors; an image counts in k-means as often. `n_init`, `max_iter`,
+    `tol`: of cluster.kmeans.api. Raises ClusterError when k is not in 1..images, or when fewer
+    eigenvectors are given than k needs, though there are more."""
     images, m = leading.vectors.shape
     require_k(k, images)
     if m < min(k, int((leading.component >= 0).sum())):
         raise ClusterError(f"{k} clusters need {k} eigenvectors, {m} are given: ask for more")
     if k <= leading.component.max(initial=-1) + 1:
-        return _by_component(leading, k, len(seeds))
+        return _by_component(leading, k, len(seeds), copies)
     vectors = leading.vectors[:, :k]
     x = np.zeros((images, max(1, vectors.shape[1])), np.float32)
     norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
@@ -111,7 +114,8 @@ def spectral(
         vectors, np.where(norms > 0, norms, 1), out=x[:, : vectors.shape[1]], casting="same_kind"
     )
     rows = ArrayRows(x)
-    fit = kmeans(rows, k, seeds=seeds, n_init=n_init, max_iter=max_iter, tol=tol, device=device)
+    every = rows if copies is None else ArrayRows(np.repeat(x, copies, axis=0))
+    fit = kmeans(every, k, seeds=seeds, n_init=n_init, max_iter=max_iter, tol=tol, device=device)
     nearest = assign(rows, fit.centroids, device=device)
     return Spectral(nearest.assignment, fit.inertia, leading.eigenvalues)
 
@@ -127,13 +131,13 @@ def eigengap_k(eigenvalues: np.ndarray) -> int | None:
     return int(gaps.argmax()) + 2 if gaps.any() else None
 
 
-def _components(graph: "csr_array", degree: np.ndarray) -> np.ndarray:
+def _components(graph: "csr_array", degree: np.ndarray, copies: np.ndarray | None) -> np.ndarray:
     """As Leading.component; of equal size, the component with the first image comes first."""
     from scipy.sparse.csgraph import connected_components
 
     # The same for a symmetric graph; scipy would copy the graph for undirected components
     count, found = connected_components(graph, directed=True, connection="strong")
-    size = np.bincount(found, minlength=count)
+    size = np.bincount(found, copies, minlength=count)
     size[found[degree == 0]] = 0
     first = np.unique(found, return_index=True)[1]
     place = np.empty(count, np.int32)
@@ -175,11 +179,10 @@ def _solve(joined: "csr_array", m: int) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(1 - values[order], 0, 2), vectors[:, order]
 
 
-def _by_component(leading: Leading, k: int, seeds: int) -> Spectral:
+def _by_component(leading: Leading, k: int, seeds: int, copies: np.ndarray | None) -> Spectral:
     """The optimal k-means of k unit vectors and the origin, where all other images lie."""
     own = np.where(leading.component < 0, k, leading.component)
-    last = (own == k - 1).sum()
-    rest = (own >= k).sum()
+    last, rest = (np.bincount(which, copies, 2)[1] for which in (own == k - 1, own >= k))
     assignment = np.minimum(own, k - 1).astype(np.int32)
     loss = last * rest / (last + rest)
     return Spectral(np.tile(assignment, (seeds, 1)), np.full(seeds, loss), leading.eigenvalues)

@@ -7,7 +7,9 @@ One row an image, in the order of the index:
 - `cluster`: of the run's first setting, seed of lowest loss; from 0
 - `class`: of category discovery, the known class that the cluster is; empty for a new one
 - `confidence`: 0 to 1, the share of the image's neighbours that lie in its own cluster, each
-  weighed by its similarity. It takes no label and means the same for every method
+  weighed by its similarity. Only as many of the nearest count as the cluster has other images of
+  train, so that 1 can be reached in small clusters. It takes no label and means the same for every
+  method
 - `distance`: to the centre of the own cluster, of methods that have centres
 - `probability`: of the own cluster, of methods that say one
 - `group`: path of the image that stands for its near-duplicates, its own where it has none
@@ -121,10 +123,12 @@ def _confidence(path: Path, found: Clusters) -> np.ndarray:
     if of != (found.dataset, found.backbone) or not np.array_equal(row, found.row):
         raise StageError(f"{path} is not of the images that were clustered: run `dvc repro`")
     own, out = found.assignment[None], np.empty(len(row), np.float32)
+    fitted = found.split == "train"  # which neighbours are of
+    others = np.bincount(own[0, fitted], minlength=own.max(initial=0) + 1)[own] - fitted
     for start in range(0, len(row), BLOCK):  # places are twice the size of the table
         here = slice(start, start + BLOCK)
         at = np.searchsorted(row, neighbor[here])  # rows of the index rise
-        out[here] = support(at, similarity[here], own, own[:, here])[0]
+        out[here] = support(at, similarity[here], own, own[:, here], others[:, here])[0]
     return out
 
 

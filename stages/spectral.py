@@ -103,7 +103,9 @@ def _everyone(
     voted = knn_vote(near[others], similar[others], fitted, k)
     assignment[:, train], assignment[:, others] = fitted, voted.assignment
     probability[:, others] = voted.probability
-    probability[:, train] = support(near[train], similar[train], fitted, fitted)
+    size = np.stack([np.bincount(of_seed, minlength=k) for of_seed in fitted])
+    alike = np.take_along_axis(size, fitted, 1) - 1
+    probability[:, train] = support(near[train], similar[train], fitted, fitted, alike)
     number = np.full(seeds, near.shape[1], np.int32)
     return {"assignment": assignment, "probability": probability, "voters": number}
 

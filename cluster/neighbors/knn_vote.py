@@ -53,29 +53,41 @@ def knn_vote(
 
 
 def support(
-    neighbor: np.ndarray, similarity: np.ndarray, cluster_of: np.ndarray, own: np.ndarray
+    neighbor: np.ndarray,
+    similarity: np.ndarray,
+    cluster_of: np.ndarray,
+    own: np.ndarray,
+    others: np.ndarray,
 ) -> np.ndarray:
-    """The share of the neighbours' weight in a given cluster: float32 [seed, image].
+    """The share of the nearest neighbours' weight in a given cluster: float32 [seed, image].
 
-    As `knn_vote`, with own: int32 [seed, image], the cluster of each image.
+    As `knn_vote`, with own: int32 [seed, image], the cluster of each image, and others: int [seed,
+    image], how many other fitted images that cluster has. So many of the neighbours count, or all
+    if they are fewer, but at least one: so the share can be 1 in a cluster of any size, but for an
+    image alone.
     """
     _require_table(neighbor, similarity, cluster_of)
     out = np.empty(own.shape, np.float32)
     step = max(1, CELLS // neighbor.shape[1])
     for start in range(0, len(neighbor), step):
         here = slice(start, start + step)
-        weight = voter_weights(similarity[here])
+        place = np.arange(neighbor.shape[1])
         for seed, clusters in enumerate(cluster_of):
+            counts = place < np.maximum(others[seed, here, None], 1)
+            weight = voter_weights(similarity[here], counts)
             agree = clusters[neighbor[here]] == own[seed, here, None]
             out[seed, here] = (weight * agree).sum(axis=1) / weight.sum(axis=1)
     return out
 
 
-def voter_weights(similarity: np.ndarray) -> np.ndarray:
+def voter_weights(similarity: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
     """Weights of votes, float64 [image, neighbor]: similarities, negative ones as 0; all 1 in a row
-    where all would be 0."""
+    where all would be 0. Where `counts` (bool) is false, the weight is 0."""
     weight = np.maximum(similarity.astype(np.float64), 0)
-    weight[~weight.any(axis=1)] = 1
+    if counts is not None:
+        weight *= counts
+    none = ~weight.any(axis=1)
+    weight[none] = 1 if counts is None else counts[none]
     return weight
 
 

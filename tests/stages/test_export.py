@@ -100,12 +100,13 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_confidence_of_a_worked_example(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Image 0 has 0.5 + 0.25 of 1.0 in its cluster. Image 1: 0.9 of 1.7, as one whose cosine is
-    below 0 has no say. Image 3: none. Image 4: no neighbour is similar, so they count alike."""
+    """The cluster of image 0 has two others, so its two nearest count: 0.5 of 0.75 is in it. Image
+    1: 0.9 of 1.7. Image 3 is alone: none. Image 4: no neighbour is similar, so the two count alike.
+    """
     rows = export()
     assert [row["path"] for row in rows] == ["0.png", "1.png", "3.png", "4.png"]
     confidence = [float(row["confidence"]) for row in rows]
-    np.testing.assert_allclose(confidence, [0.75, 9 / 17, 0, 2 / 3], rtol=1e-6)
+    np.testing.assert_allclose(confidence, [2 / 3, 9 / 17, 0, 1 / 2], rtol=1e-6)
     assert [row["probability"] for row in rows] == ["0.5", "1.0", "0.25", "0.1"]
     assert [row["group"] for row in rows] == ["0.png", "0.png", "3.png", "4.png"]
     assert "4 images to data/d/pixels/tables/kmeans.csv; 1 that pixels could not read" in (
@@ -142,14 +143,23 @@ def test_the_table_says_what_the_files_say(folder: Path) -> None:
     assert [row["split"] for row in rows] == [SPLITS[s] for s in split_of(N)]
     assert [int(row["cluster"]) for row in rows] == assignment.tolist()
     assert np.array_equal([np.float32(row["distance"]) for row in rows], distance)
+    train = split_of(N) == 0
     for i, row in enumerate(rows):
+        others = (assignment[train] == assignment[i]).sum() - train[i]
+        weight = similarity[i, : max(others, 1)]
         own = [
-            w
-            for n, w in zip(neighbor[i], similarity[i], strict=True)
-            if assignment[n] == assignment[i]
+            w for n, w in zip(neighbor[i], weight, strict=False) if assignment[n] == assignment[i]
         ]
-        assert float(row["confidence"]) == pytest.approx(sum(own) / similarity[i].sum(), rel=1e-5)
+        assert float(row["confidence"]) == pytest.approx(sum(own) / weight.sum(), rel=1e-5)
     assert [i for i, row in enumerate(rows) if row["group"] == names[3]] == [3, 7, 150]
+
+
+def test_confidence_can_be_1_in_a_collection_with_fewer_images_than_neighbours(small: Path) -> None:
+    """Clusters of two, each the other's nearest; three neighbours are in the table."""
+    write_small([0, 0, 1, 1])
+    neighbor = np.array([[1, 3, 4], [0, 3, 4], [4, 0, 1], [3, 1, 0]])
+    write_neighbors(np.array([0, 1, 3, 4]), neighbor, np.tile([0.9, 0.5, 0.5], (4, 1)))
+    assert [row["confidence"] for row in export()] == ["1.0"] * 4
 
 
 def test_parquet_has_the_same_columns_and_types_of_their_own(folder: Path) -> None:

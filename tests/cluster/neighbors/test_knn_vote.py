@@ -91,9 +91,10 @@ def test_a_voter_below_zero_has_no_say_beside_one_above():
 def test_the_size_of_the_blocks_changes_nothing(cells: int, monkeypatch: pytest.MonkeyPatch):
     given = table()
     own = knn_vote(*given, 7).assignment
-    whole = *knn_vote(*given, 7), support(*given, own)
+    others = np.random.default_rng(2).integers(0, 20, own.shape)
+    whole = *knn_vote(*given, 7), support(*given, own, others)
     monkeypatch.setattr("cluster.neighbors.knn_vote.CELLS", cells)
-    parts = *knn_vote(*given, 7), support(*given, own)
+    parts = *knn_vote(*given, 7), support(*given, own, others)
     for left, right in zip(whole, parts, strict=True):
         np.testing.assert_array_equal(left, right)
 
@@ -110,10 +111,28 @@ def test_a_great_many_clusters_cost_no_memory():
 def test_support_is_the_share_of_the_cluster_an_image_has():
     given = table()
     found = knn_vote(*given, 7)
-    np.testing.assert_allclose(support(*given, found.assignment), found.probability, rtol=1e-6)
+    many = np.full(found.assignment.shape, 99)
+    share = support(*given, found.assignment, many)
+    np.testing.assert_allclose(share, found.probability, rtol=1e-6)
     neighbor, similarity = np.array([[0, 1, 2]]), np.array([[0.5, 0.25, 0.25]], np.float32)
     cluster_of, own = np.array([[0, 1, 1], [2, 2, 2]]), np.array([[1], [1]])
-    assert support(neighbor, similarity, cluster_of, own).tolist() == [[0.5], [0.0]]
+    given = neighbor, similarity, cluster_of, own
+    assert support(*given, np.array([[3], [3]])).tolist() == [[0.5], [0.0]]
+    assert support(*given, np.array([[2], [0]])).tolist() == [[pytest.approx(1 / 3)], [0.0]]
+
+
+def test_the_support_of_a_small_cluster_can_be_all():
+    """Groups of 3 and 5 images that are nearest to one another, 6 neighbours each: of the small
+    group only two can agree. Minus a distance is no weight: such votes count equally."""
+    group = np.repeat([0, 1], [3, 5])
+    apart = np.abs(np.arange(8.0)[:, None] - np.arange(8)) + 10 * (group[:, None] != group)
+    np.fill_diagonal(apart, np.inf)
+    near = np.argsort(apart, axis=1, kind="stable")[:, :6]
+    similarity = -np.take_along_axis(apart, near, 1).astype(np.float32)
+    others = np.bincount(group)[group][None] - 1
+    assert (support(near, similarity, group[None], group[None], others) == 1).all()
+    alone = np.arange(8)[None]
+    assert (support(near, similarity, alone, alone, alone * 0) == 0).all()
 
 
 def test_no_images_and_no_seeds_are_no_trouble():

@@ -96,7 +96,7 @@ def item_of(name: str, **changes: str) -> dict[str, str]:
     values = {what: ITEM[what] for what in of.keys() & ITEM.keys()}
     if of.get("run", "").startswith("runs."):
         values["run"] = PARAMS["runs"][of["run"].removeprefix("runs.")][0]
-    if name == "assign":
+    if name in ("assign", "export_assigned"):
         values["run"] = "spectral"  # which needs the features of the first dataset too
     if name == "export_discovered":
         values["run"] = "simgcd"
@@ -154,7 +154,7 @@ def ran(project: Project) -> dict[str, tuple[Entry, set[str], set[str]]]:
     project.index("more")
     project.index("bare")
     project.stage("backbone", NET)
-    for name in ("embed", "pca", "estimate_k", "kmeans"):
+    for name in ("embed", "pca", "estimate_k", "kmeans", "neighbors", "duplicates"):
         project.stage(name, "more", NET)
     for name in ORDER:
         if name == "learned":

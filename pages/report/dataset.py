@@ -20,7 +20,7 @@ from pipeline.io.cell import Cell
 class Scores(NamedTuple):
     """What stages evaluate, evaluate_discovery and probes have found in the cells of a dataset.
 
-    absent: why a cell cannot be, by backbone; cells: those that have scores.
+    absent: why a cell, or category discovery there, cannot be; cells: those that have scores.
     """
 
     dataset: str
@@ -33,24 +33,32 @@ class Scores(NamedTuple):
 
 def read_scores(asked: Asked, dataset: str) -> Scores:
     """Of the cells that params.yaml asks for."""
-    why = {cell: _absent(cell) for cell in asked.cells(dataset)}
+    why = {cell: _absent(cell, "embed", "evaluate") for cell in asked.cells(dataset)}
     cells = [cell for cell, reason in why.items() if reason is None]
     settings = read_settings([cell.metric("evaluate.csv") for cell in cells])
     scored = [cell for cell in cells if any(s.backbone == cell.backbone for s in settings)]
-    partly = [cell.metric("evaluate_discovery.csv") for cell in cells if dataset in asked.known]
+    discovery = [cell for cell in cells if dataset in asked.known]
+    unknown = {cell: _absent(cell, "evaluate_discovery") for cell in discovery}
+    partly = [cell for cell, reason in unknown.items() if reason is None]
+    absent = {cell.backbone: reason for cell, reason in why.items() if reason is not None}
+    absent |= {
+        f"{cell.backbone}, category discovery": reason
+        for cell, reason in unknown.items()
+        if reason is not None
+    }
     return Scores(
         dataset,
-        {cell.backbone: reason for cell, reason in why.items() if reason is not None},
+        absent,
         scored,
         settings,
-        read_settings(partly),
+        read_settings([cell.metric("evaluate_discovery.csv") for cell in partly]),
         probes.read_probes(scored),
     )
 
 
-def _absent(cell: Cell) -> str | None:
-    """Why there are no vectors, or no clusters of them."""
-    marks = (read_mark(cell.metric(f"{stage}.json")) for stage in ("embed", "evaluate"))
+def _absent(cell: Cell, *stages: str) -> str | None:
+    """Why the first of these stages could do nothing."""
+    marks = (read_mark(cell.metric(f"{stage}.json")) for stage in stages)
     return next((reason for reason in marks if reason is not None), None)
 
 

@@ -39,7 +39,7 @@ def _every_run(folder: Path) -> list[Path]:
 def read_clusters(path: Path) -> Iterator[store.File]:
     """Open the clusters of a run. Raises Absent where the run is."""
     if (why := read_h5_mark(path)) is not None:
-        raise Absent(f"{path.stem} has no clusters: {why}")
+        raise Absent(why)
     with store.read(path, "clusters") as file:
         yield file
 

@@ -40,7 +40,7 @@ EACH = {
     **dict.fromkeys(("estimate_k_by_labels", "simgcd", "pim")),
     "kmeans": "overcluster", "temi": "temi", "sskmeans": "sskmeans_balanced",
     "export": "kmeans", "export_discovered": "simgcd", "assign": "kmeans",
-    "similar": None, "similar_by_labels": None, "learned": None,
+    "export_assigned": "kmeans", "similar": None, "similar_by_labels": None, "learned": None,
 }  # fmt: skip
 
 

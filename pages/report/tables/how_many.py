@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 
+from pipeline.io.absent import read_mark
 from pipeline.io.cell import Cell
 from pipeline.io.whole import as_written
 
@@ -15,7 +16,8 @@ def how_many(cells: Sequence[Cell], *, known: bool) -> list[str]:
     for cell in cells:
         for stage, say in SAID.items():
             path = cell.metric(f"{stage}.json")
-            if path.exists() and (known or say is not _of_labels):
+            wanted = path.exists() and (known or say is not _of_labels)
+            if wanted and read_mark(path) is None:
                 with as_written(path):
                     out.append(f"{cell.backbone}: {say(json.loads(path.read_text()))}")
     return out

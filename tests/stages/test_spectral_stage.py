@@ -5,15 +5,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from clustered import N, split_of, write_dataset
+from clustered import N, split_of, write_dataset, write_features, write_index
 from conftest import Project
 from learning import CELL, FEATURES, TABLE, call
-from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+from stored import digests
 
 import store
+from cluster.neighbors.exact import nearest_neighbors
 from cluster.neighbors.knn_vote import knn_vote
 from cluster.spectral.snn_graph import shared_neighbor_graph
 from cluster.spectral.spectral import leading_eigenvectors, spectral
+from cluster.vectors.rows import Subset
 from pipeline.params import StageError
 
 TRAIN = int((split_of(N) == 0).sum())  # they come first
@@ -147,6 +150,51 @@ def test_neighbours_outside_of_train_are_refused(digits: Path):
     write_neighbors(digits, among=N)
     with pytest.raises(StageError, match="has neighbours outside of train: run `dvc repro neigh"):
         cluster(digits)
+
+
+def write_vectors(folder: Path, x: np.ndarray) -> None:
+    """The dataset `digits` with other vectors, float [image, dim], and their neighbours."""
+    write_index(folder, "digits", [f"{i:03}.png" for i in range(N)], digests(range(N)))
+    write_features(folder, "digits", "pixels", x.astype(np.float32), digests(range(N)))
+    found = store.Features(folder / FEATURES)
+    rows, own = Subset(found, np.arange(TRAIN)), np.where(np.arange(N) < TRAIN, np.arange(N), -1)
+    table = nearest_neighbors(found, rows, 12, metric="cosine", own=own)
+    arrays = {"row": found.row, "split": found.split, **table._asdict()}
+    attrs = {"dataset": "digits", "backbone": "pixels", "metric": "cosine"}
+    attrs |= {"splits": found.splits, "dim": found.dim, "recall": 1.0}
+    store.save(folder / TABLE, "neighbors", arrays, attrs)
+
+
+@pytest.mark.parametrize("black", [False, True])
+def test_files_sorted_by_class_tell_nothing_where_the_vectors_do_not(
+    black: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Classes one after the other, each of the same 20 vectors; or of 15 and black pictures."""
+    vectors = np.random.default_rng(0).normal(size=(20, 16))
+    label = np.repeat(range(8), 20)
+    x = vectors[np.arange(N) % 20]
+    x[np.arange(N) % 4 == 1] *= not black
+    write_vectors(tmp_path, x)
+    cluster(tmp_path, k=(4,), neighbors=8, voters=6)
+    said = capsys.readouterr().out
+    assert f"120 images have {16 if black else 20} distinct vectors; copies are one" in said
+    with store.read(tmp_path / OUT, "clusters") as file:
+        for own in file["0/assignment"]:
+            assert len(np.unique(own)) == 4
+            assert normalized_mutual_info_score(label, own) < 1e-9
+
+
+def test_the_order_of_files_with_equal_vectors_changes_no_cluster(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 16))[rng.integers(0, 40, N)]
+    order = np.r_[rng.permutation(TRAIN), np.arange(TRAIN, N)]
+    found = []
+    for folder, each in ((tmp_path / "one", x), (tmp_path / "other", x[order])):
+        write_vectors(folder, each)
+        cluster(folder, k=(5,))
+        with store.read(folder / OUT, "clusters") as file:
+            found.append(file["0/assignment"][:, :TRAIN])
+    np.testing.assert_array_equal(found[0][:, order[:TRAIN]], found[1])
 
 
 def test_it_runs_from_the_command_line_and_refuses_in_one_line(project: Project):

@@ -13,6 +13,7 @@ from cluster.vectors.rows import Rows
 from cluster.vectors.standardize import fit_scale, identity_scale
 from pipeline.embedding.views import open_views
 from pipeline.fitting.feasible_k import feasible_settings
+from pipeline.fitting.few_images import near_enough
 from pipeline.fitting.heads import Draw, Heads, Training, learn
 from pipeline.io.cell import Cell
 from pipeline.io.neighbors import neighbors_in_train
@@ -45,6 +46,8 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     """
     space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
     table = neighbors_in_train(cell.neighbors, space, params.neighbors)
+    wanted = feasible_settings(cell, params.k, params.dims, space, cell.k)
+    near = near_enough(cell.run, table, wanted)
     others = open_views(cell.views, space.found) if params.views else []
 
     def begin(rows: Rows, dims: int) -> Heads:
@@ -57,11 +60,11 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
 
         def heads(watched: np.ndarray, k: int, seed: int) -> tuple[Scan, Draw]:
             held = np.random.default_rng([seed, 0, 2]).random(len(table)) < params.held_out
-            pairs = Pairs(table, params.batch, seed, held)
+            pairs = Pairs(near[k], params.batch, seed, held)
             mixed = random_view_gather([gather, *more], seed)
             learner = Scan(
                 rows.dim, k, Settings(**params.model_dump(include=set(Settings._fields))),
-                scale=scale, watched=gather(watched), held_out=gather(_judged(table, held)),
+                scale=scale, watched=gather(watched), held_out=gather(_judged(near[k], held)),
                 seed=seed, device=device,
             )  # fmt: skip
             return learner, lambda step: mixed(step, pairs.at(step))
@@ -70,7 +73,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
 
     learn(
         space,
-        feasible_settings(cell, params.k, params.dims, space, cell.k),
+        wanted,
         begin,
         params,
         {"table": table, "views": [view.encoder for view in others]},

@@ -14,6 +14,7 @@ from cluster.vectors.gather import random_view_gather, standardized_gather
 from cluster.vectors.rows import Rows
 from cluster.vectors.standardize import fit_scale, identity_scale
 from pipeline.embedding.views import open_views
+from pipeline.fitting.few_images import near_enough
 from pipeline.fitting.heads import Draw, Heads, Training, learn
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import read_clusters
@@ -60,6 +61,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
             "selflabel.other is views, and there are none: set embed.views to 4, say, or "
             "selflabel.other to neighbors"
         )
+    near = {k: table for k, _ in wanted} if others else near_enough(cell.run, table, wanted)
     learners: list[SelfLabel] = []
 
     def begin(rows: Rows, dims: int) -> Heads:
@@ -72,7 +74,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
 
         def heads(watched: np.ndarray, k: int, seed: int) -> tuple[SelfLabel, Draw]:
             pairs, mixed = (
-                Pairs(table, params.batch, seed),
+                Pairs(near[k], params.batch, seed),
                 random_view_gather(more or [plain], seed),
             )
             of_seed = slice(seeds.index(seed), seeds.index(seed) + 1)

@@ -13,6 +13,7 @@ from cluster.vectors.gather import standardized_gather
 from cluster.vectors.rows import Rows
 from cluster.vectors.standardize import fit_scale, identity_scale
 from pipeline.fitting.feasible_k import feasible_settings
+from pipeline.fitting.few_images import near_enough
 from pipeline.fitting.heads import Draw, Heads, Training, learn
 from pipeline.io.cell import Cell
 from pipeline.io.neighbors import neighbors_in_train
@@ -50,13 +51,15 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     """
     space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
     table = neighbors_in_train(cell.neighbors, space, params.neighbors)
+    wanted = feasible_settings(cell, params.k, params.dims, space, cell.k)
+    near = near_enough(cell.run, table, wanted)
 
     def begin(rows: Rows, dims: int) -> Heads:
         scale = fit_scale(rows) if params.standardize else identity_scale(rows.dim)
         gather = standardized_gather(rows, device, runtime.memory_gb, scale, training_dtype(device))
 
         def heads(watched: np.ndarray, k: int, seed: int) -> tuple[Temi, Draw]:
-            pairs = Pairs(table, params.batch, seed)
+            pairs = Pairs(near[k], params.batch, seed)
             learner = Temi(
                 rows.dim, k, Settings(**params.model_dump(include=set(Settings._fields))),
                 scale=scale, watched=gather(watched), seed=seed, device=device,
@@ -67,7 +70,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
 
     learn(
         space,
-        feasible_settings(cell, params.k, params.dims, space, cell.k),
+        wanted,
         begin,
         params,
         {"table": table},

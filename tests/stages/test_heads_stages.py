@@ -286,6 +286,27 @@ def test_spectral_clusters_are_given_to_other_images_by_their_neighbours(folder:
     assert same[:, train].mean() > 0.9  # of train, an image is now one of its own voters
 
 
+@pytest.mark.parametrize("name", STAGES)
+def test_of_few_images_fewer_neighbours_are_learned_from(
+    name: str, folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    """120 images of train in 30 clusters: 4 a cluster. In 20 clusters the wanted 6."""
+    if name == "selflabel":
+        learn(folder, "scan", k=(30,), dims=(0,))
+    k = {} if name == "selflabel" else {"k": (30,), "dims": (0,)}
+    capsys.readouterr()
+    capped = learn(folder, name, **k).read_bytes()
+    lines = [line for line in capsys.readouterr().out.splitlines() if "are few" in line]
+    assert lines == [
+        f"{name} k=30: 120 images are few: heads learn from 4 neighbours of each instead of 6"
+    ]
+    assert learn(folder, name, neighbors=4, **k).read_bytes() == capped
+    assert "are few" not in capsys.readouterr().out
+    if name != "selflabel":
+        learn(folder, name, k=(20,), dims=(0,))
+        assert "are few" not in capsys.readouterr().out
+
+
 def test_short_trainings_and_large_batches_work(folder: Path):
     for name in STAGES:
         learn(folder, name, steps=1, warmup=50, batch=10_000)
@@ -367,7 +388,8 @@ def test_clusters_that_are_given_up_are_told_in_one_line(
     said = capsys.readouterr().out.splitlines()
     assert said == [
         "temi k=10 seed=0: 1 of 10 clusters are in use, 10 were: the head is collapsing; train "
-        "for fewer steps, or with a lower lr"
+        "for fewer steps, or with a lower lr",
+        "temi k=10: clusters without an image: 2 (seed 0)",  # of the result
     ]
 
 

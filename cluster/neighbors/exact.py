@@ -74,10 +74,10 @@ def nearest_neighbors(
         Subset(rows, doubt), queries.squares[doubt], similarity[doubt, -1], search.own[doubt]
     )
     neighbor[doubt], similarity[doubt] = search_float64(again, search, k)
-    found = Neighbors(search.keep[neighbor].astype(np.int32), similarity.astype(np.float32))
+    out = Neighbors(search.keep[neighbor].astype(np.int32), similarity.astype(np.float32))
     if metric == "cosine":
-        zeros_first(found, queries.squares, targets.squares, own)
-    return found
+        zeros_first(out, queries.squares, targets.squares, own)
+    return out
 
 
 def blocks(rows: Rows, k: int) -> Iterator[tuple[slice, np.ndarray]]:

@@ -33,12 +33,18 @@ FREE, BY = (Cell("digits", "pixels", run) for run in ("estimate_k", "estimate_k_
 threads = pytest.fixture(scope="module", autouse=True)(one_thread)
 
 
-def write_groups(folder: Path, images: int = N, block: int = 64) -> np.ndarray:
-    """Index and features of clear groups, the last 20 not of train; the group of each image."""
+def write_groups(
+    folder: Path, images: int = N, block: int = 64, distinct: int | None = None
+) -> np.ndarray:
+    """Index and features of clear groups, the last 20 not of train; the group of each image.
+
+    distinct: how many vectors there are, one after the other again and again."""
     generator = np.random.default_rng(5)
     group = generator.integers(GROUPS, size=images)
     group[:GROUPS] = np.arange(GROUPS)
     x = generator.normal(size=(GROUPS, 16))[group] * 6 + generator.normal(size=(images, 16))
+    if distinct:
+        x, group = (each[np.arange(images) % distinct] for each in (x, group))
     ids = np.zeros((images, 16), np.uint8)
     ids[:, :4] = np.arange(images, dtype=">u4").view(np.uint8).reshape(-1, 4)
     split = (np.arange(images) >= images - 20).astype(np.uint8)
@@ -150,6 +156,23 @@ def test_fewer_images_than_clusters_are_told_in_a_line(
     assert estimate(k_max=50, growth=1.5)["tried"] == [2, 30]
     said = "estimate_k: up to 30 clusters are tried, half of the 60 images of train"
     assert said in capsys.readouterr().out.splitlines()
+
+
+def test_no_more_clusters_are_tried_than_there_are_distinct_vectors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    group = write_groups(tmp_path, distinct=7)
+    monkeypatch.chdir(tmp_path)
+    said = estimate(k_max=50, growth=1.0)
+    assert said["tried"] == [2, 7]
+    assert 2 <= said["k"] <= 7
+    many = "there are 280 images to fit on, of 7 distinct vectors"
+    assert f"estimate_k: up to 7 clusters are tried, {many}" in capsys.readouterr().out.splitlines()
+    write_known(tmp_path, group)
+    by_labels(max_classes=40)
+    assert "estimate_k_by_labels: up to 9 clusters are tried: 2 classes are known and " in (
+        capsys.readouterr().out
+    )
 
 
 def test_wrong_numbers_are_one_clear_line(folder: Path):

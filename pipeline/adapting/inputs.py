@@ -17,6 +17,7 @@ from cluster.vectors.rows import Rows
 from cluster.vectors.standardize import Scale, identity_scale
 from pipeline.adapting.settings import KNOWN, NEIGHBORS
 from pipeline.adapting.tokens import Collection
+from pipeline.fitting.feasible_k import limits_of_k
 from pipeline.io.absent import reason
 from pipeline.io.cell import Cell
 from pipeline.io.collection import open_collection
@@ -24,7 +25,7 @@ from pipeline.io.known import Known, read_known
 from pipeline.io.learned import Learned, read_learned
 from pipeline.io.neighbors import neighbors_in_train
 from pipeline.io.origin import Imported, base_name, read_origin
-from pipeline.io.space import number_of_clusters, plain_space
+from pipeline.io.space import Space, number_of_clusters, plain_space
 from pipeline.params import StageError
 
 
@@ -76,9 +77,19 @@ def read_inputs(run: Any, wanted: str) -> Inputs:
         known,
         neighbor,
         _learned(store.place("learned", backbone=run.backbone), found),
-        number_of_clusters(run.k, n_classes, found.dataset) if hasattr(run, "k") else 0,
+        _k(run, n_classes, space, known),
         _scale(space.fitted(0, 0)) if run.center else identity_scale(found.dim),
     )
+
+
+def _k(run: Any, n_classes: int, space: Space, known: Known) -> int:
+    if not hasattr(run, "k"):
+        return 0
+    k = number_of_clusters(run.k, n_classes, space.found.dataset)
+    limits = limits_of_k(space.found, space.train, k, known if known.old else None)
+    if why := limits.refusal(k):
+        raise StageError(why)
+    return k
 
 
 def _base(run: Any, wanted: str, found: store.Features) -> str:

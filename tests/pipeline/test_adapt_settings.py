@@ -105,6 +105,8 @@ def pretend_features(name: str) -> None:
         ("gcd", {"train_blocks": 4},
          'tiny_vit: train_blocks is 4, but it has 3 blocks; take fewer, or "all"'),
         ("simgcd", {"k": 3}, "k is 3, but 5 classes are known: choose k from 5 on"),
+        ("scan", {"k": 5000},
+         "k is 5000, but there are 72 images to fit on: choose k from 1 to 72"),
         ("selex", {"k": "0.1x"}, "k is 1, but 5 classes are known: choose k from 5 on"),
         ("selflabel", {},
          "adapted.selflabel: tiny_vit has 0 heads that assign images to clusters, self-labelling "

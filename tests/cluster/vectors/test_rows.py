@@ -11,7 +11,11 @@ def array() -> np.ndarray:
     return np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
 
 
-@pytest.mark.parametrize("index", [np.arange(10, 30), np.arange(1, 50, 3)])
+@pytest.mark.parametrize(
+    "index",
+    [np.arange(10, 30), np.arange(1, 50, 3), np.r_[0:4, 5, 4, 6:20]],
+    ids=["run", "steps", "mixed"],
+)
 def test_a_subset_is_the_array_indexed(array: np.ndarray, index: np.ndarray):
     rows = Subset(ArrayRows(array), index)
     assert len(rows) == len(index)

@@ -13,6 +13,7 @@ each split only that share of the images, for trying things out) and `classes: 2
 from collections.abc import Mapping
 from typing import Any
 
+from images._classes import few, natural, number_classes, same_splits, same_text
 from images._digest import digest
 from images._listing import ImagesError, Listing, Opener, Raw, Stater
 from images._spec import Reader, parse, reader, readers
@@ -27,11 +28,16 @@ __all__ = [
     "choose",
     "decode",
     "digest",
+    "few",
     "list_images",
+    "natural",
+    "number_classes",
     "old_classes",
     "open_images",
     "reader",
     "readers",
+    "same_splits",
+    "same_text",
     "stat_images",
 ]
 

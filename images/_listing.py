@@ -37,3 +37,5 @@ class Listing:
     """[class] Class names in label order; empty for a collection without labels."""
     n_classes: int
     """How many classes are expected; 0 = nobody said."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of how it was read, a line each."""

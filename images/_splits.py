@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from hashlib import blake2b
 from typing import Any
 
+from images._classes import few, same_text
 from images._listing import ImagesError, Listing
 
 # The index holds a split as one byte.
@@ -27,12 +28,12 @@ def apply(listing: Listing, spec: Mapping[str, Any]) -> Listing:
     found = sorted(set(listing.splits))
     if "train" not in found:
         raise ImagesError(
-            f"no split called train; found: {_few(found)}; name those to fit on, "
+            f"no split called train; found: {few(found, 8)}; name those to fit on, "
             f"e.g. train: [{found[-1]}]"
         )
     if len(found) > MOST_SPLITS:
         raise ImagesError(
-            f"{len(found)} splits, at most {MOST_SPLITS} can be; found: {_few(found)}; "
+            f"{len(found)} splits, at most {MOST_SPLITS} can be; found: {few(found, 8)}; "
             "are these classes? then say tree: class"
         )
     if "part" in spec:
@@ -51,10 +52,11 @@ def _words(listing: Listing, option: str, value: object) -> list[str]:
         raise ImagesError(
             f"{option}: must be a list of splits, e.g. {option}: [{found[0]}]; found {value!r}"
         )
+    value = [same_text(word) for word in value]
     for word in value:
         if word not in found:
             close = get_close_matches(word, found, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {_few(found)}"
+            hint = f"did you mean {close[0]}?" if close else f"there are {few(found, 8)}"
             raise ImagesError(f"{option}: there is no split called {word}; {hint}")
     return value
 
@@ -106,7 +108,3 @@ def _merge(listing: Listing, splits: list[str]) -> Listing:
     return replace(
         listing, splits=["train" if split in splits else split for split in listing.splits]
     )
-
-
-def _few(words: list[str]) -> str:
-    return ", ".join(words[:8]) + (f" and {len(words) - 8} more" if len(words) > 8 else "")

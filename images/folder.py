@@ -6,7 +6,8 @@
 - `class`: root/CLASS/...; all of it the split `train`
 - `split/class`: root/SPLIT/CLASS/..., each split with any of the classes
 
-Folders below these mean nothing. Classes are numbered in the order of their names' code points.
+Folders below these mean nothing. Classes are numbered in the natural order of their names, 2 before
+10; folders whose names differ in Unicode's form only (é as one sign or as two) are one class.
 Without labels nothing tells how many classes there are: say `classes: 20` where it matters.
 """
 
@@ -15,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from images import _tree
+from images._classes import number_classes, same_splits
 from images._listing import ImagesError, Listing, Opener, Stater
 
 Tree = Literal["flat", "class", "split/class"]
@@ -34,13 +36,14 @@ def list_images(*, root: str, tree: Tree = "flat") -> Listing:
             f"tree: {tree} expects {path}/{'SPLIT/' * (levels - 1)}CLASS/image, but {len(loose)} "
             f"of {len(names)} images lie higher up, e.g. {loose[0]}; move them, or say tree: flat"
         )
-    classes = sorted({part[levels - 1] for part in parts})
-    number = {name: i for i, name in enumerate(classes)}
-    splits = [part[0] for part in parts] if levels == 2 else ["train"] * len(names)
+    what = f"the folders in {path}"
+    splits, notes = ["train"] * len(names), list[str]()
     if levels == 2:
+        splits = [part[0] for part in parts]
         _tree.check_apart(path, sorted(set(splits)))
-    labels = np.array([number[part[levels - 1]] for part in parts], np.int32)
-    return Listing(names, splits, labels, classes, len(classes))
+        splits, notes = same_splits(splits, what)
+    labels, classes, more = number_classes([part[levels - 1] for part in parts], what)
+    return Listing(names, splits, labels, classes, len(classes), (*notes, *more))
 
 
 def open_images(*, root: str, tree: Tree = "flat") -> Opener:

@@ -1,6 +1,7 @@
 """List a dataset's images with the digest of their bytes, their split, and, apart, their labels."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,8 @@ def main(dataset: str) -> None:
     else:
         listing = images.list_images(spec)
         digest = digests(spec, listing.names, index.with_suffix(".seen.npz"))
+    for note in listing.notes:
+        print(f"index: {note}", file=sys.stderr)
     found = save_index(index, dataset, listing, digest)
     store.save(
         labels_of(dataset),
@@ -48,6 +51,27 @@ def main(dataset: str) -> None:
     print(
         f"index: {len(found.digest)} images ({parts}), {listing.n_classes} classes, {twins} twins"
     )
+    for line in _labels(listing):
+        print(f"index: {line}")
+
+
+def _labels(listing: images.Listing) -> Iterator[str]:
+    """The classes by name, those without images, and how many images have no label."""
+    if not listing.classes:
+        return
+    yield f"labels of {len(listing.classes)} classes, in this order: {images.few(listing.classes)}"
+    known = listing.labels >= 0
+    size = np.bincount(listing.labels[known], minlength=len(listing.classes))
+    empty = [name for name, n in zip(listing.classes, size, strict=True) if not n]
+    if empty:
+        yield f"{len(empty)} of them have no image here: {images.few(empty)}"
+    if not known.all():
+        split = np.array(listing.splits, object)
+        lack = {name: (int((split[~known] == name).sum()), int((split == name).sum()))
+                for name in dict.fromkeys(listing.splits)}  # fmt: skip
+        yield "without a label: " + ", ".join(
+            f"{name} {n} of {of}" for name, (n, of) in lack.items() if n
+        )
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def open_matrix(source: str) -> Matrix:
         return _parquet_matrix(path, key)
     array = _choose(path, key, _arrays(path), ndim=2)
     rows, dim = array.shape
-    if not rows or not dim or array.dtype.kind not in "fiu":
+    if not rows or not dim or array.dtype.kind not in "fiub":
         raise StoreError(
             f"{source}: {rows} x {dim} of {array.dtype}, expected numbers [image, dim]"
         )
@@ -51,7 +51,7 @@ def open_matrix(source: str) -> Matrix:
 
 
 def read_column(source: str) -> np.ndarray:
-    """One value an image ([image]; labels, ids, splits): whole numbers or text, "" where a text is
+    """One value an image ([image]; labels, ids, splits): numbers or text; text, "" where one is
     missing. Raises StoreError when there is no such column, or several."""
     path, key = _split(source)
     if path.suffix.lower() == ".parquet":

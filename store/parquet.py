@@ -22,7 +22,7 @@ def shape(path: Path, column: str) -> tuple[int, int]:
     import pyarrow.parquet as pq
 
     first = next(read_vectors(path, column, 1, None), None)
-    if first is None or not first.shape[1] or first.dtype.kind not in "fiu":
+    if first is None or not first.shape[1] or first.dtype.kind not in "fiub":
         raise ValueError(f"column '{column}' holds no vectors of numbers")
     return pq.read_metadata(path).num_rows, first.shape[1]
 
@@ -44,15 +44,12 @@ def read_vectors(path: Path, column: str, size: int, dim: int | None) -> Iterato
 
 
 def read_values(path: Path, column: str) -> np.ndarray:
-    """One value an image; "" for a text that is missing."""
+    """One value an image; all as text, "" for those that are missing, where some are."""
     import pyarrow.parquet as pq
 
     values = pq.read_table(path, columns=[column]).column(0).to_pylist()
-    if any(isinstance(value, str) for value in values):
-        values = ["" if value is None else value for value in values]
-    missing = sum(value is None for value in values)
-    if missing:
-        raise ValueError(f"column '{column}' has {missing} missing values")
+    if any(value is None for value in values):
+        values = ["" if value is None else str(value) for value in values]
     return np.asarray(values)
 
 

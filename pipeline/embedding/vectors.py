@@ -4,10 +4,11 @@
       reviews: {from: vectors, ids: reviews.parquet:id, labels: reviews.parquet:stars}
 
 ids, labels and splits are each a FILE (npy, npz, parquet, h5, pt) or FILE:KEY with one entry for
-each of its rows; `rows` says how many there are where no file does. Its vectors are those of
-backbones under `imported:`.
+each of its rows; `rows` says how many there are where no file does. Labels may also be one-hot
+rows. Its vectors are those of backbones under `imported:`.
 """
 
+from collections import Counter
 from hashlib import blake2b
 from typing import Annotated, Any, Literal
 
@@ -16,7 +17,8 @@ from pydantic import Field
 
 import images
 from pipeline.params import Section, StageError, section
-from store.foreign import read_column, source_path
+from store import StoreError
+from store.foreign import Matrix, open_matrix, read_column, source_path
 
 
 class Vectors(Section):
@@ -51,20 +53,28 @@ def list_vectors(dataset: str) -> tuple[images.Listing, np.ndarray]:
     """
     where = f"datasets.{dataset}"
     spec = section(Vectors, where)
-    ids, labels, splits = (
-        read_column(s) if s else None for s in (spec.ids, spec.labels, spec.splits)
-    )
+    ids, splits = (read_column(s) if s else None for s in (spec.ids, spec.splits))
+    labels = _read_labels(spec.labels) if spec.labels else None
     rows = _rows(spec, where, ids=ids, labels=labels, splits=splits)
     if ids is None:
         names, facts = [f"{i:08d}" for i in range(rows)], [f"{dataset}/{i}" for i in range(rows)]
     else:
         names = facts = ids.astype(str).tolist()
-        if len(set(names)) < rows:
-            twice = next(n for n in names if names.count(n) > 1)
-            raise StageError(f"{spec.ids}: '{twice}' is there more than once: ids must be unique")
-    label, classes = _numbered(labels, rows)
-    of_all = ["train"] * rows if splits is None else splits.astype(str).tolist()
-    listing = images.Listing(names, of_all, label, classes, len(classes))
+        _require_names(names, f"{spec.ids}")
+    label, classes, notes = (
+        (np.full(rows, -1, np.int32), [], [])
+        if labels is None
+        else images.number_classes(labels, f"labels of {spec.labels}")
+    )
+    of_all, more = ["train"] * rows, list[str]()
+    if splits is not None:
+        of_all, more = images.same_splits(splits.astype(str).tolist(), f"splits of {spec.splits}")
+        if "" in of_all:
+            raise StageError(
+                f"{spec.splits}: {of_all.count('')} of {rows} rows are in no split: write one, "
+                "such as train"
+            )
+    listing = images.Listing(names, of_all, label, classes, len(classes), (*more, *notes))
     chosen = {
         k: v
         for k, v in (("train", spec.train), ("part", spec.part), ("classes", spec.classes))
@@ -89,14 +99,43 @@ def _rows(spec: Vectors, where: str, **columns: np.ndarray | None) -> int:
     return next(iter(said.values()))
 
 
-def _numbered(labels: np.ndarray | None, rows: int) -> tuple[np.ndarray, list[str]]:
-    """int32 [image] labels, and the class names; numbers keep their value, text is sorted."""
-    if labels is None:
-        return np.full(rows, -1, np.int32), []
-    if labels.dtype.kind in "iu":
-        return labels.astype(np.int32), [str(c) for c in range(int(labels.max()) + 1)]
-    if labels.dtype.kind != "U":
-        raise StageError(f"labels are {labels.dtype}, expected whole numbers or text")
-    classes = sorted(set(labels.tolist()) - {""})
-    code = {name: i for i, name in enumerate(classes)}
-    return np.array([code.get(name, -1) for name in labels.tolist()], np.int32), classes
+def _require_names(ids: list[str], source: str) -> None:
+    """Each image has one, of its own."""
+    times = Counter(ids)
+    if "" in times:
+        raise StageError(f"{source}: {times['']} of {len(ids)} ids are empty: write one for each")
+    name, most = times.most_common(1)[0] if ids else ("", 0)
+    if most > 1:
+        raise StageError(f"{source}: '{name}' is there more than once: ids must be unique")
+
+
+def _read_labels(source: str) -> np.ndarray:
+    """One value an image ([image]), of one-hot rows the place of the one."""
+    try:
+        return read_column(source)
+    except StoreError as error:
+        try:
+            matrix = open_matrix(source)
+        except StoreError:
+            raise error from None
+    if 1 in (matrix.rows, matrix.dim):
+        return np.concatenate([block.ravel() for block in matrix.blocks()])
+    return _one_hot(matrix, source)
+
+
+def _one_hot(matrix: Matrix, source: str) -> np.ndarray:
+    """float64 [image]: which column is 1, NaN where none is."""
+    place, start = np.full(matrix.rows, np.nan), 0
+    for block in matrix.blocks():
+        ones = (block != 0).sum(axis=1)
+        wrong = np.flatnonzero(((block != 0) & (block != 1)).any(axis=1) | (ones > 1))
+        if len(wrong):
+            shown = ", ".join(f"{value:.6g}" for value in block[wrong[0]][:6].tolist())
+            raise StageError(
+                f"{source}: row {start + wrong[0]} of {matrix.rows} x {matrix.dim} numbers is "
+                f"{shown}{', …' * (matrix.dim > 6)}: expected one label an image, or a single 1 "
+                "among zeros; of probabilities write the argmax"
+            )
+        place[start : start + len(block)] = np.where(ones, block.argmax(axis=1), np.nan)
+        start += len(block)
+    return place

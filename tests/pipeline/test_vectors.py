@@ -85,6 +85,65 @@ def test_names_of_classes_rows_and_splits(project: Project, vectors: np.ndarray)
     assert np.bincount(arrays["split"]).tolist() == [40, 20]
 
 
+@pytest.mark.parametrize(
+    ("labels", "classes", "first"),
+    [
+        (np.array([1, 2, 3] * 20), ["1", "2", "3"], [0, 1, 2]),
+        (np.array([0, 1, 5] * 20), ["0", "1", "5"], [0, 1, 2]),
+        (np.array([900001, 100205, 100101] * 20), ["100101", "100205", "900001"], [2, 1, 0]),
+        (np.array([7, 2**63 - 1, 300000000] * 20), ["7", "300000000", f"{2**63 - 1}"], [0, 2, 1]),
+        (np.array([2**64 - 1, 0, 5] * 20, np.uint64), ["0", "5", f"{2**64 - 1}"], [2, 0, 1]),
+        (np.array([2.0, np.nan, 10.0] * 20), ["2", "10"], [0, -1, 1]),
+        (np.array([-1, 3, 4] * 20), ["3", "4"], [-1, 0, 1]),
+        (np.array([True, False, True] * 20), ["False", "True"], [1, 0, 1]),
+        (np.array(["10", "2", "cat 1"] * 20), ["2", "10", "cat 1"], [1, 0, 2]),
+        (np.array(["caf\u00e9", "cafe\u0301 ", "x"] * 20), ["caf\u00e9", "x"], [0, 0, 1]),
+        (np.tile(np.eye(4)[[2, 0, 3]], (20, 1)), ["0", "2", "3"], [1, 0, 2]),
+        (np.tile(np.eye(4, dtype=bool)[[2, 0, 3]], (20, 1)), ["0", "2", "3"], [1, 0, 2]),
+        (np.tile([[0, 1], [1, 0], [0, 0]], (20, 1)), ["0", "1"], [1, 0, -1]),
+        (np.array([[4], [9], [-2]] * 20), ["4", "9"], [0, 1, -1]),
+    ],
+)
+def test_distinct_values_are_the_classes_whatever_they_are(
+    project: Project, vectors: np.ndarray, labels: np.ndarray, classes: list[str], first: list[int]
+):
+    np.save(project.folder / "labels.npy", labels)
+    project.index("texts")
+    attrs, arrays = index(project)
+    assert (attrs["classes"], attrs["n_classes"]) == (classes, len(classes))
+    assert arrays["label"].tolist() == first * 20
+
+
+def test_missing_values_of_parquet_are_no_label(project: Project, vectors: np.ndarray):
+    import pyarrow
+    import pyarrow.parquet
+
+    columns = {"whole": [5, None, 30] * 20, "real": [1.0, None, 2.0] * 20}
+    pyarrow.parquet.write_table(pyarrow.table(columns), project.folder / "all.parquet")
+    for name, classes in (("whole", ["5", "30"]), ("real", ["1", "2"])):
+        project.params["datasets"]["texts"]["labels"] = f"all.parquet:{name}"
+        said = project.index("texts")
+        assert "index: without a label: train 20 of 60" in said
+        attrs, arrays = index(project)
+        assert attrs["classes"] == classes
+        assert arrays["label"][:3].tolist() == [0, -1, 1]
+
+
+def test_what_was_made_of_labels_is_said(project: Project, vectors: np.ndarray):
+    np.save(project.folder / "labels.npy", np.array([-1, 3, 4, -2, 4] * 12))
+    said = project.index("texts", command=True)
+    assert "index: labels of 2 classes, in this order: 3, 4\n" in said
+    assert "index: without a label: train 24 of 60\n" in said
+    assert (
+        "index: labels of labels.npy: negative numbers mean no label: -1 (12), -2 (12) (where they "
+        "are classes, write words)\n"
+    ) in said
+    np.save(project.folder / "labels.npy", np.array(["caf\u00e9", "cafe\u0301", "nan"] * 20))
+    said = project.index("texts")
+    assert "class 'caf\u00e9' is spelled in 2 ways" in said
+    assert "a class is called 'nan' (20)" in said
+
+
 def test_a_part_of_it_and_other_splits_as_of_pictures(project: Project, vectors: np.ndarray):
     names, part = (
         np.array([f"{i:02d}" for i in range(N)]),
@@ -164,7 +223,17 @@ def test_files_that_are_on_another_machine_leave_what_was_listed(
         ({"labels": "labels.npy", "ids": "few.npy"},
          "datasets.texts: ids 7, labels 60: one entry each is needed"),
         ({"ids": "twice.npy"}, "twice.npy: 'a' is there more than once: ids must be unique"),
-        ({"labels": "reals.npy"}, "labels are float64, expected whole numbers or text"),
+        ({"labels": "reals.npy"}, "labels of reals.npy: found numbers such as 0.25, expected whole "
+         "numbers or text: if these are classes, write them as text"),
+        ({"labels": "two.npy"}, "labels of two.npy: there are only -1 (30), 1 (30): is -1 a class? "
+         "then write 0 or a word in its place; negative numbers mean no label, and not two classes "
+         "would be left"),
+        ({"labels": "probabilities.npy"}, "probabilities.npy: row 0 of 60 x 4 numbers is 0.5, 0.5, "
+         "0, 0: expected one label an image, or a single 1 among zeros; of probabilities write the "
+         "argmax"),
+        ({"labels": "labels.npy", "splits": "gaps.npy"}, "gaps.npy: 20 of 60 rows are in no split: "
+         "write one, such as train"),
+        ({"ids": "gaps.npy"}, "gaps.npy: 20 of 60 ids are empty: write one for each"),
         ({"labels": "labels.npz"}, "no file labels.npz; write FILE, or FILE:KEY for one of several "
          "arrays in it"),
         ({"label": "labels.npy"}, "params.yaml: datasets.texts.label is not a setting; did you "
@@ -176,7 +245,10 @@ def test_what_does_not_fit_is_refused_in_one_line(
 ):
     np.save(project.folder / "few.npy", np.arange(7))
     np.save(project.folder / "twice.npy", np.array(["a", "b", "a"]))
-    np.save(project.folder / "reals.npy", np.ones(N))
+    np.save(project.folder / "reals.npy", np.arange(N) / 4)
+    np.save(project.folder / "two.npy", np.arange(N) % 2 * 2 - 1)
+    np.save(project.folder / "probabilities.npy", np.full((N, 4), [0.5, 0.5, 0, 0]))
+    np.save(project.folder / "gaps.npy", np.array(["train", "test", ""] * 20))
     project.params["datasets"]["texts"] = {"from": "vectors", **says}
     assert project.refusal("index", "texts") == f"index: {line}"
     assert not Path(project.folder / "data/texts/images.h5").exists()

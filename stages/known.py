@@ -6,6 +6,8 @@ and of new classes.
 """
 
 import json
+import sys
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -15,7 +17,7 @@ from pydantic import Field, PlainValidator
 import images
 import store
 from pipeline.io.cell import images_of, known_of, labels_of
-from pipeline.io.labelled import of_table, of_tree
+from pipeline.io.labelled import Labelled, of_table, of_tree
 from pipeline.params import Section, StageError, did_you_mean, read_params, section
 from stages import run
 
@@ -40,7 +42,7 @@ class Drawn(Section):
 
 
 class Table(Section):
-    """What a CSV file with the columns `path` and `label` says."""
+    """What a table (csv or parquet) with the columns `path` and `label` says."""
 
     table: str
 
@@ -50,8 +52,6 @@ class Tree(Section):
 
     tree: str
 
-
-CLOSE = 10_000  # names among which a close one is looked for
 
 FORMS: dict[str, type[Section]] = {"old": Drawn, "table": Table, "tree": Tree}
 
@@ -83,7 +83,7 @@ def main(dataset: str) -> None:
             # A second clone has what `dvc pull` brought, not the user's table.
             print(f"known: {spec.table} is not here; {known} stays as it is")
             return
-        label, old = _place(of_table(spec.table), truth)
+        label, old = _place(of_table(spec.table, truth.name, _root(truth.dataset)), truth)
     else:
         assert isinstance(spec, Tree)
         label, old = _place(of_tree(spec.tree, truth.name), truth)
@@ -110,6 +110,7 @@ def main(dataset: str) -> None:
         f"known: {len(old)} classes, {size.sum()} images are labelled ({size.min()} to "
         f"{size.max()} a class), {rest} of train are not"
     )
+    print(f"known: the known classes, in this order: {images.few(old)}")
 
 
 def _said_by(known: Path) -> str:
@@ -186,33 +187,48 @@ def _old_classes(old: int | tuple[str, ...] | str, truth: Truth) -> list[int]:
                 f"there are {n} classes here: this is not the whole dataset"
             )
         return found
-    for name in old:
+    names = [images.same_text(name) for name in old]
+    for name in names:
         if name not in truth.classes:
             raise StageError(
                 f"{truth.dataset} has no class '{name}'{did_you_mean(name, truth.classes)}"
             )
-    return [truth.classes.index(name) for name in dict.fromkeys(old)]
+    return [truth.classes.index(name) for name in dict.fromkeys(names)]
 
 
-def _place(given: dict[str, str], truth: Truth) -> tuple[np.ndarray, list[str]]:
-    """What a person said of each image, as numbers of the known classes."""
-    at = {name: i for i, name in enumerate(truth.name)}
-    for name, said in given.items():
-        if name not in at:
+def _root(dataset: str) -> str:
+    """The folder that its images lie in, where they do."""
+    spec = read_params(f"datasets.{dataset}")
+    root = spec.get("root") if isinstance(spec, dict) else None
+    return root if isinstance(root, str) else ""
+
+
+def _place(given: Labelled, truth: Truth) -> tuple[np.ndarray, list[str]]:
+    """What a person said of each image, as numbers of the known classes: those of the dataset in
+    its order, then others, for class names are free."""
+    for note in given.notes:
+        print(f"known: {note}", file=sys.stderr)
+    of_dataset = set(truth.classes)
+    others = [name for name in given.classes if name not in of_dataset]
+    for name in others if truth.classes else []:
+        close = get_close_matches(name, truth.classes, 1)
+        if close:
             raise StageError(
-                f"{truth.dataset} has no image '{name}', which is labelled '{said}'"
-                f"{did_you_mean(name, truth.name[:CLOSE])}"
+                f"known.{truth.dataset}: an image is labelled '{name}', which is no class of "
+                f"{truth.dataset}; did you mean '{close[0]}'? A class of your own needs a name "
+                "that is less like it"
             )
-        if truth.classes and said not in truth.classes:
-            raise StageError(
-                f"{name} is labelled '{said}', which is no class of {truth.dataset}"
-                f"{did_you_mean(said, truth.classes)}"
-            )
-    named = set(given.values())
-    old = [c for c in truth.classes or sorted(named) if c in named]
+    if others and truth.classes:
+        print(
+            f"known: {len(others)} known classes are none of {truth.dataset}'s own "
+            f"({images.few(others)}): the scores, which go by those, take their images for new",
+            file=sys.stderr,
+        )
+    named = set(given.classes)
+    old = [name for name in truth.classes if name in named] + others
     number, label = {name: c for c, name in enumerate(old)}, np.full(len(truth.name), -1)
-    for name, said in given.items():
-        label[at[name]] = number[said]
+    at = np.fromiter(given.label, np.int64, len(given.label))
+    label[at] = [number[said] for said in given.label.values()]
     elsewhere = (label >= 0) & ~truth.train
     if elsewhere.any():
         print(f"known: {elsewhere.sum()} labelled images are not of train and stay unlabelled")

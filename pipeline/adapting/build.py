@@ -1,7 +1,5 @@
 """Build the network and the objective of a run, with their initial weights."""
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +7,11 @@ import numpy as np
 import torch
 
 import backbones
+import images
 from backbones import blocks
 from cluster.objectives import Objective
 from pipeline.adapting.inputs import Inputs
+from pipeline.io.table import read_table
 from pipeline.params import StageError, did_you_mean
 
 NAMES = ("class", "name")  # columns of a table of class names
@@ -110,18 +110,11 @@ def _class_texts(run: Any, inputs: Inputs) -> tuple[np.ndarray | None, float]:
 
 
 def _read_names(path: Path, old: list[str]) -> list[str]:
-    """The names of the known classes in a table. Raises StageError for missing, duplicate or empty
-    names."""
+    """The names of the known classes in a table with the columns class and name. Raises StageError
+    for missing, duplicate or empty names."""
     if not path.exists():
         raise StageError(f"{path} does not exist: write a CSV file with the columns class and name")
-    try:
-        text = path.read_text(encoding="utf-8-sig")  # spreadsheets write a BOM
-    except UnicodeDecodeError as error:
-        raise StageError(f"{path} is not UTF-8 ({error.reason}): save it as such") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    if not set(NAMES) <= set(reader.fieldnames or ()):
-        raise StageError(f"{path} has the columns {reader.fieldnames}, expected class and name")
-    rows = [((row["class"] or "").strip(), (row["name"] or "").strip()) for row in reader]
+    rows = [(images.same_text(one), name.strip()) for one, name in read_table(path, NAMES)]
     name_of = dict(rows)
     duplicate = [name for name, _ in rows if [other for other, _ in rows].count(name) > 1]
     if duplicate:

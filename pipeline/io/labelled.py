@@ -1,52 +1,134 @@
 """What a person has labelled: a table, or a folder of folders, one a class."""
 
-import csv
+import os
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+import images
+from pipeline.io.table import read_table
 from pipeline.params import StageError, did_you_mean
+from store.foreign import read_column
 
 COLUMNS = ("path", "label")
+CLOSE = 10_000  # names among which a close one is looked for
 
 
-def of_table(file: str) -> dict[str, str]:
-    """Name of an image → its label, from a CSV file with the columns `path` and `label`.
+class Labelled(NamedTuple):
+    """label: of each labelled image, by its place in the index, the class; classes: by natural
+    order; notes: what a person should know, a line each."""
 
-    Rows without a label are passed over. Raises StageError for another table, and for an image with
-    two labels.
+    label: dict[int, str]
+    classes: list[str]
+    notes: list[str]
+
+
+def of_table(file: str, names: Sequence[str], root: str) -> Labelled:
+    r"""The labels in a table (csv or parquet) with the columns `path` and `label`.
+
+    `names`: of the images, in the order of the index, which are below the folder `root` ("": none).
+    A path may be written as Windows does (a\b.jpg), with ./ before it, below the root or with it,
+    and in another of Unicode's forms. Rows without a label are passed over.
+
+    Raises StageError for another table, an image that is not there or has two labels.
     """
     path = Path(file).expanduser()
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as text:
-            reader = csv.DictReader(text)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or [])]
-            if missing:
-                found = ", ".join(reader.fieldnames or ["(none)"])
-                raise StageError(
-                    f"{path} has the columns {found}, expected path and label: name them so in its "
-                    "first line"
-                )
-            rows = [(row["path"] or "", (row["label"] or "").strip()) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise StageError(f"{path} is no CSV file in UTF-8 ({error}): save it as one") from None
-    out: dict[str, str] = {}
-    for name, label in rows:
-        if label and out.setdefault(name, label) != label:
-            raise StageError(f"{path} calls {name} both '{out[name]}' and '{label}': leave one")
-    if not out:
-        raise StageError(f"{path} labels no image: write a class beside some")
-    return out
+    rows = _columns(path)
+    label, classes, notes = images.number_classes([said for _, said in rows], str(path))
+    given = [
+        (name, classes[c]) for (name, _), c in zip(rows, label.tolist(), strict=True) if c >= 0
+    ]
+    if not given:
+        shown = f": its first row is {' and '.join(map(repr, rows[0]))}" if rows else ""
+        raise StageError(f"{path} labels no image{shown}; write a class beside some")
+    if len(given) < len(rows):
+        notes.append(f"{len(rows) - len(given)} rows of {path} have no label and are passed over")
+    return _placed(given, names, root, path, classes, notes)
 
 
-def of_tree(folder: str, names: Sequence[str]) -> dict[str, str]:
-    """Name of an image → its label, of all images named FOLDER/CLASS/..."""
-    prefix = posixpath.normpath(folder) + "/"
-    parts = {n: n.removeprefix(prefix).split("/") for n in names if n.startswith(prefix)}
+def of_tree(folder: str, names: Sequence[str]) -> Labelled:
+    """The labels of all images named FOLDER/CLASS/..."""
+    top = images.same_text(posixpath.normpath(folder.replace("\\", "/")))
+    prefix = "" if top == "." else f"{top}/"
+    # What lies below keeps its spelling; the first parts are as many in any of Unicode's forms
+    depth = prefix.count("/")
+    parts = {
+        at: name.split("/")[depth:]
+        for at, name in enumerate(names)
+        if images.same_text("/".join(name.split("/")[:depth]) + "/" * bool(depth)) == prefix
+    }
     if not parts:
         tops = sorted({name.split("/")[0] for name in names if "/" in name})
-        raise StageError(f"no image lies in {prefix}{did_you_mean(folder, tops)}")
-    loose = [name for name, part in parts.items() if len(part) < 2]
-    if loose:
-        raise StageError(f"{loose[0]} lies in no folder of a class, expected {prefix}CLASS/image")
-    return {name: part[0] for name, part in parts.items()}
+        raise StageError(f"no image lies in {top}/{did_you_mean(folder, tops)}")
+    loose = next((at for at, part in parts.items() if len(part) < 2), None)
+    if loose is not None:
+        raise StageError(f"{names[loose]} lies in no folder of a class, expected {top}/CLASS/image")
+    label, classes, notes = images.number_classes(
+        [part[0] for part in parts.values()], f"the folders in {top}"
+    )
+    of = {at: classes[c] for at, c in zip(parts, label.tolist(), strict=True) if c >= 0}
+    return Labelled(of, classes, notes)
+
+
+def _columns(path: Path) -> list[tuple[str, ...]]:
+    if path.suffix.lower() == ".parquet":
+        each = (read_column(f"{path}:{name}").astype(str).tolist() for name in COLUMNS)
+        return list(zip(*each, strict=True))
+    return read_table(path, COLUMNS)
+
+
+def _placed(
+    given: list[tuple[str, str]],
+    names: Sequence[str],
+    root: str,
+    path: Path,
+    classes: list[str],
+    notes: list[str],
+) -> Labelled:
+    """Which images these paths are."""
+    find, label, otherwise = _finder(names, root), dict[int, str](), 0
+    for name, said in given:
+        at = find(name)
+        if at is None:
+            missing = sum(find(other) is None for other, _ in given)
+            raise StageError(
+                f"{path}: there is no image '{name}', which is labelled '{said}'"
+                f"{did_you_mean(name, names[:CLOSE]) or f'; names are such as {names[0]!r}'} "
+                f"({missing} of {len(given)} paths are of no image)"
+            )
+        if label.setdefault(at, said) != said:
+            raise StageError(f"{path} calls {name} both '{label[at]}' and '{said}': leave one")
+        otherwise += name != names[at]
+    if otherwise:
+        notes.append(
+            f"{otherwise} paths of {path} are spelled otherwise than the images (\\ for /, ./, the "
+            "root, blanks or Unicode's forms), and were found"
+        )
+    return Labelled(label, classes, notes)
+
+
+def _finder(names: Sequence[str], root: str) -> Callable[[str], int | None]:
+    """The place of an image by a path, None where no image is called so, or two are."""
+    exact = {name: at for at, name in enumerate(names)}
+    alike: dict[str, int] = {}
+    for name, at in exact.items():
+        same = images.same_text(name)
+        alike[same] = -1 if same in alike else at
+    base = os.path.abspath(Path(root).expanduser()) if root else ""
+
+    def ways(said: str) -> Iterator[str]:
+        yield said
+        path = posixpath.normpath(said.strip().replace("\\", "/"))
+        yield path
+        if base and path.startswith(f"{base}/"):
+            yield path.removeprefix(f"{base}/")
+
+    def find(said: str) -> int | None:
+        for way in ways(said):
+            at = exact.get(way, alike.get(images.same_text(way), -1))
+            if at >= 0:
+                return at
+        return None
+
+    return find

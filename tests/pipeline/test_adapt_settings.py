@@ -229,7 +229,7 @@ NAMES = [f"{digit},word {digit}" for digit in range(10)]
     [
         (None, "names.csv does not exist: write a CSV file with the columns class and name"),
         (["label,name", *NAMES],
-         "names.csv has the columns ['label', 'name'], expected class and name"),
+         "names.csv has the columns label, name, expected class and name"),
         (["class,name", *NAMES, "3,third"],
          "names.csv names the class '3' twice: keep one row"),
         (["class,name", *NAMES[:2], *NAMES[3:]],
@@ -255,7 +255,10 @@ def test_names_of_classes_that_are_missing_or_doubled_are_one_line(
     ("coding", "line"),
     [
         ("utf-8-sig", "names.csv has no name for the known class '2'"),
-        ("latin-1", "names.csv is not UTF-8 (invalid continuation byte): save it as such"),
+        (
+            "latin-1",
+            "names.csv is no CSV file in UTF-8 (invalid continuation byte): save it as one",
+        ),
     ],
 )
 def test_a_table_of_names_may_be_a_spreadsheets_in_utf_8_alone(

@@ -143,8 +143,12 @@ def test_wrong_tables_are_named(folder: Path):
     names, truth = digits()[0], digits()[3]
     first = str(truth[0])
     for rows, columns, line in (
-        ([("train/0", first)], "path,label", "digits has no image 'train/0'"),
-        ([(names[0], "11")], "path,label", f"{names[0]} is labelled '11', which is no class"),
+        ([("train/0", first)], "path,label", "there is no image 'train/0', which is labelled"),
+        (
+            [(names[0], "11")],
+            "path,label",
+            "an image is labelled '11', which is no class of digits",
+        ),
         ([(names[0], "1"), (names[0], "2")], "path,label", f"calls {names[0]} both '1' and '2'"),
         ([(names[0], first)], "file,class", "has the columns file, class, expected path and label"),
         ([], "path,label", "labels no image"),
@@ -155,6 +159,131 @@ def test_wrong_tables_are_named(folder: Path):
     Path("mine.csv").write_bytes(b"path,label\n\xff\xfe,a\n")
     with pytest.raises(StageError, match="no CSV file in UTF-8"):
         know(table="mine.csv")
+
+
+def rename(*names: str) -> None:
+    """Call the first images so, and forget the classes."""
+    with store.read(INDEX, "index") as file:
+        arrays, attrs = {name: file[name] for name in ("name", "digest", "split")}, dict(file.attrs)
+    arrays["name"][: len(names)] = names
+    store.save(INDEX, "index", arrays, attrs)
+    write_labels_without_classes()
+
+
+BLANK_LINES = "\n\npath,label\n\na/1.png,cat\n\nb/2.png,dog\n"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "path;label\na/1.png;cat\nb/2.png;dog\n",
+        "path\tlabel\na/1.png\tcat\nb/2.png\tdog\n",
+        "path, label\na/1.png, cat\nb/2.png, dog\n",
+        'path, label\n"a/1.png", "cat"\nb/2.png, dog\n',
+        "Path,Label\r\na/1.png,cat\r\nb/2.png,dog\r\n",
+        "sep=;\nlabel;path\ncat;a/1.png\ndog;b/2.png\n",
+        "path,n,label\na\\1.png,7,cat\n.\\b\\2.png,8,dog\n",
+        "path,label\n./a/1.png,cat\na/../b/2.png,dog\n",
+        "path,label,,\na/1.png,cat,,\nb/2.png,dog,,,,\n",
+        BLANK_LINES,
+    ],
+)
+@pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_tables_as_spreadsheets_write_them_say_the_same(folder: Path, raw: str, coding: str):
+    rename("a/1.png", "b/2.png")
+    Path("mine.csv").write_bytes(raw.encode(coding))
+    label, _, old = know(table="mine.csv")
+    assert old == ["cat", "dog"]
+    assert label[:3].tolist() == [0, 1, -1]
+
+
+def test_a_path_may_have_the_root_and_either_form_of_unicode(folder: Path, capsys):
+    rename("cafe\u0301/1.png", "caf\u00e9.png", "x.png")
+    root = folder / "pictures"
+    rows = [
+        ("caf\u00e9/1.png", "gro\u00df"),
+        ("cafe\u0301.png", "e\u0301"),
+        (f"{root}/x.png", "\u00e9"),
+    ]
+    write_table(*rows)
+    spec = {"datasets": {"digits": {"from": "folder", "root": "pictures"}}}
+    Path("params.yaml").write_text(
+        yaml.safe_dump({"known": {"digits": {"table": "mine.csv"}}} | spec)
+    )
+    stages.known.main("digits")
+    with store.read(KNOWN, "known") as file:
+        assert file.attrs["old"] == ["gro\u00df", "\u00e9"]
+        assert file["label"][:3].tolist() == [0, 1, 1]
+    said = capsys.readouterr()
+    assert "3 paths of mine.csv are spelled otherwise than the images" in said.err
+    assert "class '\u00e9' is spelled in 2 ways" in said.err
+    assert "known: the known classes, in this order: gro\u00df, \u00e9\n" in said.out
+
+
+def test_two_images_of_one_name_in_two_forms_are_told_apart_or_refused(folder: Path):
+    rename("e\u0301e\u0301.png", "\u00e9\u00e9.png")
+    label, *_ = know(**write_table(("\u00e9\u00e9.png", "a")))
+    assert label[:2].tolist() == [-1, 0]
+    with pytest.raises(StageError, match="there is no image '.*', which is labelled 'a'"):
+        know(**write_table(("\u00e9e\u0301.png", "a")))
+
+
+def test_a_table_of_parquet_may_have_numbers_and_gaps(folder: Path, capsys):
+    import pyarrow
+    import pyarrow.parquet
+
+    names, truth = digits()[0], digits()[3]
+    columns = {"path": names[:30], "label": [int(truth[i]) if i % 3 else None for i in range(30)]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), "mine.parquet")
+    label, _, old = know(table="mine.parquet")
+    assert [old[c] for c in label[:30] if c >= 0] == [str(truth[i]) for i in range(30) if i % 3]
+    assert "10 rows of mine.parquet have no label and are passed over" in capsys.readouterr().err
+
+
+def test_minus_one_in_a_table_means_no_label(folder: Path, capsys):
+    names = digits()[0]
+    label, _, old = know(**write_table((names[0], "-1"), (names[1], "3.0"), (names[2], "4.0")))
+    assert old == ["3", "4"]
+    assert label[:3].tolist() == [-1, 0, 1]
+    assert "negative numbers mean no label: -1 (1)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("raw", "line"),
+    [
+        ("path,label\na,b.png,cat\n", "mine.csv, line 2: 3 fields under 2 columns: put a text"),
+        ('path,label\n"a.png,cat\nb.png,dog\n', "no CSV (unexpected end of data)"),
+        ("path,label,label\na.png,cat,dog\n", "mine.csv has two columns label: leave one"),
+        ("path,labels\na.png,cat\n", "has the columns path, labels, expected path and label"),
+        ("path,label\na.png;cat\n", "labels no image: its first row is 'a.png;cat' and ''"),
+        ("", "has the columns (none), expected path and label"),
+        (
+            "pa\u200bth,label\na,b\n",
+            r"has the columns 'pa\u200bth', label, expected",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_shown(folder: Path, raw: str, line: str):
+    Path("mine.csv").write_text(raw, encoding="utf-8")
+    with pytest.raises(StageError) as caught:
+        know(table="mine.csv")
+    assert line in str(caught.value)
+
+
+def test_names_of_classes_are_free_beside_those_of_the_folders(folder: Path, capsys):
+    """The scores go by the folders: a class of one's own is new to them."""
+    names, truth = digits()[0], digits()[3]
+    rows = [(names[0], "robin"), (names[1], "robin"), (names[2], str(truth[2]))]
+    label, of_class, old = know(**write_table(*rows))
+    assert old == [str(truth[2]), "robin"]
+    assert of_class.tolist() == [truth[2], -1]
+    assert label[:3].tolist() == [1, 1, 0]
+    assert "1 known classes are none of digits's own (robin)" in capsys.readouterr().err
+
+
+def test_the_old_classes_are_said_by_name(folder: Path, capsys):
+    know(**HALF)
+    assert "known: the known classes, in this order: 0, 1, 2, 3, 4\n" in capsys.readouterr().out
 
 
 def test_a_clone_without_the_table_keeps_what_was_pulled(folder: Path, capsys):

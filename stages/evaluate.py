@@ -35,7 +35,8 @@ IMAGES = ("images", "labelled")
 LABEL_FREE = ("silhouette", "stability", "live", "entropy", "balance", "largest", "smallest")
 COLUMNS = WHAT + IMAGES + LABEL_SCORES + LABEL_FREE
 EPOCHS = ("dataset", "backbone", "run", "setting", "k", "dims", "seed", "epoch", "labelled", "acc")
-HEADLINE = ("acc", "nmi", "ari", "silhouette", "stability")
+OF_LABELS = ("acc", "nmi", "ari")
+HEADLINE = (*OF_LABELS, "silhouette", "stability")
 
 
 class Params(Section):
@@ -180,15 +181,20 @@ def _silhouettes(
     return silhouettes(x, np.concatenate(own)).reshape(own.shape[:2])
 
 
-def _headlines(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Of each run its first setting, on `train` (an assigned run without one: its first split)."""
-    out: dict[str, dict[str, float]] = {}
+def _headlines(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Of each run its first setting, on `train` (an assigned run without one: its first split).
+    Where that has no labels, the scores of each split that has some are below the split's name."""
+    out: dict[str, dict[str, Any]] = {}
     for name in dict.fromkeys(row["run"] for row in rows):
         of_run = [row for row in rows if row["run"] == name and row["setting"] == 0]
-        train = [row for row in of_run if row["split"] == "train"]
-        seeds = train or [row for row in of_run if row["split"] == of_run[0]["split"]]
-        out[name] = {"k": seeds[0]["k"], **headline(seeds, HEADLINE)}
+        splits = dict.fromkeys(row["split"] for row in of_run)  # train first
+        of_split = {split: [r for r in of_run if r["split"] == split] for split in splits}
+        first, *others = of_split.values()
+        out[name] = {"k": first[0]["k"], **headline(first, HEADLINE)}
         out[name].pop("stability_sd", None)  # each value is a mean over the other seeds already
+        if not first[0]["labelled"]:
+            labelled = [seeds for seeds in others if seeds[0]["labelled"]]
+            out[name] |= {seeds[0]["split"]: headline(seeds, OF_LABELS) for seeds in labelled}
     return out
 
 

@@ -17,9 +17,10 @@ def markdown(
     ceilings: Mapping[str, Sequence[Scores]],
     changed: Mapping[str, Adapted | None],
 ) -> str:
-    """The headlines on `train`, a table a dataset; without labels, the label-free columns. Below
-    it category discovery (`partly`), what adapting has `changed`, and what probes reach with labels
-    (`ceilings`), both by dataset, where they are known."""
+    """The headlines on `train`, a table a dataset; without labels, the label-free columns, and a
+    table of each other split that has labels. Below it category discovery (`partly`), what adapting
+    has `changed`, and what probes reach with labels (`ceilings`), both by dataset, where they are
+    known."""
     parts = []
     for dataset in dict.fromkeys(s.dataset for s in settings):
         parts += _clusterings(dataset, [s for s in settings if s.dataset == dataset])
@@ -30,10 +31,17 @@ def markdown(
 
 
 def _clusterings(dataset: str, settings: Sequence[Setting]) -> list[str]:
-    here = [s for s in settings if s.split == "train"]
+    splits = ["train"]
+    if not any(s.labelled for s in settings if s.split == "train"):
+        splits += sorted({s.split for s in settings if s.labelled})
+    return [part for split in splits for part in _split(dataset, settings, split)]
+
+
+def _split(dataset: str, settings: Sequence[Setting], split: str) -> list[str]:
+    here = [s for s in settings if s.split == split]
     brief = [c for c in table.columns(here) if c.score in BRIEF]
     label = " ACC is one-to-one; ACC, NMI, ARI × 100." if any(s.labelled for s in here) else ""
-    return [f"{_safe(dataset)}, train, {_seeds(here)}.{label}", _scores(here, brief)]
+    return [f"{_safe(dataset)}, {_safe(split)}, {_seeds(here)}.{label}", _scores(here, brief)]
 
 
 def _discovery(dataset: str, settings: Sequence[Setting]) -> list[str]:

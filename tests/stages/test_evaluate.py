@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def epochs(folder: Path) -> Rows:
 
 def headlines(
     folder: Path, images: int = 100, seed: int = 0, shown: Examples = EXAMPLES
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, Any]]:
     with contextlib.chdir(folder):
         facts = main(CELL, Params(silhouette_images=images, seed=seed), shown)
     json.dumps(facts, allow_nan=False)
@@ -165,6 +166,13 @@ def test_labels_of_the_test_images_alone_are_enough(folder: Path) -> None:
     relabel(folder, np.where(np.arange(N) < 120, -1, label))
     test = [row for row in evaluate(folder) if row["split"] == "test"]
     assert all(row["acc"] != "" and row["acc_train_map"] == "" for row in test)
+    found = headlines(folder)["kmeans"]
+    of_seeds = [
+        float(row["acc"]) for row in test if (row["run"], row["setting"]) == ("kmeans", "0")
+    ]
+    assert set(found) == {"k", "silhouette", "silhouette_sd", "stability", "test"}
+    assert set(found["test"]) == {f"{n}{sd}" for n in ("acc", "nmi", "ari") for sd in ("", "_sd")}
+    assert found["test"]["acc"] == pytest.approx(np.mean(of_seeds), abs=1e-4)
 
 
 def test_a_single_seed_has_no_deviation_and_no_stability(tmp_path: Path) -> None:

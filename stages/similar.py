@@ -18,7 +18,7 @@ from pipeline.io.cell import Pair
 from pipeline.io.collection import is_in, open_collection, require_one_backbone
 from pipeline.io.duplicates import read_leaders
 from pipeline.params import Runtime, Section, StageError, torch_device
-from pipeline.similar.groups import read_groups
+from pipeline.similar.groups import Groups, read_groups
 from pipeline.similar.links import link, pictures
 from pipeline.similar.tables import write_found, write_names, write_union
 from stages import run
@@ -145,13 +145,13 @@ def _write_k(
     k: int,
     near: Neighbors,
     names: tuple[np.ndarray, np.ndarray],
-    group: np.ndarray,
+    group: Groups,
     params: Params,
 ) -> np.ndarray:
     """The files of one K; the names to link to: of the sample, or of all."""
     every = neighbor_union(near.neighbor[:, :k], near.similarity[:, :k], params.minimum)
     name, total = names[1][every.found], min(params.total or len(every.found), len(every.found))
-    taken = balanced_sample(group[every.found], every.similarity, total)
+    taken = balanced_sample(group.number[every.found], every.similarity, total)
     columns = {
         "name": name,
         "similarity": every.similarity,
@@ -159,15 +159,17 @@ def _write_k(
         "targets": every.n_targets,
     }
     if params.balance != "none":
-        columns[params.balance.removesuffix("s")] = group[every.found]
+        columns[params.balance.removesuffix("s")] = group.name[every.found]
+    lists = {f"names_{k}.txt": name}
     if params.total:
         columns["sampled"] = taken.astype(np.int8)
-        write_names(folder / f"sample_{k}.txt", name[taken])
+        lists[f"sample_{k}.txt"] = name[taken]
     write_union(folder / f"union_{k}.csv", columns)
-    unwritten = write_names(folder / f"names_{k}.txt", name)
     print(f"similar: k={k}: {len(name)} images found" + f", {total} sampled" * bool(params.total))
-    if unwritten:
-        print(f"similar: {unwritten} names hold a line break, names_{k}.txt goes without them")
+    for file, listed in lists.items():
+        unwritten = write_names(folder / file, listed)
+        if unwritten:
+            print(f"similar: {unwritten} names hold a line break, {file} goes without them")
     return name[taken]
 
 

@@ -1,7 +1,7 @@
 """What a sample is balanced over: the clusters of a collection, or its classes."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -10,17 +10,26 @@ from pipeline.io.clusters import read_clusters, seed_of_lowest_loss
 from pipeline.params import StageError
 
 
+class Groups(NamedTuple):
+    """number: int32 [image]; name: what a table says of each, its cluster's number (int32 [image])
+    or the name of its class (object [image], "" where none is known)."""
+
+    number: np.ndarray
+    name: np.ndarray
+
+
 def read_groups(
     path: Path, among: store.Features, balance: Literal["none", "clusters", "labels"]
-) -> np.ndarray:
-    """The group of each image of the store `among`: int32 [image], all 0 for none.
+) -> Groups:
+    """The group of each image of the store `among`, 0 of all for none.
 
     Of clusters those of the first setting, seed of lowest loss; of labels the class, -1 where none
     is known. PATH is of the kind that `balance` names, and is not opened for none. StageError if it
     is of other images.
     """
     if balance == "none":
-        return np.zeros(len(among), np.int32)
+        none = np.zeros(len(among), np.int32)
+        return Groups(none, none)
     read = read_clusters(path) if balance == "clusters" else store.read(path, balance)
     with read as file:
         attrs = file.attrs
@@ -33,4 +42,7 @@ def read_groups(
             group = file["0/assignment"][seed_of_lowest_loss(file, 0)]
     if not known or attrs["dataset"] != among.dataset:
         raise StageError(f"{path} is not of the images in {among.path}: run `dvc repro`")
-    return group
+    if balance == "clusters":
+        return Groups(group, group)
+    names = np.array([*attrs["classes"], ""], object)  # -1, for no label, is the last
+    return Groups(group, names[group])

@@ -224,7 +224,7 @@ def test_two_images_of_one_name_in_two_forms_are_told_apart_or_refused(folder: P
     rename("e\u0301e\u0301.png", "\u00e9\u00e9.png")
     label, *_ = know(**write_table(("\u00e9\u00e9.png", "a")))
     assert label[:2].tolist() == [-1, 0]
-    with pytest.raises(StageError, match="there is no image '.*', which is labelled 'a'"):
+    with pytest.raises(StageError, match=r"there is no image '.*', which is labelled 'a'"):
         know(**write_table(("\u00e9e\u0301.png", "a")))
 
 

@@ -241,6 +241,12 @@ def test_each_name_is_written_and_read_as_it_is(capsys: pytest.CaptureFixture[st
     text = (FOLDER / "names_1.txt").read_text(encoding="utf-8")
     assert text.split("\n") == [ODD[0], ODD[1], ODD[4], ""]
     assert "2 names hold a line break, names_1.txt goes without them" in capsys.readouterr().out
+    find(k=[1], total=4)
+    said = capsys.readouterr().out
+    listed = [name for name in names(1, "sample") if name]
+    left = [row[0] for row in table("union_1.csv")[1:] if row[4] == "1" and row[0] not in listed]
+    assert len(listed) + len(left) == 4
+    assert f"similar: {len(left)} names hold a line break, sample_1.txt goes without them" in said
 
 
 @pytest.mark.parametrize(
@@ -346,7 +352,9 @@ def test_labels_are_opened_only_where_the_setting_says_so() -> None:
     store.save(path, "labels", {"label": label}, attrs)
     find(total=2, balance="labels")
     assert names(2, "sample") == ["a3.png", "a4.png"]
-    assert table("union_2.csv")[0][4:] == ["label", "sampled"]
+    assert [row[4:] for row in table("union_2.csv")] == [
+        ["label", "sampled"], ["x", "0"], ["x", "0"], ["", "1"], ["y", "1"],
+    ]  # fmt: skip
     store.save(path, "labels", {"label": label[:3]}, attrs)
     with pytest.raises(StageError, match=r"a/labels.h5 is not of the images in data/a/pixels/feat"):
         find(balance="labels")

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+import images
 from pages.report.charts.chart import sizes
 from pages.report.chosen.clusters import Chosen, read_chosen
 from pages.report.pictures.album import AWAY, Album
@@ -55,7 +56,8 @@ def discovered(
             title = f"{cell.backbone} · {found.run}: {old} known classes, {new} new"
             choice = (
                 f"The first exported run, of its seeds the one of lowest loss, {found.seed}. Images"
-                " whose class was known are left out where the method says how sure it is."
+                " whose class was known are left out where the method says how sure it is. Known: "
+                f"{images.few(found.old)}."
             )
             out.append(_sheet(found, title, choice, album, side, number, f"{name}-k{number}"))
     return out

@@ -23,6 +23,7 @@ from cluster.metrics.matching import (
 )
 
 NAN = float("nan")
+COLUMNS = 512  # clusters whose sums of distances are one product
 LABEL_SCORES = (
     *("acc", "acc_train_map", "majority_acc", "majority_acc_train_map"),
     *("nmi", "ami", "ari", "v_measure", "fowlkes_mallows", "purity"),
@@ -102,10 +103,19 @@ def silhouettes(vectors: np.ndarray, assignments: np.ndarray) -> np.ndarray:
     if len(vectors) < 3:
         return out
     distance = _distances(vectors.astype(np.float64))
-    for seed, assignment in enumerate(assignments):
-        clusters, own, size = np.unique(assignment, return_inverse=True, return_counts=True)
-        if 2 <= len(clusters) < len(assignment):
-            out[seed] = _silhouette_of_images(distance, own, size).mean()
+    each = [np.unique(own, return_inverse=True, return_counts=True) for own in assignments]
+    split = [
+        seed for seed, (clusters, _, _) in enumerate(each) if 2 <= len(clusters) < len(vectors)
+    ]
+    group = max(1, COLUMNS // max((len(each[seed][2]) for seed in split), default=1))
+    for at in range(0, len(split), group):
+        some = split[at : at + group]
+        # Sums over clusters, in one matrix product: [image, clusters of all these seeds]
+        chosen = np.hstack([np.eye(len(each[seed][2]))[each[seed][1]] for seed in some])
+        ends = np.cumsum([len(each[seed][2]) for seed in some])
+        sums = np.split(distance @ chosen, ends[:-1], axis=1)
+        for seed, to in zip(some, sums, strict=True):
+            out[seed] = _silhouette_of_images(to, *each[seed][1:]).mean()
     return out
 
 
@@ -120,13 +130,13 @@ def _distances(x: np.ndarray) -> np.ndarray:
     return distance
 
 
-def _silhouette_of_images(distance: np.ndarray, own: np.ndarray, size: np.ndarray) -> np.ndarray:
+def _silhouette_of_images(to: np.ndarray, own: np.ndarray, size: np.ndarray) -> np.ndarray:
     """The silhouette of each image, float64 [image]; 0 for one that is alone in its cluster.
 
-    own: int [image], of 0..cluster-1; size: int [cluster], none empty.
+    to: float64 [image, cluster], the sums of the distances to the images of each cluster; it is
+    overwritten. own: int [image], of 0..cluster-1; size: int [cluster], none empty.
     """
     image = np.arange(len(own))
-    to = distance @ np.eye(len(size))[own]  # [image, cluster], all sums in one matrix product
     within = to[image, own] / np.maximum(size[own] - 1, 1)
     to /= size
     to[image, own] = np.inf

@@ -11,9 +11,9 @@ from typing import Any, Literal
 import pydantic
 import yaml
 
+from pipeline.yaml_as_dvc import Loader
+
 PARAMS = Path("params.yaml")
-# The same in C reads five times as fast, which every stage waits for; not every build has it
-Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class StageError(Exception):
@@ -60,7 +60,7 @@ def validated(model: type[Model], found: Any, path: str) -> Model:
 
 
 def read_params(path: str) -> Any:
-    """What params.yaml holds at `path`, as plain lists and dicts."""
+    """What params.yaml holds at `path`, as plain lists and dicts; '': all of it."""
     try:
         found = yaml.load(PARAMS.read_text(encoding="utf-8"), Loader=Loader)
     except FileNotFoundError:
@@ -70,7 +70,7 @@ def read_params(path: str) -> Any:
         raise StageError(f"{PARAMS}: not valid YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise StageError(f"{PARAMS}: not valid YAML: nested without end") from None
-    for depth, key in enumerate(keys := path.split(".")):
+    for depth, key in enumerate(keys := path.split(".") if path else []):
         if not isinstance(found, dict) or key not in found:
             known = list(found) if isinstance(found, dict) else []
             where = ".".join(keys[:depth]) or "the file"
@@ -101,9 +101,6 @@ def _first_mistake(error: pydantic.ValidationError, model: type[Section], path: 
     if mistake["type"] == "missing":
         return f"{key} is missing{more}"
     wrong = mistake["input"]
-    if isinstance(wrong, str) and re.fullmatch(r"[+-]?\d+e[+-]?\d+", wrong, re.IGNORECASE):
-        # YAML 1.1 takes a number without a point for a text
-        return f"{key} is the text {wrong!r}: write {wrong.lower().replace('e', '.0e')}{more}"
     return f"{key} is {wrong!r}: {mistake['msg']}{more}"
 
 

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from pipeline.yaml_as_dvc import Loader
 from recipes import RecipeError
 
 MAPPINGS = ("datasets", "known", "backbones", "imported", "adapted")
 LISTS = ("runs.kmeans", "runs.temi", "runs.sskmeans")
 _NAMES = {list: "list", Mapping: "mapping of names"}
 WIDTH = 100
-Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # many times as fast, where it is built
 
 
 class Merged(NamedTuple):

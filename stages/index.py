@@ -10,7 +10,7 @@ import images
 import store
 from pipeline.embedding.index import digests, save_index
 from pipeline.embedding.vectors import files_of, is_vectors, list_vectors
-from pipeline.io.cell import images_of, labels_of, require_name
+from pipeline.io.cell import images_of, labels_of
 from pipeline.params import read_params
 from stages import run
 
@@ -23,7 +23,6 @@ def main(dataset: str) -> None:
     runs again unless an image came, went or changed.
     """
     index, spec = images_of(dataset), read_params(f"datasets.{dataset}")
-    require_name(dataset)
     if index.exists() and "root" in spec and not Path(spec["root"]).expanduser().exists():
         # A second clone has what `dvc pull` brought, not the pictures: everything else still works.
         print(f"index: {spec['root']} is not here; {index} stays as it is", file=sys.stderr)

@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "pipeline": {"pipeline", *LEAVES},
     "pages": {"pages", "pipeline", *LEAVES},
     "stages": {"stages", "pages", "pipeline", *LEAVES},
-    "recipes": {"recipes"},
+    "recipes": {"recipes", "pipeline"},
     "bench": {"bench", "stages", "pages", "pipeline", *LEAVES},
 }
 # The same of the rooms of a package: a room imports itself and those that are named
@@ -37,7 +37,9 @@ ROOMS = {
         "probes": {"errors", "vectors", "kernels", "kmeans", "heads", "neighbors"},
     },
     "pipeline": {
-        "params": set[str](),
+        "yaml_as_dvc": set[str](),
+        "params": {"yaml_as_dvc"},
+        "names": {"params"},
         "cost": set[str](),
         "io": {"params"},
         "similar": {"params", "io"},

@@ -7,19 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import store
-from pipeline.params import StageError
 
 BACKBONES = Path("data/backbones")  # a folder each, whatever their origin
 FROZEN = Path("data/frozen")  # what frozen blocks gave, kept for other runs of adapt
-RESERVED = ("backbones", "frozen", "raw")  # folders below data/ that are no dataset
-
-
-def require_name(dataset: str) -> None:
-    """Raise StageError when a folder of another use is called so."""
-    if dataset in RESERVED:
-        raise StageError(
-            f"datasets: {dataset} is the name of another folder below data/: choose another one"
-        )
 
 
 def images_of(dataset: str) -> Path:

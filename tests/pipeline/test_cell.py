@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import pytest
 from conftest import Project
 
 from pipeline.cost import cost
-from pipeline.io.cell import RESERVED, Cell, Pair, known_of
+from pipeline.io.cell import Cell, Pair, known_of
 
 
 def test_a_cell_is_a_folder():
@@ -18,13 +17,6 @@ def test_a_cell_is_a_folder():
     assert known_of("birds") == Path("data/birds/known.h5")
     pair = Pair(cell, cell._replace(dataset="zoo"))
     assert pair.assigned("temi") == Path("data/zoo/dino/clusters/temi_from_birds.h5")
-
-
-@pytest.mark.parametrize("name", RESERVED)
-def test_a_dataset_is_not_called_as_a_folder_of_another_use(project: Project, name: str):
-    project.params["datasets"] = {name: {"from": "digits"}}
-    assert "the name of another folder below data/" in project.refusal("index", name)
-    assert not (project.folder / "data" / name).exists()
 
 
 def test_costs_are_seconds_and_megabytes():

@@ -1,0 +1,65 @@
+"""Names in params.yaml that become stages, folders and words of commands.
+
+DVC leaves out, without a word, every stage of a name that is a number or a date to YAML, and takes
+others apart (a.b, a/b, a@b). So each stage that runs looks at all names first.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeline.params import StageError
+
+MAPPINGS = ("datasets", "known", "backbones", "imported", "adapted")
+RESERVED = ("backbones", "frozen", "raw")  # folders below data/ that are no dataset
+_NAME = re.compile(r"\w[\w-]*")
+
+
+def require_names(params: Mapping[str, Any]) -> None:
+    """Raise StageError at the first name that cannot be one; `params`: all of params.yaml."""
+    seen: dict[tuple[str, str], str] = {}
+    for where, name in _names(params):
+        if not isinstance(name, str):
+            said = "null" if name is None else str(name)
+            what = f"params.yaml: {where}: {said} is no text to YAML, and DVC makes no stage of it"
+            do = f"write '{said}'" if _NAME.fullmatch(said) else f"call it {_cleaned(said)}"
+            raise StageError(f"{what}: {do}")
+        composed = unicodedata.normalize("NFC", name)
+        if not _NAME.fullmatch(composed):
+            raise StageError(
+                f"params.yaml: {where}: {name!r} becomes a folder and a word of commands: expected "
+                f"letters, digits, _ and -; call it {_cleaned(name)}"
+            )
+        if where == "datasets" and name in RESERVED:
+            raise StageError(
+                f"params.yaml: {where}: {name} is the name of another folder below data/: choose "
+                "another one"
+            )
+        # On disks that do not tell capitals or ways to write an accent apart they are one folder
+        same = composed.casefold()
+        other = seen.setdefault((_group(where), same), name)
+        if other != name:
+            raise StageError(
+                f"params.yaml: {where}: {other} and {name} are one folder on many disks: rename one"
+            )
+
+
+def _names(params: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """(where, name)."""
+    for where in MAPPINGS:
+        found = params.get(where)
+        yield from ((where, name) for name in found or {}) if isinstance(found, Mapping) else ()
+    runs = params.get("runs")
+    for method, names in runs.items() if isinstance(runs, Mapping) else ():
+        yield from ((f"runs.{method}", name) for name in names or [] if isinstance(names, list))
+
+
+def _group(where: str) -> str:
+    """What lies in one folder together."""
+    return "backbones" if where in ("backbones", "imported", "adapted") else where
+
+
+def _cleaned(name: str) -> str:
+    """A name as near to this one as can be."""
+    return re.sub(r"[^\w-]+", "_", name).strip("_-") or "mine"

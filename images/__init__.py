@@ -18,15 +18,18 @@ from images._digest import digest
 from images._listing import ImagesError, Listing, Opener, Raw, Stater
 from images._spec import Reader, parse, reader, readers
 from images._splits import apply as choose
-from images.decode import decode
+from images._to_rgb import BRIGHTEST
+from images.decode import decode, decoding_memory
 
 __all__ = [
+    "BRIGHTEST",
     "ImagesError",
     "Listing",
     "Raw",
     "Reader",
     "choose",
     "decode",
+    "decoding_memory",
     "digest",
     "few",
     "list_images",
@@ -69,7 +72,8 @@ def open_images(spec: Mapping[str, Any]) -> Opener:
 
 
 def stat_images(spec: Mapping[str, Any]) -> Stater:
-    """A function from an image's name to (bytes, mtime in ns), to see what changed without reading.
+    """A function from an image's name to (bytes, mtime in ns, inode, ctime in ns), to see what
+    changed without reading.
 
     It gives None for the images of a packed set, which have no files of their own. What a file is
     read as depends on the reader's options too: compare only under an equal `spec`.

@@ -19,8 +19,9 @@ Raw = bytes | np.ndarray
 Opener = Callable[[str], Raw]
 """Reads one image by its name. Thread-safe; raises ImagesError."""
 
-Stater = Callable[[str], tuple[int, int] | None]
-"""(size in bytes, time of last change in ns) of one image's file; None where it has none."""
+Stater = Callable[[str], tuple[int, ...] | None]
+"""Of one image's file: size in bytes, time of last change in ns, inode, and time in ns at which the
+inode last changed, which nobody can set; None where it has no file."""
 
 
 @dataclass(frozen=True)
@@ -38,4 +39,4 @@ class Listing:
     n_classes: int
     """How many classes are expected; 0 = nobody said."""
     notes: tuple[str, ...] = ()
-    """What a person should know of how it was read, a line each."""
+    """What a user should know of it: what was left out, read by content or is empty; lines."""

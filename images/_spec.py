@@ -5,7 +5,7 @@ The folder is the registry: a dataset is one file here, and its functions' keywo
 
 import importlib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -41,7 +41,8 @@ def reader(name: str) -> Reader:
     for option in inspect.signature(module.list_images).parameters.values():
         kind = _kind(_hints(module)[option.name])
         required = option.default is inspect.Parameter.empty
-        takes[option.name] = f"{kind}; " + ("required" if required else f"default {option.default}")
+        default = "none" if option.default in ((), 0) else option.default
+        takes[option.name] = f"{kind}; " + ("required" if required else f"default {default}")
     return Reader(name, (module.__doc__ or "").strip().splitlines()[0], takes)
 
 
@@ -95,6 +96,10 @@ def _check(where: str, value: object, hint: Any) -> None:
             return
         near = _nearest(value, get_args(hint))
         raise ImagesError(f"{where} must be {_kind(hint)}; found {value!r}{near}")
+    if get_origin(hint) is Sequence:
+        if isinstance(value, list) and all(isinstance(each, str) and each for each in value):
+            return
+        raise ImagesError(f'{where} must be {_kind(hint)}, e.g. ["*.gif"]; found {value!r}')
     # True is an int to Python, never to the user.
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise ImagesError(f"{where} must be {_kind(hint)}; found {value!r}")
@@ -103,6 +108,8 @@ def _check(where: str, value: object, hint: Any) -> None:
 def _kind(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(get_args(hint))
+    if get_origin(hint) is Sequence:
+        return "a list of texts"
     return _KINDS[hint]
 
 

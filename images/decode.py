@@ -1,11 +1,14 @@
 """Any image file's bytes to an upright RGB picture, or a plain refusal.
 
 After Pillow's own convert("RGB"). But: 16-bit images are scaled, not clipped; transparency is laid
-on white, not dropped; the rotation that a camera notes in EXIF is applied; no warning gets out.
+on white, not dropped; the rotation that a camera notes in EXIF is applied; no warning gets out; a
+JPEG of more than REDUCE_FROM pixels is decoded at 1/2, 1/4 or 1/8 of its size, whatever it is for.
 Colour profiles are ignored. Equal bytes give equal pixels with the same Pillow.
 """
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from io import BytesIO
@@ -15,12 +18,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from images._listing import ImagesError, Raw
+from images._to_rgb import is_deep, to_rgb
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 # About 4 GB as RGB in memory. Pillow's own limit, .18 gigapixels, refuses honest maps and scans.
 MAX_PIXELS = 2**30
+# Scans and panoramas beyond what a camera takes: no vector of a photograph hangs on it
+REDUCE_FROM = 100_000_000
+REDUCE_TO = 2048  # pixels that the shorter side keeps: enough for every input and its augmentation
+# Of a profile or comment in a PNG, packed or not. Pillow's own limit, 1 MB, refuses sound files.
+MAX_TEXT = 2**27
+# Memory that decoding takes, in bytes a pixel, as measured: of plain colours, of all other modes
+PLAIN, OTHER = 12, 20
 
 # Only plain raster formats: Pillow's list also has some that start other programs (EPS) or have no
 # signature (TGA), for which any bytes would do.
@@ -34,6 +45,7 @@ _PLUGINS = {
     "PPM": "PpmImagePlugin",
     "JPEG2000": "Jpeg2KImagePlugin",
     "AVIF": "AvifImagePlugin",
+    "HEIF": "",  # pillow-heif, which registers itself
 }
 _ORIENTATION = 0x0112
 _importing = Lock()
@@ -51,10 +63,41 @@ def decode(raw: Raw) -> "Image":
     """
     if isinstance(raw, np.ndarray):
         return _from_array(raw)
-    if not raw:
-        raise ImagesError("the file is empty (0 bytes)")
+    with _refusing():
+        return _pixels(_opened(BytesIO(raw)))
+
+
+def decoding_memory(raw: Raw) -> int:
+    """Bytes that `decode` takes at its peak, about; from the header alone. Raises as `decode`."""
+    if isinstance(raw, np.ndarray):
+        return 2 * raw.nbytes
+    with _refusing():
+        image = _opened(BytesIO(raw))
+    plain = image.mode in ("RGB", "L", "1") and not image.has_transparency_data
+    each, pixels = PLAIN if plain else OTHER, image.width * image.height
+    # A progressive JPEG keeps the coefficients of the whole picture
+    progressive = 6 * pixels if "progressive" in image.info else 0
+    return len(raw) + progressive + each * pixels // _reduction(image) ** 2
+
+
+def deep_values(file: BytesIO) -> np.ndarray | None:
+    """Of a file with 16 bits a pixel, and one channel, its values: uint32 [height, width]; None of
+    any other file, a broken one too."""
     try:
-        return _from_bytes(raw)
+        with _refusing():
+            image = _opened(file)
+            if not is_deep(image):
+                return None
+            image.load()
+            return np.asarray(_upright(image, _orientation(image))).astype(np.uint32)
+    except ImagesError:
+        return None
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
     except ImagesError:
         raise
     # Pillow meets broken files with any exception there is: OSError, SyntaxError, struct.error, ...
@@ -78,15 +121,19 @@ def _from_array(array: np.ndarray) -> "Image":
     return Image.fromarray(np.ascontiguousarray(array)).convert("RGB")
 
 
-def _from_bytes(raw: bytes) -> "Image":
-    from PIL import Image, UnidentifiedImageError
+def _opened(file: BytesIO) -> "Image":
+    """What the header says; the pixels are still to be decoded."""
+    from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
+    if not file.getbuffer().nbytes:
+        raise ImagesError("the file is empty (0 bytes)")
     _quiet()
     formats = _formats()
-    # Pillow's own limit can be set for the whole process only, and it warns from half of it on.
+    # Pillow's own limits can be set for the whole process only; of pixels it warns from half on.
     Image.MAX_IMAGE_PIXELS = None
+    PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = MAX_TEXT
     try:
-        image: Image.Image = Image.open(BytesIO(raw), formats=formats)
+        image: Image.Image = Image.open(file, formats=formats)
     except UnidentifiedImageError:
         raise ImagesError(
             f"no image, or of an unknown kind; {', '.join(formats)} can be read"
@@ -96,41 +143,23 @@ def _from_bytes(raw: bytes) -> "Image":
         raise ImagesError(
             f"the image is too large: {width} x {height} pixels, at most {MAX_PIXELS:,} can be read"
         )
+    return image
+
+
+def _pixels(image: "Image") -> "Image":
+    if (scale := _reduction(image)) > 1:
+        image.draft(None, (image.width // scale, image.height // scale))
     image.load()
     if 0 in image.size:
-        raise ImagesError(f"the image has no pixels: {width} x {height}")
-    return _upright(_rgb(image), _orientation(image))
+        raise ImagesError(f"the image has no pixels: {image.width} x {image.height}")
+    return _upright(to_rgb(image), _orientation(image))
 
 
-def _rgb(image: "Image") -> "Image":
-    from PIL import Image
-
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
-        deep = np.asarray(image).astype(np.uint32)  # 257 = 65535 / 255
-        return Image.fromarray(((deep + 128) // 257).astype(np.uint8)).convert("RGB")
-    if image.mode in ("I", "F"):
-        return Image.fromarray(_stretched(np.asarray(image))).convert("RGB")
-    if image.has_transparency_data:
-        clear = image.convert("RGBA")
-        white = Image.new("RGB", image.size, "white")
-        white.paste(clear.convert("RGB"), mask=clear.getchannel("A"))
-        return white
-    return image.convert("RGB")
-
-
-def _stretched(values: np.ndarray) -> np.ndarray:
-    """Integers and floats of no stated range to uint8; not-a-number is black."""
-    with np.errstate(invalid="ignore"):  # a signalling not-a-number
-        values = values.astype(np.float64)
-    finite = values[np.isfinite(values)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
-    values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
-    if low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
-    # Halved first: the distance between two finite floats may be infinite.
-    span = high / 2 - low / 2
-    scaled = (values / 2 - low / 2) / span if span > 0 else np.zeros_like(values)
-    return np.rint(np.clip(scaled, 0, 1) * 255).astype(np.uint8)
+def _reduction(image: "Image") -> int:
+    """By how much the sides of a JPEG are divided, as its decoder does for next to nothing."""
+    if image.format != "JPEG" or image.width * image.height <= REDUCE_FROM:
+        return 1
+    return next((s for s in (8, 4, 2) if min(image.size) // s >= REDUCE_TO), 1)
 
 
 def _orientation(image: "Image") -> int:
@@ -163,8 +192,9 @@ def _formats() -> tuple[str, ...]:
     from PIL import Image
 
     with _importing:
-        for plugin in _PLUGINS.values():
+        for plugin in filter(None, _PLUGINS.values()):
             import_module(f"PIL.{plugin}")
+        import_module("pillow_heif").register_heif_opener()
     return tuple(name for name in _PLUGINS if name in Image.OPEN)
 
 

@@ -9,25 +9,38 @@
 Folders below these mean nothing. Classes are numbered in the natural order of their names, 2 before
 10; folders whose names differ in Unicode's form only (é as one sign or as two) are one class.
 Without labels nothing tells how many classes there are: say `classes: 20` where it matters.
+
+`exclude` names files and folders that are left out (see `_skipped.excluded`). `depth` is the number
+of bits that count in files of 16, for cameras and scanners that store 12 bits in 16: such a picture
+would be nearly black. Those files come decoded, as arrays.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 
 from images import _tree
 from images._classes import number_classes, same_splits
+from images._depth import check_depth, of_depth
+from images._found import Found
+from images._kinds_of_file import counted
 from images._listing import ImagesError, Listing, Opener, Stater
 
 Tree = Literal["flat", "class", "split/class"]
 
 
-def list_images(*, root: str, tree: Tree = "flat") -> Listing:
+def list_images(
+    *, root: str, tree: Tree = "flat", exclude: Sequence[str] = (), depth: int = 0
+) -> Listing:
     """All images under `root`, by name."""
+    check_depth(depth)
     path = _tree.folder(root, "a folder of images")
-    names = _tree.image_names(path)
+    found = _tree.walked(path, exclude=exclude)
+    names, notes = found.names, found.notes()
     if tree == "flat":
-        return Listing(names, ["train"] * len(names), np.full(len(names), -1, np.int32), [], 0)
+        none = np.full(len(names), -1, np.int32)
+        return Listing(names, ["train"] * len(names), none, [], 0, notes)
     levels = tree.count("/") + 1
     parts = [name.split("/", levels) for name in names]
     loose = [name for name, part in zip(names, parts, strict=True) if len(part) <= levels]
@@ -37,20 +50,47 @@ def list_images(*, root: str, tree: Tree = "flat") -> Listing:
             f"of {len(names)} images lie higher up, e.g. {loose[0]}; move them, or say tree: flat"
         )
     what = f"the folders in {path}"
-    splits, notes = ["train"] * len(names), list[str]()
+    splits = ["train"] * len(names)
     if levels == 2:
         splits = [part[0] for part in parts]
         _tree.check_apart(path, sorted(set(splits)))
-        splits, notes = same_splits(splits, what)
+        splits, same = same_splits(splits, what)
+        notes += same
     labels, classes, more = number_classes([part[levels - 1] for part in parts], what)
-    return Listing(names, splits, labels, classes, len(classes), (*notes, *more))
+    full = {"/".join(part[:end]) for part in parts for end in range(1, levels + 1)}
+    notes += (*more, *_empty(found, full, levels))
+    return Listing(names, splits, labels, classes, len(classes), notes)
 
 
-def open_images(*, root: str, tree: Tree = "flat") -> Opener:
-    """Gives a file's bytes."""
-    return _tree.opener(_tree.folder(root, "a folder of images"))
+def _empty(found: Found, full: set[str], levels: int) -> tuple[str, ...]:
+    """A line that names the folders of classes or splits without an image, and what is there.
+
+    full: those that have some.
+    """
+    above = {"", *full}
+    empty = sorted(
+        folder
+        for folder in found.folders - full
+        if folder and folder.count("/") < levels and folder.rpartition("/")[0] in above
+    )
+    if not empty:
+        return ()
+    each = [f"{folder} ({counted(found.left_out(folder)) or 'no files'})" for folder in empty[:8]]
+    more = f" and {len(empty) - 8} more" if len(empty) > 8 else ""
+    return (f"classes without an image: {', '.join(each)}{more}",)
 
 
-def stat_images(*, root: str, tree: Tree = "flat") -> Stater:
-    """Gives a file's size and time of change."""
+def open_images(
+    *, root: str, tree: Tree = "flat", exclude: Sequence[str] = (), depth: int = 0
+) -> Opener:
+    """Gives a file's bytes; where `depth` is said, an array of a file with 16 bits a pixel."""
+    check_depth(depth)
+    read = _tree.opener(_tree.folder(root, "a folder of images"))
+    return of_depth(read, depth) if depth else read
+
+
+def stat_images(
+    *, root: str, tree: Tree = "flat", exclude: Sequence[str] = (), depth: int = 0
+) -> Stater:
+    """Gives a file's size, times and inode."""
     return _tree.stater(_tree.folder(root, "a folder of images"))

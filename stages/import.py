@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from pipeline.io.origin import Imported, Source, folder_of, read_imported, write_imported
 from pipeline.io.whole import write_json
+from pipeline.kept import say_kept
 from pipeline.params import PARAMS, Section, StageError, did_you_mean, read_params, section
 from stages import run
 from store.foreign import source_path
@@ -27,7 +28,7 @@ def main(backbone: str) -> None:
     """Write where the vectors of BACKBONE are, a key of `imported` in params.yaml, by dataset.
 
     Stage embed reads them; it runs again when the bytes of a file have changed. Files are read
-    again only when their size or time has. What is not on this machine stays as it was.
+    again only when their size, times or inode have. What is not on this machine stays as it was.
     """
     params, before = section(Params, f"imported.{backbone}"), read_imported(backbone)
     known = dict(before.sources) if before else {}
@@ -39,7 +40,7 @@ def main(backbone: str) -> None:
         if not missing:
             sources[dataset] = Source(*here, seen.digest([s for s in here if s]))
         elif known.get(dataset, ())[:2] == here:
-            print(f"import: {missing[0]} is not here; what was read of {dataset} stays")
+            say_kept("import", missing[0], f"{backbone} of {dataset}")
             sources[dataset] = known[dataset]
         else:
             print(f"import: {missing[0]} is not there: {dataset} by {backbone} will be absent")
@@ -76,7 +77,8 @@ def _here(params: Params, dataset: str) -> tuple[str, str]:
 
 
 class _Seen:
-    """Digests of files by size and time, remembered beside the outs: they are this machine's."""
+    """Digests of files by size, times and inode, remembered beside the outs: these are this
+    machine's."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._new = path, dict[str, list]()
@@ -92,11 +94,11 @@ class _Seen:
 
     def _of_file(self, path: Path) -> str:
         stat, old = path.stat(), self._old.get(str(path), [])
-        now = [stat.st_size, stat.st_mtime_ns]
-        if old[:2] != now:
+        now = [stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_ctime_ns]
+        if old[:-1] != now:
             old = [*now, _digest(path)]
         self._new[str(path)] = old
-        return str(old[2])
+        return str(old[-1])
 
     def save(self) -> None:
         write_json(self._path, self._new)

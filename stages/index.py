@@ -11,6 +11,7 @@ import store
 from pipeline.embedding.index import digests, save_index
 from pipeline.embedding.vectors import files_of, is_vectors, list_vectors
 from pipeline.io.cell import images_of, labels_of
+from pipeline.kept import keep
 from pipeline.params import read_params
 from stages import run
 
@@ -19,19 +20,18 @@ def main(dataset: str) -> None:
     """List the images of a dataset: names, digests and splits, and, apart, their labels.
 
     DATASET is a key of `datasets` in params.yaml. This stage looks at the images each time that it
-    is asked; a file is read again only when its size or time has changed, and nothing downstream
-    runs again unless an image came, went or changed.
+    is asked; a file is read again only when its size, times or inode have changed, and nothing
+    downstream runs again unless an image came, went or changed. Where the images are not here, as
+    in a second clone, what is there stays, if the settings of the dataset did not change.
     """
-    index, spec = images_of(dataset), read_params(f"datasets.{dataset}")
+    key = f"datasets.{dataset}"
+    index, spec = images_of(dataset), read_params(key)
     if index.exists() and "root" in spec and not Path(spec["root"]).expanduser().exists():
-        # A second clone has what `dvc pull` brought, not the pictures: everything else still works.
-        print(f"index: {spec['root']} is not here; {index} stays as it is", file=sys.stderr)
-        return
+        return keep("index", key, spec["root"], index)
     if is_vectors(spec):
         missing = [file for file in files_of(spec) if not Path(file).exists()]
         if missing and index.exists():
-            print(f"index: {missing[0]} is not here; {index} stays as it is", file=sys.stderr)
-            return
+            return keep("index", key, missing[0], index)
         listing, digest = list_vectors(dataset)
     else:
         listing = images.list_images(spec)

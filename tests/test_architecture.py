@@ -41,6 +41,7 @@ ROOMS = {
         "params": {"yaml_as_dvc"},
         "names": {"params"},
         "cost": set[str](),
+        "kept": {"params"},
         "io": {"params"},
         "similar": {"params", "io"},
         "fitting": {"params", "io"},

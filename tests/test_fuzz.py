@@ -52,6 +52,7 @@ SPECS = (
     {"from": "digits"},
     {"from": "folder", "root": "photos", "classes": 20, "tree": "split/class", "part": 0.5},
     {"from": "folder", "root": "photos", "splits": ["a", "b"], "train": ["a"]},
+    {"from": "folder", "root": "photos", "exclude": ["*.gif", "a/b*"], "depth": 12},
 )
 VECTORS = {"from": "vectors", "ids": "a.npy", "labels": "b.npz:y", "splits": "c", "rows": 3}
 # What YAML may hold where something else is expected

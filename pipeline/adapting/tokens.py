@@ -43,7 +43,7 @@ class Collection(NamedTuple):
 
 def pixels(row: backbones.Backbone, of: Collection, run: Run, runtime: Runtime) -> Source:
     """A source of pixels, decoded in threads."""
-    opened = Pictures(row, of.plan.dataset, of.names)
+    opened = Pictures(row, of.plan.dataset, of.names, runtime.memory_gb)
     shown = {where: opened.seen_by(_seen(row, where)) for where in SHOWN}
     pool = ThreadPoolExecutor(runtime.workers or count_cores(), thread_name_prefix="decode")
 

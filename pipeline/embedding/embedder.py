@@ -1,5 +1,6 @@
 """One backbone over the images of one dataset: from their bytes to what a feature store lacks."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -75,6 +76,8 @@ class Embedder:
                 self.spent["forward"] += batch.forward_seconds
                 self.spent["write"] += time.perf_counter() - start
                 bar.update(len(batch.rows))
+            if dark := self._pictures.dark.said(writer.plan.dataset):
+                bar.write(f"embed: {dark}", file=sys.stderr)
         self.spent["wall"] += time.perf_counter() - began
         return reasons
 
@@ -95,9 +98,9 @@ class Embedder:
         pictures = self._pictures  # here, since threads might each open a packed set of their own
 
         def picture(at: int) -> list[np.ndarray | None]:
-            seen = pictures.decoded(int(plan.row[at]), plan.id[at], alter)
-            own = backbones.preprocess(self.row, seen)
-            return [own, *(other.seen(at, seen) for other in beside)]
+            with pictures.decoded(int(plan.row[at]), plan.id[at], alter) as seen:
+                own = backbones.preprocess(self.row, seen)
+                return [own, *(other.seen(at, seen) for other in beside)]
 
         cores = count_cores()
         return stream(
@@ -135,4 +138,4 @@ class Embedder:
 
     @cached_property
     def _pictures(self) -> Pictures:
-        return Pictures(self.row, self._dataset, self._names)
+        return Pictures(self.row, self._dataset, self._names, self._runtime.memory_gb)

@@ -4,6 +4,7 @@ The files are those of these stages, below one folder: `images.h5` lists the pic
 `BACKBONE/features/` is the feature store of each backbone.
 """
 
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,6 +54,8 @@ def embed_folder(
     root, to, row = Path(root).expanduser(), Path(to).expanduser(), backbones.row(backbone)
     spec = {"from": "folder", "root": str(root)}
     path, listing = to / "images.h5", images.list_images(spec)
+    for note in listing.notes:
+        print(f"{root}: {note}", file=sys.stderr)
     digest = digests(spec, listing.names, path.with_suffix(".seen.npz"))
     index = save_index(path, root.resolve().name, listing, digest)
     runtime = Runtime(

@@ -1,6 +1,6 @@
 """The index of a dataset: its images by name, the digest of their bytes and their split.
 
-A feature store is laid out after it. Files whose size and time of change are known are not read
+A feature store is laid out after it. Files whose size, times and inode are known are not read
 again; what is remembered lies beside the index, in no out of a stage: times are this machine's.
 """
 
@@ -21,7 +21,8 @@ from pipeline.params import count_cores
 CHUNK = 64  # images that a thread looks at in one go: a task for each takes a kilobyte
 
 Spec = Mapping[str, Any]  # a dataset's description, as under `datasets` in params.yaml
-Seen = dict[str, tuple[tuple[int, int], bytes]]  # by name: size and time of change, digest
+Seen = dict[str, tuple[tuple[int, ...], bytes]]  # by name: what stat_images says, digest
+FACTS = 4  # that it says of a file
 
 
 class Index(NamedTuple):
@@ -74,7 +75,7 @@ def digests(spec: Spec, names: list[str], seen_path: Path) -> np.ndarray:
     read, stat = images.open_images(spec), images.stat_images(spec)
     seen = load_seen(seen_path, spec)
     digests = np.empty((len(names), 16), np.uint8)
-    stats = np.zeros((len(names), 2), np.int64)
+    stats = np.zeros((len(names), FACTS), np.int64)
 
     def look(start: int) -> int:
         stop = min(start + CHUNK, len(names))
@@ -90,7 +91,7 @@ def digests(spec: Spec, names: list[str], seen_path: Path) -> np.ndarray:
         else:
             digest = images.digest(read(names[i]))
         digests[i] = np.frombuffer(digest, np.uint8)
-        stats[i] = found or (-1, -1)
+        stats[i] = found or (-1,) * FACTS
 
     bar = tqdm(desc="index", total=len(names), disable=None, unit="img")
     with bar, ThreadPoolExecutor(count_cores()) as pool:
@@ -109,14 +110,16 @@ def load_seen(path: Path, spec: Spec) -> Seen:
         return {}  # it only saves time
     if found["spec"] != json.dumps(dict(spec), sort_keys=True):
         return {}  # what is read of a file may hang on it
+    if found["stat"].shape[1:] != (FACTS,):
+        return {}  # an older Cairn looked at fewer
     each = zip(found["name"].tolist(), found["stat"].tolist(), found["digest"], strict=True)
-    return {name.decode(): ((size, time), digest.tobytes()) for name, (size, time), digest in each}
+    return {name.decode(): (tuple(stat), digest.tobytes()) for name, stat, digest in each}
 
 
 def save_seen(
     path: Path, spec: Spec, names: list[str], stats: np.ndarray, digests: np.ndarray
 ) -> None:
-    """Remember sizes and times of change (`stats`, int64 [image, 2]) and digests."""
+    """Remember what `stat_images` says (`stats`, int64 [image, FACTS]) and digests."""
     name, said = (
         np.array([n.encode() for n in names]),
         np.array(json.dumps(dict(spec), sort_keys=True)),

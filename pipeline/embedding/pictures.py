@@ -1,7 +1,8 @@
 """The pictures of one dataset as a backbone wants them: read, checked, altered, cut to a square."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from PIL.Image import Image, Resampling
 import backbones
 import images
 import images.augment as augmentations
+from pipeline.embedding.dark import Dark
+from pipeline.embedding.room import Room
 from pipeline.params import StageError, read_params
 
 Alter = Callable[[Image, bytes], Image]  # a picture and the digest of its bytes
@@ -17,10 +20,14 @@ Dataset = str | Mapping[str, Any]  # its key under `datasets` in params.yaml, or
 
 
 class Pictures:
-    """Opened once. `names`: of all images of the index. Thread-safe."""
+    """Opened once. `names`: of all images of the index; `memory_gb`: that decoding takes at most,
+    in all threads together, unless one picture alone needs more. Thread-safe."""
 
-    def __init__(self, row: backbones.Backbone, dataset: Dataset, names: np.ndarray) -> None:
+    def __init__(
+        self, row: backbones.Backbone, dataset: Dataset, names: np.ndarray, memory_gb: float
+    ) -> None:
         self._row, self._names = row, names
+        self._room, self.dark = Room(memory_gb * 1e9), Dark()
         spec = read_params(f"datasets.{dataset}") if isinstance(dataset, str) else dataset
         self._read = images.open_images(spec)
 
@@ -32,17 +39,22 @@ class Pictures:
 
     def __call__(self, row: int, id: np.ndarray, alter: Alter | None = None) -> np.ndarray:
         """The image as `decoded` gives it and the backbone wants it: uint8 [side, side, 3]."""
-        return backbones.preprocess(self._row, self.decoded(row, id, alter))
+        with self.decoded(row, id, alter) as seen:
+            return backbones.preprocess(self._row, seen)
 
-    def decoded(self, row: int, id: np.ndarray, alter: Alter | None = None) -> Image:
-        """The image at `row` of the index, whose digest is to be `id` (uint8 [16]). Raises
-        StageError when it is another picture, ImagesError when it is none."""
+    @contextmanager
+    def decoded(self, row: int, id: np.ndarray, alter: Alter | None = None) -> Iterator[Image]:
+        """The image at `row` of the index, whose digest is to be `id` (uint8 [16]); its memory is
+        counted until the block ends. Raises StageError when it is another picture, ImagesError when
+        it is none."""
         name, digest = self._names[row], id.tobytes()
         raw = self._read(name)
         if images.digest(raw) != digest:
             raise StageError(f"{name} changed after it was indexed: run `dvc repro` again")
-        seen = images.decode(raw)
-        return alter(seen, digest) if alter else seen
+        with self._room.held(images.decoding_memory(raw)):
+            seen = images.decode(raw)
+            self.dark.see(seen)
+            yield alter(seen, digest) if alter else seen
 
 
 def altered(augment: augmentations.Augmentation, view: int, row: backbones.Backbone) -> Alter:

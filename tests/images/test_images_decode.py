@@ -1,16 +1,20 @@
 """Images as users have them: in any mode, an upright RGB picture, or a refusal that says why."""
 
 import struct
+import sys
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image, ImageOps
 
-from images import ImagesError, decode
+from images import ImagesError, decode, decoding_memory
+
+pillow_heif.register_heif_opener()  # to write it
 
 
 def file(picture: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -46,17 +50,35 @@ def png(width: int, height: int, depth: int, colour: int, data: bytes, *more: by
     )
 
 
-@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM", "GIF", "WEBP", "JPEG2000", "AVIF"])
+@pytest.mark.parametrize(
+    "kind", ["PNG", "BMP", "TIFF", "PPM", "GIF", "WEBP", "JPEG2000", "AVIF", "HEIF"]
+)
 def test_every_kind_of_file_is_read(kind):
     options = {"WEBP": {"lossless": True}, "JPEG2000": {"irreversible": False}}.get(kind, {})
     found = np.asarray(decode(file(photo(), kind, **options))).astype(int)
-    off = 25 if kind in ("GIF", "AVIF") else 0
+    off = 25 if kind in ("GIF", "AVIF", "HEIF") else 0
     assert abs(found - np.asarray(photo())).max() <= off
 
 
 def test_a_jpeg_is_read():
     found = np.asarray(decode(file(photo(), "JPEG", quality=95))).astype(int)
     assert abs(found - np.asarray(photo())).max() <= 12
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_the_photographs_of_a_telephone_stand_upright(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    upright = ImageOps.exif_transpose(Image.open(BytesIO(file(photo(), "PNG", exif=exif))))
+    found = decode(file(photo(), "HEIF", quality=95, exif=exif.tobytes()))
+    assert found.size == upright.size
+    assert abs(np.asarray(found).astype(int) - np.asarray(upright)).max() <= 25
+
+
+@pytest.mark.parametrize("kind", ["HEIF", "AVIF"])
+def test_a_clear_picture_of_a_telephone_lies_on_white(kind):
+    found = np.asarray(decode(file(Image.new("RGBA", (32, 32), (9, 9, 9, 0)), kind)))
+    assert found.min() >= 250
 
 
 def test_grey_becomes_three_equal_channels():
@@ -251,6 +273,52 @@ def test_pillows_warnings_do_not_get_out():
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert pixels(raw) == [[[5, 5, 5]]]
+
+
+@pytest.mark.parametrize("where", ["profile", "packed", "comment"])
+def test_a_png_with_a_large_profile_or_comment_is_sound(where):
+    large = np.random.default_rng(0).integers(32, 127, 3_000_000, np.uint8).tobytes()
+    chunk = {
+        "profile": b"iCCPmine\0\0" + zlib.compress(large),
+        "packed": b"zTXtmine\0\0" + zlib.compress(large),
+        "comment": b"iTXtmine\0\1\0\0\0" + zlib.compress(large),
+    }[where]
+    assert pixels(png(1, 1, 8, 0, b"\0\x05", chunk)) == [[[5, 5, 5]]]
+    many = [b"zTXtmine\0\0" + zlib.compress(large[:900_000])] * 80
+    assert pixels(png(1, 1, 8, 0, b"\0\x05", *many)) == [[[5, 5, 5]]]
+
+
+def test_a_photograph_is_decoded_whole_and_a_huge_jpeg_at_a_part_of_its_size(monkeypatch):
+    raw = file(photo(400, 320), "JPEG", quality=95)
+    whole = np.asarray(decode(raw)).astype(int)
+    assert whole.shape == (320, 400, 3)
+    before = decoding_memory(raw)
+    monkeypatch.setattr(sys.modules["images.decode"], "REDUCE_FROM", 100_000)
+    monkeypatch.setattr(sys.modules["images.decode"], "REDUCE_TO", 80)
+    found = np.asarray(decode(raw)).astype(int)
+    assert found.shape == (80, 100, 3)
+    means = whole.reshape(80, 4, 100, 4, 3).mean((1, 3))
+    assert abs(found - means).max() <= 6
+    assert decoding_memory(raw) - len(raw) == (before - len(raw)) / 16
+    assert decode(file(photo(400, 320), "PNG")).size == (400, 320)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "I;16", "F"])
+@pytest.mark.parametrize("side", [100, 2000])
+def test_the_memory_of_decoding_is_known_from_the_header(mode, side):
+    if mode == "I;16":
+        picture = Image.fromarray(np.zeros((side, side), np.uint16))
+    else:
+        picture = Image.new(mode, (side, side))
+    raw = file(picture, "TIFF")
+    each = 12 if mode in ("RGB", "L") else 20
+    assert decoding_memory(raw) == len(raw) + each * side * side
+
+
+def test_the_memory_of_what_is_no_image_is_not_known():
+    with pytest.raises(ImagesError, match="no image, or of an unknown kind"):
+        decoding_memory(b"hello")
+    assert decoding_memory(np.zeros((2, 3), np.uint8)) == 12
 
 
 def test_errors_are_one_line():

@@ -5,14 +5,17 @@ import warnings
 from io import BytesIO
 
 import numpy as np
+import pillow_heif
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from images import ImagesError, decode
+from images import ImagesError, decode, decoding_memory
 
-KINDS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
+pillow_heif.register_heif_opener()
+
+KINDS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF", "HEIF")
 MODES = {
     "PNG": ("RGBA", "P", "L", "I;16", "1"),
     "TIFF": ("CMYK", "F", "I", "I;16", "L"),
@@ -74,6 +77,8 @@ def attempt(raw: bytes) -> Image.Image | ImagesError:
 
 def survives(raw: bytes) -> None:
     found = attempt(raw)
+    if not isinstance(found, ImagesError):
+        assert decoding_memory(raw) > 0
     if isinstance(found, ImagesError):
         assert len(str(found).splitlines()) == 1
         return

@@ -63,6 +63,8 @@ def test_the_data_sheet_of_folder_is_this():
     assert reader("folder").options == {
         "root": "text; required",
         "tree": "one of flat, class, split/class; default flat",
+        "exclude": "a list of texts; default none",
+        "depth": "a whole number; default none",
     }
 
 
@@ -108,6 +110,14 @@ def test_a_required_option_is_asked_for():
         ({"from": "folder", "root": "x", "tree": "clas"}, "did you mean class"),
         ({"from": "folder", "root": "x", "tree": ["class"]}, "must be one of flat, class"),
         ({"from": "folder", "root": " "}, "root is empty"),
+        (
+            {"from": "folder", "root": "x", "exclude": "*.gif"},
+            r'a list of texts, e.g. \["\*.gif"\]',
+        ),
+        ({"from": "folder", "root": "x", "exclude": [2024]}, "exclude must be a list of texts"),
+        ({"from": "folder", "root": "x", "exclude": [""]}, "exclude must be a list of texts"),
+        ({"from": "folder", "root": "x", "depth": 1.5}, "depth must be a whole number"),
+        ({"from": "folder", "root": "x", "depth": 4}, "depth must be 8 to 16 bits"),
         ({"from": "folder", "root": "~nobody-at-all/x"}, "names no home folder"),
         ({"from": "objectnet", "border": True}, "border must be a whole number; found True"),
         ({"from": "objectnet", "border": "2"}, "border must be a whole number"),

@@ -191,7 +191,7 @@ def test_a_second_clone_without_the_files_keeps_everything(project: Project, vec
     for missing in ("vectors.npy", "ids.npy"):
         (project.folder / missing).unlink()
         said = bring(project)
-        assert "vectors.npy is not here; what was read of mine stays" in said
+        assert "vectors.npy is not here; clip of mine stays as it is" in said
         assert f"0 embedded, {N} reused, 1 unreadable" in said
     assert unreadable(project) == {"007.png": "there is no vector of it in vectors.npy"}
     after = {path: path.read_bytes() for folder in folders for path in folder.iterdir()}

@@ -1,7 +1,9 @@
 """The embed stage as a user meets it: own pictures, kills, additions, broken files."""
 
 import csv
+import os
 import random
+import shutil
 import signal
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import h5py
 import killed
 import numpy as np
 import pytest
+import yaml
 from conftest import Project
 from drawn import draw
 from PIL import Image
@@ -226,3 +229,112 @@ def test_pictures_that_went_away_leave_what_was_computed(project: Project, pictu
     pictures.rename(pictures.with_name("elsewhere"))
     assert "pictures is not here" in project.index("mine")
     assert (project.folder / "data/mine/images.h5").exists()
+
+
+def noted(project: Project, stage: str, key: str, value: object) -> None:
+    """What DVC notes once a stage has ended well."""
+    lock = {"stages": {stage: {"params": {"params.yaml": {key: value}}}}}
+    (project.folder / "dvc.lock").write_text(yaml.safe_dump(lock))
+
+
+def test_pictures_that_are_not_here_are_kept_under_the_same_settings_only(
+    project: Project, pictures: Path
+):
+    project.index("mine")
+    spec = project.params["datasets"]["mine"]
+    noted(project, "index@mine", "datasets.mine", dict(spec))
+    before = contents(project.folder / "data/mine")
+    pictures.rename(pictures.with_name("elsewhere"))
+    said = project.index("mine")
+    assert said == f"index: {pictures} is not here; data/mine/images.h5 stays as it is\n"
+    for slip in ({"root": f"{pictures}s"}, {"part": 0.5}, {"exclude": ["0*"]}):
+        project.params["datasets"]["mine"] = {**spec, **slip}
+        line = project.refusal("index", "mine")
+        assert line.endswith(
+            "is not here, and datasets.mine has changed since data/mine/images.h5 was made: "
+            "correct it, or run where the files are"
+        )
+    assert contents(project.folder / "data/mine") == before
+    project.params["datasets"]["mine"] = {**spec, "root": str(pictures.with_name("elsewhere"))}
+    assert "40 images" in project.index("mine")  # moved
+    assert contents(project.folder / "data/mine")["images.h5"] == before["images.h5"]
+
+
+def test_a_dataset_of_vectors_is_kept_under_the_same_settings_only(project: Project):
+    np.save(project.folder / "ids.npy", np.array(["a", "b", "c"]))
+    spec = {"from": "vectors", "ids": "ids.npy"}
+    project.params["datasets"] = {"mine": spec}
+    project.index("mine")
+    noted(project, "index@mine", "datasets.mine", spec)
+    (project.folder / "ids.npy").unlink()
+    assert "ids.npy is not here; data/mine/images.h5 stays as it is" in project.index("mine")
+    project.params["datasets"] = {"mine": {**spec, "ids": "idz.npy"}}
+    assert "datasets.mine has changed" in project.refusal("index", "mine")
+
+
+@pytest.mark.parametrize("how", ["replaced", "in place", "another target of the link"])
+def test_another_picture_of_equal_size_and_time_is_seen(project: Project, pictures: Path, how: str):
+    place, file = pictures / "007.png", project.folder / "other.png"
+    if how.startswith("another"):
+        place.rename(project.folder / "one.png")
+        place.symlink_to(project.folder / "one.png")
+    project.index("mine")
+    before, stat, raw = contents(project.folder / "data/mine"), place.stat(), place.read_bytes()
+    other = raw[:-20] + bytes(20)
+    if how == "in place":
+        place.write_bytes(other)
+        os.utime(place, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    else:
+        file.write_bytes(other)
+        os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        if how == "replaced":
+            file.replace(place)
+        else:
+            place.unlink()
+            place.symlink_to(file)
+    assert place.stat().st_mtime_ns == stat.st_mtime_ns
+    assert place.stat().st_size == stat.st_size
+    project.index("mine")
+    assert contents(project.folder / "data/mine")["images.h5"] != before["images.h5"]
+
+
+def test_what_is_left_out_of_a_folder_is_said_by_index(project: Project, pictures: Path):
+    (pictures / "raw.cr2").write_bytes(b"II*\0")
+    (pictures / "@eaDir").mkdir()
+    project.params["datasets"]["mine"]["exclude"] = ["00?.png"]
+    said = project.index("mine")
+    for line in (
+        "index: left out: 1 .cr2 (develop .cr2 to JPEG, PNG or TIFF to have them)",
+        "index: folders of the system left out: @eaDir",
+        "index: files and folders excluded: 10 by 00?.png",
+        "index: 30 images (train 30), 3 classes, 0 twins",
+    ):
+        assert line in said.splitlines()
+
+
+def test_twelve_bits_in_sixteen_are_said_once_and_read_when_asked(project: Project, pictures: Path):
+    for i in range(3):
+        values = np.random.default_rng(i).integers(0, 4096, (8, 8)).astype(np.uint16)
+        values[0, 0] = 4095
+        Image.fromarray(values).save(pictures / f"scan-{i}.tif")
+    project.index("mine")
+    said = project.embed("mine")
+    assert said.count("embed: 3 of 3 pictures with 16 bits a pixel have no value above 4,095") == 1
+    assert "say depth: 12 of mine" in said
+    assert store.Features(project.store("mine")).block(40, 43).max() < 0.1
+    project.params["datasets"]["mine"]["depth"] = 12
+    project.index("mine")
+    said = project.embed("mine")
+    assert "3 embedded, 40 reused" in said
+    assert "16 bits" not in said
+    assert store.Features(project.store("mine")).block(40, 43).max() > 0.9
+
+
+def test_a_bound_of_memory_changes_no_vector(project: Project, pictures: Path):
+    project.index("mine")
+    project.embed("mine")
+    before = contents(project.store("mine"))
+    shutil.rmtree(project.store("mine"))
+    project.params["runtime"]["memory_gb"] = 1e-9
+    project.embed("mine")
+    assert contents(project.store("mine")) == before

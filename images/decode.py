@@ -74,6 +74,7 @@ def decoding_memory(raw: Raw) -> int:
     with _refusing():
         image = _opened(BytesIO(raw))
     plain = image.mode in ("RGB", "L", "1") and not image.has_transparency_data
+    plain = plain and image.format != "WEBP"
     each, pixels = PLAIN if plain else OTHER, image.width * image.height
     # A progressive JPEG keeps the coefficients of the whole picture
     progressive = 6 * pixels if "progressive" in image.info else 0

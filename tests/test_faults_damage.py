@@ -141,7 +141,7 @@ def test_a_damaged_memory_of_the_index_costs_time_never_digests(scratch, flip, c
     folder.mkdir(exist_ok=True)
     path, spec = folder / "d.seen.npz", {"from": "folder"}
     names = [f"{i}.png" for i in range(9)]
-    stats, digests = np.arange(18).reshape(9, 2), np.arange(144, dtype=np.uint8).reshape(9, 16)
+    stats, digests = np.arange(36).reshape(9, 4), np.arange(144, dtype=np.uint8).reshape(9, 16)
     index.save_seen(path, spec, names, stats, digests)
     seen, data = index.load_seen(path, spec), path.read_bytes()
     assert len(seen) == 9

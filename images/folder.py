@@ -55,10 +55,10 @@ def list_images(
         splits = [part[0] for part in parts]
         _tree.check_apart(path, sorted(set(splits)))
         splits, same = same_splits(splits, what)
-        notes += same
+        notes = (*notes, *same)
     labels, classes, more = number_classes([part[levels - 1] for part in parts], what)
     full = {"/".join(part[:end]) for part in parts for end in range(1, levels + 1)}
-    notes += (*more, *_empty(found, full, levels))
+    notes = (*notes, *more, *_empty(found, full, levels))
     return Listing(names, splits, labels, classes, len(classes), notes)
 
 

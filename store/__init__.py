@@ -4,11 +4,12 @@ from store.errors import StoreError
 from store.features import Features
 from store.files import File, read, save
 from store.kinds import KINDS, place
-from store.shard import Plan
+from store.shard import DTYPES, Plan
 from store.shard_writer import Lent, ShardWriter
 from store.writer import FeatureWriter
 
 __all__ = [
+    "DTYPES",
     "KINDS",
     "FeatureWriter",
     "Features",

@@ -103,7 +103,7 @@ def add_array(file: h5py.File, name: str, array: np.ndarray) -> h5py.Dataset:
     return file.create_dataset(name, data=array, track_times=False)
 
 
-def add_room(file: h5py.File, name: str, shape: tuple[int, ...], dtype: type) -> None:
+def add_room(file: h5py.File, name: str, shape: tuple[int, ...], dtype: type | str) -> None:
     """Add a contiguous dataset of zeros, allocated but not written: it costs no memory here."""
     plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     plist.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
@@ -114,7 +114,11 @@ def add_room(file: h5py.File, name: str, shape: tuple[int, ...], dtype: type) ->
 
 
 def add_union(
-    file: h5py.File, name: str, sources: list[tuple[str, int]], tail: tuple[int, ...], dtype: type
+    file: h5py.File,
+    name: str,
+    sources: list[tuple[str, int]],
+    tail: tuple[int, ...],
+    dtype: type | str,
 ) -> None:
     """Add a virtual dataset over the array `name` of other files (file name, number of rows)."""
     total = h5py.h5s.create_simple((sum(count for _, count in sources), *tail))

@@ -9,13 +9,14 @@ import numpy as np
 
 from store.errors import StoreError
 from store.files import read
-from store.shard import ANEW, open_shard, shard_path
+from store.shard import ANEW, DTYPES, open_shard, shard_path
 
 
 class Features:
     """The vectors of one dataset by one backbone, in index order.
 
     row: int64 [image], row of each image in the index (images that could not be read are not here).
+    dtype: float16 or float32, in which the vectors are stored.
     split: uint8 [image], which of `splits` each image is in. id: uint8 [image, 16].
     """
 
@@ -36,6 +37,12 @@ class Features:
                 raise StoreError(
                     f"{shard.path}: damaged, or of another run than features.h5: {ANEW}"
                 )
+        self.dtype: str = self._shards[0].features.dtype.name if self._shards else DTYPES[0]
+        for shard in self._shards:
+            if shard.features.dtype != self.dtype:
+                raise StoreError(
+                    f"{shard.path}: {shard.features.dtype.name} beside shards of {self.dtype}: {ANEW}"
+                )
         self.row = np.concatenate([shard.row for shard in self._shards])
         self.split = np.concatenate([shard.split for shard in self._shards])
         self.id = np.concatenate([shard.id for shard in self._shards])
@@ -55,7 +62,7 @@ class Features:
         return out
 
     def take(self, rows: np.ndarray, dtype: type[np.floating] = np.float32) -> np.ndarray:
-        """The `rows` (int [image], any order) as float32 [image, dim], or as stored (float16);
+        """The `rows` (int [image], any order) as float32 [image, dim], or in another dtype;
         IndexError past the end."""
         if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
             raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(self)}")

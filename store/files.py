@@ -102,7 +102,10 @@ class File:
                 )
             dataset, said = self._file[name], _said(self.kind, name)
             kind = "str" if dataset.dtype.kind == "S" else dataset.dtype.name
-            if said is None or kind != said.dtype or dataset.ndim != said.ndim:
+            fits = (
+                said is not None and kind in said.dtype.split(" or ") and dataset.ndim == said.ndim
+            )
+            if not fits:
                 raise ValueError(f"'{name}' is {kind} {dataset.shape}")
         return dataset
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 
 class Array(NamedTuple):
-    """One array of a kind: its dtype ("str" is UTF-8 of fixed length), named axes and meaning."""
+    """One array of a kind: its dtype ("str" is UTF-8 of fixed length; one of several is "a or b"),
+    named axes and meaning."""
 
     dtype: str
     axes: str
@@ -62,7 +63,9 @@ KINDS: dict[str, Kind] = {
         1,
         "data/{dataset}/{backbone}/features/shard-*.h5",
         {
-            "features": Array("float16", "image dim", "the vectors, contiguous, uncompressed"),
+            "features": Array(
+                "float16 or float32", "image dim", "the vectors, contiguous, uncompressed"
+            ),
             "id": Array("uint8", "image 16", "digest of the image that the vector belongs to"),
             "row": Array("int64", "image", "row of the image in the index"),
             "split": Array("uint8", "image", "which of `splits` the image is in"),

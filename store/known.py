@@ -21,15 +21,16 @@ class Known:
             places.append(np.stack([np.full(len(rows), number), rows], axis=1))
         self._key, first = np.unique(np.concatenate(keys), return_index=True)
         self._place = np.concatenate(places)[first]
-        self._dim = plan.dim
+        self._dim, self._dtype = plan.dim, plan.dtype
 
     def vectors(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which of `ids` (uint8 [image, 16]) are known: int64 [found], and float16 [found, dim].
+        """Which of `ids` (uint8 [image, 16]) are known: int64 [found], and [found, dim] as
+        they are stored.
 
         A vector whose block is damaged is not known.
         """
         sound = np.zeros(len(ids), bool)
-        vectors = np.empty((len(ids), self._dim), np.float16)
+        vectors = np.empty((len(ids), self._dim), self._dtype)
         if len(self._key):
             key = _key(ids)
             at = np.minimum(np.searchsorted(self._key, key), len(self._key) - 1)
@@ -44,7 +45,8 @@ class Known:
 
 
 def _same(shard: Shard, plan: Plan) -> bool:
-    return (shard.attrs["encoder"], shard.attrs["dim"]) == (plan.encoder, plan.dim)
+    encoder, dim = shard.attrs["encoder"], shard.attrs["dim"]
+    return (encoder, dim, shard.features.dtype.name) == (plan.encoder, plan.dim, plan.dtype)
 
 
 def _key(ids: np.ndarray) -> np.ndarray:

@@ -11,7 +11,8 @@ from store.errors import StoreError
 from store.files import checksum
 from store.shard import Plan, lay_out, open_shard, shard_path, try_shard
 
-EXPONENT = np.uint16(0x7C00)  # all its bits set: not a finite float16
+# All its bits set: not a finite number
+EXPONENT = {"float16": np.uint16(0x7C00), "float32": np.uint32(0x7F800000)}
 
 
 class Part:
@@ -76,14 +77,21 @@ class Part:
         os.fsync(self._descriptor)
         self.close()
 
-    def put(self, rows: np.ndarray, half: np.ndarray, readable: np.ndarray) -> None:
-        """Write float16 vectors [image, dim] at `rows`, save those that are stored already."""
+    def vectors(self, size: int) -> Iterator[np.ndarray]:
+        """What is stored and readable, in blocks [image, dim] of up to `size` rows."""
+        rows = np.flatnonzero(self._stored & (self.shard.readable == 1))
+        for low in range(0, len(rows), size):
+            yield self.shard.features[rows[low : low + size]]
+
+    def put(self, rows: np.ndarray, vectors: np.ndarray, readable: np.ndarray) -> None:
+        """Write vectors [image, dim], in the dtype of the plan, at `rows`, save those that are
+        stored already."""
         new = ~self._stored[rows]
         if not new.all():
-            rows, half, readable = rows[new], half[new], readable[new]
+            rows, vectors, readable = rows[new], vectors[new], readable[new]
         for low, high in _runs(rows):
-            at = self.shard.at["features"] + int(rows[low]) * self.plan.dim * half.itemsize
-            write_at(self._descriptor, np.ascontiguousarray(half[low:high]).data, at)
+            at = self.shard.at["features"] + int(rows[low]) * self.plan.dim * vectors.itemsize
+            write_at(self._descriptor, np.ascontiguousarray(vectors[low:high]).data, at)
         self.shard.readable[rows] = readable
         self._stored[rows] = True
         block = self.shard.block
@@ -135,8 +143,8 @@ class Part:
 def as_stored(
     folder: Path, plan: Plan, rows: np.ndarray, vectors: np.ndarray, readable: np.ndarray
 ) -> np.ndarray:
-    """The vectors as float16 [image, dim], zeros where not `readable` (bool [image]). Raises
-    StoreError when they are not `dim` wide, not of the plan, or not finite in float16."""
+    """The vectors [image, dim] in the dtype of the plan, zeros where not `readable` (bool [image]).
+    Raises StoreError when they are not `dim` wide, not of the plan, or not finite in its dtype."""
     if vectors.shape != (len(rows), plan.dim):
         raise StoreError(
             f"{folder}: vectors {vectors.shape} for {len(rows)} rows, expected "
@@ -145,13 +153,14 @@ def as_stored(
     if len(rows) and not 0 <= rows.min() <= rows.max() < len(plan.id):
         raise StoreError(f"{folder}: rows beyond the {len(plan.id)} of the plan")
     with np.errstate(over="ignore", invalid="ignore"):
-        half = vectors if readable.all() else np.where(readable[:, None], vectors, 0)
-        half = np.ascontiguousarray(half, np.float16)
+        stored = vectors if readable.all() else np.where(readable[:, None], vectors, 0)
+        stored = np.ascontiguousarray(stored, plan.dtype)
     # By its bits: numpy looks at each float16 as a float32.
-    if (half.view(np.uint16) & EXPONENT).max(initial=0) == EXPONENT:
-        bad = np.flatnonzero(~np.isfinite(half).all(axis=1))
-        raise StoreError(f"row {rows[bad[0]]}: features are not finite in float16")
-    return half
+    exponent = EXPONENT[plan.dtype]
+    if (stored.view(exponent.dtype) & exponent).max(initial=0) == exponent:
+        bad = np.flatnonzero(~np.isfinite(stored).all(axis=1))
+        raise StoreError(f"row {rows[bad[0]]}: features are not finite in {plan.dtype}")
+    return stored
 
 
 def _lay_out(path: Path, plan: Plan, number: int, block: int) -> None:

@@ -16,6 +16,7 @@ from store.compose import add_room, composed
 from store.errors import StoreError
 from store.files import Attributes, File, checksum, put, read, refused, seal
 
+DTYPES = ("float16", "float32")  # of the vectors of a store
 FILLED = ("features", "readable", "crc32", "done")  # what changes once the shard is laid out
 AT_ONCE = 8  # blocks, from which on threads pay
 ANEW = (
@@ -26,7 +27,8 @@ ANEW = (
 
 class Plan(NamedTuple):
     """What a store or shard is to hold, one entry a row. id: uint8 [image, 16], row: int64 [image],
-    split: uint8 [image], splits: their names, encoder: digest of what computes the vectors."""
+    split: uint8 [image], splits: their names, encoder: digest of what computes the vectors, dtype:
+    one of DTYPES, in which they are stored."""
 
     dataset: str
     backbone: str
@@ -36,6 +38,7 @@ class Plan(NamedTuple):
     id: np.ndarray
     row: np.ndarray
     split: np.ndarray
+    dtype: str = "float16"
 
     def keep(self, rows: np.ndarray | slice) -> "Plan":
         """The same plan with only `rows` (a slice, bool or int [image])."""
@@ -106,6 +109,7 @@ class Shard:
         """Whether the shard was laid out for just this plan."""
         return (
             self.block == block
+            and self.features.dtype == plan.dtype
             and all(self.attrs[name] == value for name, value in plan.attrs().items())
             and np.array_equal(self.id, plan.id)
             and np.array_equal(self.row, plan.row)
@@ -144,7 +148,7 @@ def lay_out(descriptor: int, plan: Plan, number: int, block: int) -> None:
     with composed(descriptor) as file:
         for name, array in {"id": plan.id, "row": plan.row, "split": plan.split}.items():
             put(file, "features", name, array)
-        add_room(file, "features", (count, plan.dim), np.float16)
+        add_room(file, "features", (count, plan.dim), plan.dtype)
         add_room(file, "readable", (count,), np.uint8)
         add_room(file, "done", (blocks,), np.uint8)
         add_room(file, "crc32", (blocks,), np.uint32)
@@ -155,4 +159,4 @@ def _map(path: Path, dataset: h5py.Dataset) -> np.ndarray:
     offset = dataset.id.get_offset()  # None unless contiguous and allocated
     if offset is None:
         raise ValueError("features are chunked or empty, not contiguous")
-    return np.memmap(path, np.float16, "r", offset, dataset.shape)
+    return np.memmap(path, dataset.dtype, "r", offset, dataset.shape)

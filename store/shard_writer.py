@@ -6,6 +6,7 @@ both alive for a moment, they would write the same bytes.
 """
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, final
@@ -18,6 +19,7 @@ from store.part import Part, as_stored
 from store.shard import Plan, open_shard
 
 SECONDS_BETWEEN_SYNCS = 2.0
+COPY = 4096  # rows read at a time
 
 
 class Lent(NamedTuple):
@@ -37,7 +39,8 @@ class ShardWriter:
         """Go on with the shard. Raises StoreError when it is not there or not sound."""
         shard = open_shard(lent.path)
         facts = {name: shard.attrs[name] for name in Plan._fields if name in shard.attrs}
-        self.plan = Plan(**facts, id=shard.id, row=shard.row, split=shard.split)
+        own = {name: getattr(shard, name) for name in ("id", "row", "split")}
+        self.plan = Plan(**facts, **own, dtype=shard.features.dtype.name)
         self.folder = lent.path.parent
         self._part = Part(self.folder, self.plan, shard.attrs["shard"], shard.block)
         if self._part.shard.path != lent.path or self._part.fresh:
@@ -60,15 +63,19 @@ class ShardWriter:
         with room(self.folder):
             self._part.close()
 
+    def stored(self) -> Iterator[np.ndarray]:
+        """As of `FeatureWriter`: the vectors that are stored, in blocks [image, dim]."""
+        return self._part.vectors(COPY)
+
     def put(
         self, rows: np.ndarray, vectors: np.ndarray, readable: np.ndarray | None = None
     ) -> None:
         """Store float [image, dim] `vectors` for `rows` (int [image]) of the shard, as
         `FeatureWriter.put` does for those of a store."""
         readable = np.ones(len(rows), bool) if readable is None else readable
-        half = as_stored(self.folder, self.plan, rows, vectors, readable)
+        stored = as_stored(self.folder, self.plan, rows, vectors, readable)
         with room(self.folder):
-            self._part.put(rows, half, readable)
+            self._part.put(rows, stored, readable)
             if time.monotonic() - self._synced > SECONDS_BETWEEN_SYNCS:
                 self._part.sync()
                 self._synced = time.monotonic()

@@ -21,11 +21,10 @@ from store.files import put, seal
 from store.known import Known
 from store.part import Part, as_stored
 from store.shard import Plan, open_shard, shard_files
-from store.shard_writer import SECONDS_BETWEEN_SYNCS, Lent
+from store.shard_writer import COPY, SECONDS_BETWEEN_SYNCS, Lent
 
 SHARD = 65_536  # rows: 100 MB at 768 dims; a changed byte uploads one shard anew
 BLOCK = 256  # rows: what a kill can lose, and what one checksum covers
-COPY = 4096  # rows copied at a time
 
 
 class FeatureWriter:
@@ -73,17 +72,21 @@ class FeatureWriter:
 
         Rows that are stored already stay as they are; a row that is not `readable` (bool [image])
         is remembered as such. Raises StoreError when a vector has not `dim` numbers or one of them
-        is not finite or too large for float16; nothing of this call is stored then.
+        is not finite or too large for the plan's dtype; nothing of this call is stored then.
         """
         readable = np.ones(len(rows), bool) if readable is None else readable
-        half = as_stored(self.folder, self.plan, rows, vectors, readable)
+        stored = as_stored(self.folder, self.plan, rows, vectors, readable)
         number_of = rows // self._rows
         with room(self.folder):
             for number in np.unique(number_of):
                 here = number_of == number if number_of.min() < number_of.max() else slice(None)
                 local = rows[here] - number * self._rows
-                self._parts[number].put(local, half[here], readable[here])
+                self._parts[number].put(local, stored[here], readable[here])
             self._sync_now_and_then()
+
+    def stored(self) -> Iterator[np.ndarray]:
+        """The vectors that are stored so far, whoever put them, in blocks [image, dim]."""
+        return (block for part in self._parts for block in part.vectors(COPY))
 
     @contextmanager
     def lent(self) -> Iterator[list[Lent]]:
@@ -178,7 +181,7 @@ class FeatureWriter:
         with composed(self._claimed) as file:
             put(file, "store", "shard_rows", rows)
             put(file, "store", "shard_crc32", crcs)
-            add_union(file, "features", sources, (self.plan.dim,), np.float16)
+            add_union(file, "features", sources, (self.plan.dim,), self.plan.dtype)
             add_union(file, "id", sources, (16,), np.uint8)
             add_union(file, "row", sources, (), np.int64)
             add_union(file, "split", sources, (), np.uint8)

@@ -91,3 +91,13 @@ def test_a_shard_that_went_away_is_refused_by_name(tmp_path: Path):
         lent = store.Lent(tmp_path / "shard-00007.h5.part", 0, writer.todo)
         with pytest.raises(store.StoreError, match=r"shard-00007\.h5\.part: no such file"):
             fill(lent)
+
+
+def test_a_lent_shard_is_filled_in_the_dtype_of_its_store(tmp_path: Path):
+    plan = plan_of(range(50))._replace(dtype="float32")
+    with store.FeatureWriter(tmp_path, plan, shard=20, block=8) as writer:
+        with writer.lent() as lent:
+            for shard in lent:
+                fill(shard)
+        writer.finish()
+    np.testing.assert_array_equal(store.Features(tmp_path).block(0, 50), encode(plan.id))

@@ -331,3 +331,68 @@ def test_a_million_rows_are_written_and_read_in_little_memory(tmp_path: Path):
     )
     assert ran.returncode == 0, ran.stderr
     assert float(ran.stdout) < 100  # the vectors are 128 MB, and 256 MB as they are put
+
+
+def test_a_store_of_float32_keeps_every_bit(tmp_path: Path):
+    plan = plan_of(range(50))._replace(dtype="float32")
+    assert write(tmp_path / "s", plan) == 50
+    found = store.Features(tmp_path / "s")
+    assert found.dtype == "float32"
+    np.testing.assert_array_equal(found.block(0, 50), encode(plan.id))
+    np.testing.assert_array_equal(found.take(np.array([49, 3])), encode(plan.id[[49, 3]]))
+    with h5py.File(tmp_path / "s/features.h5") as file:
+        assert file["features"].dtype == np.float32
+        np.testing.assert_array_equal(file["features"][:], encode(plan.id))
+    assert write(tmp_path / "s", plan_of(range(60))._replace(dtype="float32")) == 10
+
+
+def test_another_dtype_embeds_everything_anew_and_the_old_store_stays_until_then(tmp_path: Path):
+    plan = plan_of(range(50))
+    write(tmp_path / "s", plan)
+    before = contents(tmp_path / "s")
+    wide = plan._replace(dtype="float32")
+    with store.FeatureWriter(tmp_path / "s", wide, shard=20, block=8) as writer:
+        assert len(writer.todo) == 50
+        writer.put(np.arange(16), encode(plan.id[:16]))
+    assert {name: contents(tmp_path / "s")[name] for name in before} == before
+    assert store.Features(tmp_path / "s").dtype == "float16"
+    assert write(tmp_path / "s", wide) == 34  # it goes on from what was put
+    assert write(tmp_path / "s", plan) == 50
+    assert contents(tmp_path / "s") == before
+
+
+def test_what_float16_cannot_hold_float32_can(tmp_path: Path):
+    plan, far = plan_of(range(3)), np.full((3, DIM), 1e5)
+    with (
+        store.FeatureWriter(tmp_path / "s", plan) as writer,
+        pytest.raises(store.StoreError, match="row 0: features are not finite in float16"),
+    ):
+        writer.put(np.arange(3), far)
+    wide = plan._replace(dtype="float32")
+    with store.FeatureWriter(tmp_path / "s", wide) as writer:
+        writer.put(np.arange(3), far)
+        with pytest.raises(store.StoreError, match="not finite in float32"):
+            writer.put(np.arange(3), far * 1e40)
+        writer.finish()
+    np.testing.assert_array_equal(store.Features(tmp_path / "s").block(0, 3), far)
+
+
+def test_shards_of_two_dtypes_are_no_store(tmp_path: Path):
+    """Their checksums agree: those of zeros do, and each is sound by itself."""
+    for name, dtype in (("s", "float16"), ("t", "float32")):
+        plan = plan_of(range(40))._replace(dtype=dtype)
+        with store.FeatureWriter(tmp_path / name, plan, shard=20, block=8) as writer:
+            writer.put(writer.todo, np.zeros((40, DIM)))
+            writer.finish()
+    (tmp_path / "t/shard-00001.h5").rename(tmp_path / "s/shard-00001.h5")
+    with pytest.raises(store.StoreError, match=r"shard-00001\.h5: .*(float32|another run)"):
+        store.Features(tmp_path / "s")
+
+
+def test_what_is_stored_so_far_can_be_read(tmp_path: Path):
+    plan = plan_of(range(50))
+    with store.FeatureWriter(tmp_path / "s", plan, shard=20, block=8) as writer:
+        rows = np.array([3, 40, 17])
+        writer.put(rows, encode(plan.id[rows]), np.array([True, True, False]))
+        found = np.concatenate(list(writer.stored()))
+    np.testing.assert_array_equal(found, encode(plan.id[[3, 40]]).astype(np.float16))

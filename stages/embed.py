@@ -19,7 +19,7 @@ from pipeline.embedding.vectors import is_vectors
 from pipeline.embedding.views import no_views, save_views
 from pipeline.io.absent import Absent, unmark
 from pipeline.io.cell import Cell
-from pipeline.io.origin import Imported, base_name, read_origin
+from pipeline.io.origin import Imported, base_name, dtype_of, read_origin
 from pipeline.io.whole import whole_text
 from pipeline.params import Runtime, Section, StageError, read_params
 from pipeline.ray.embed import RayEmbedder
@@ -48,7 +48,8 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
     found = read_index(cell.images)
     if isinstance(origin, Imported):
         return _copy(cell, found, origin, params)
-    names, plan = found.name, found.plan(cell.backbone, origin.digest, origin.dim)
+    names, dtype = found.name, dtype_of(cell.backbone)
+    plan = found.plan(cell.backbone, origin.digest, origin.dim, dtype)
     load = partial(backbones.load, base_name(cell.backbone))
     embedder = (
         RayEmbedder(origin, cell.dataset, names, runtime, load)
@@ -82,8 +83,8 @@ def _require_possible(cell: Cell, origin: backbones.Backbone | Imported, params:
 def _copy(cell: Cell, found: Index, origin: Imported, params: Params) -> dict[str, Any]:
     """Store imported vectors; there are no views of them."""
     no_views(cell.views)
-    copier = Copier(origin.sources[cell.dataset], found, cell.features)
-    plan = found.plan(cell.backbone, copier.encoder, copier.dim)
+    copier = Copier(origin, found, cell.features)
+    plan = found.plan(cell.backbone, copier.encoder, copier.dim, origin.dtype)
     _, reasons = _fill(cell, found, plan, copier.fill, params)
     counts = {"images": len(found.name), "embedded": copier.embedded, "unreadable": len(reasons)}
     return _facts({**counts, "views": 0, "views_embedded": 0}, copier.spent)

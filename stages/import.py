@@ -6,17 +6,17 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from pipeline.io.origin import Imported, Source, folder_of, read_imported, write_imported
+from pipeline.io.origin import Imported, Source, Stored, folder_of, read_imported, write_imported
 from pipeline.io.whole import write_json
 from pipeline.kept import say_kept
-from pipeline.params import PARAMS, Section, StageError, did_you_mean, read_params, section
+from pipeline.params import PARAMS, StageError, did_you_mean, read_params, section
 from stages import run
 from store.foreign import source_path
 
 BLOCK = 1 << 24  # bytes that are read at a time
 
 
-class Params(Section):
+class Params(Stored):
     """A FILE (npy, npz, parquet, h5, pt) or FILE:KEY, with {dataset} for the name of each."""
 
     features: str
@@ -49,7 +49,7 @@ def main(backbone: str) -> None:
             f"imported.{backbone}: {params.features} is there for no dataset: write FILE, or a "
             "path with {dataset}"
         )
-    write_imported(Imported(backbone, sources))
+    write_imported(Imported(backbone, sources, params.dtype))
     seen.save()
     print(f"import: {backbone} of {', '.join(sources)}")
 

@@ -40,9 +40,8 @@ class Features:
         self.dtype: str = self._shards[0].features.dtype.name if self._shards else DTYPES[0]
         for shard in self._shards:
             if shard.features.dtype != self.dtype:
-                raise StoreError(
-                    f"{shard.path}: {shard.features.dtype.name} beside shards of {self.dtype}: {ANEW}"
-                )
+                other = shard.features.dtype.name
+                raise StoreError(f"{shard.path}: {other} beside shards of {self.dtype}: {ANEW}")
         self.row = np.concatenate([shard.row for shard in self._shards])
         self.split = np.concatenate([shard.split for shard in self._shards])
         self.id = np.concatenate([shard.id for shard in self._shards])

@@ -102,10 +102,7 @@ class File:
                 )
             dataset, said = self._file[name], _said(self.kind, name)
             kind = "str" if dataset.dtype.kind == "S" else dataset.dtype.name
-            fits = (
-                said is not None and kind in said.dtype.split(" or ") and dataset.ndim == said.ndim
-            )
-            if not fits:
+            if said is None or kind not in said.dtype.split(" or ") or dataset.ndim != said.ndim:
                 raise ValueError(f"'{name}' is {kind} {dataset.shape}")
         return dataset
 

@@ -96,7 +96,10 @@ def cached(
     wide = _wide(row, shape)
     encode = cache(lambda where: encoder(_Flat(trunk), wide, device))
     embedders = {
-        kind: Embedder(_seen(wide, kind), of.plan.dataset, of.names, runtime, encode)
+        kind: Embedder(
+            *(_seen(wide, kind), of.plan.dataset, of.names, runtime, encode),
+            way_out="train another number of blocks",
+        )
         for kind in kinds
     }
     place = folder / of.plan.dataset / f"{row.name}-{run.train_blocks}"

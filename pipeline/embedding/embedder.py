@@ -15,6 +15,8 @@ import store
 from backbones.stream import Batch, Reader, stream
 from pipeline.embedding.others import Other, others
 from pipeline.embedding.pictures import Alter, Dataset, Pictures
+from pipeline.embedding.rounding import Rounding, storable, why_not
+from pipeline.io.origin import to_float32
 from pipeline.params import Runtime, StageError, count_cores, torch_device
 
 
@@ -32,11 +34,13 @@ class Embedder:
         runtime: Runtime,
         load: Callable[[str], backbones.Encoder],
         beside: int = 0,
+        way_out: str = "",
     ) -> None:
         """load: makes the encoder of `row` for a device; beside: how many other backbones of
-        params.yaml are shown the centre view too, which has to be decoded for this one."""
+        params.yaml are shown the centre view too, which has to be decoded for this one; way_out:
+        what the user does where float16 is too narrow, if that is not a line of params.yaml."""
         self.row, self._dataset, self._names, self._runtime = row, dataset, names, runtime
-        self._load, self._beside = load, beside
+        self._load, self._beside, self._way_out = load, beside, way_out or to_float32(row)
         self.embedded = 0
         self.spent = {"decode": 0.0, "forward": 0.0, "write": 0.0, "wall": 0.0}
 
@@ -49,11 +53,13 @@ class Embedder:
         """Bring the writer all that it lacks, with a progress bar called `what`.
 
         Returns why images could not be read, by their row in the index. Raises StageError when a
-        picture is not the one that was indexed, or its features are not finite.
+        picture is not the one that was indexed, or its features are not finite, StoreError when
+        rounding would spoil the features.
         """
         if not len(writer.todo):
             return {}
         began, reasons = time.perf_counter(), dict[int, str]()
+        rounding = Rounding(writer, len(writer.todo), self._way_out)
         bar = tqdm(total=len(writer.plan.id), initial=writer.reused, desc=what, disable=None)
         with bar, ExitStack() as shared:
             beside = self._others(writer, bar.write) if alter is None else []
@@ -63,7 +69,8 @@ class Embedder:
                 start = time.perf_counter()
                 index = writer.plan.row[batch.rows]
                 readable = ~np.isin(batch.rows, list(batch.failures))
-                self._require_finite(batch, readable, index)
+                self._require_storable(batch, readable, index, writer.plan.dtype)
+                rounding.add(batch.vectors[0], readable)
                 writer.put(batch.rows, batch.vectors[0], readable)
                 for other, vectors in zip(beside, batch.vectors[1:], strict=True):
                     other.put(batch.rows, vectors, readable)
@@ -118,14 +125,16 @@ class Embedder:
             failure=images.ImagesError,
         )
 
-    def _require_finite(self, batch: Batch, readable: np.ndarray, index: np.ndarray) -> None:
-        with np.errstate(over="ignore"):
-            finite = np.isfinite(batch.vectors[0].astype(np.float16)).all(axis=1) | ~readable
-        if not finite.all():
-            name = self._names[index[~finite][0]]
+    def _require_storable(
+        self, batch: Batch, readable: np.ndarray, index: np.ndarray, dtype: str
+    ) -> None:
+        bad = np.flatnonzero(~storable(batch.vectors[0], dtype) & readable)
+        if len(bad):
+            why = why_not(batch.vectors[0][bad[0]], dtype)
+            look = "look at the image and at the backbone's row in backbones/zoo.yaml"
             raise StageError(
-                f"{name}: {self.row.name} makes features of it that are NaN, infinite or beyond "
-                "float16 (65504): look at the image and at the backbone's row in backbones/zoo.yaml"
+                f"{self._names[index[bad[0]]]}: {self.row.name} makes features of it that are "
+                f"{why}: {self._way_out if why.startswith('beyond') else look}"
             )
 
     @cached_property

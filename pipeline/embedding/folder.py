@@ -6,7 +6,7 @@ The files are those of these stages, below one folder: `images.h5` lists the pic
 
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,7 @@ def embed_folder(
     device: str = "auto",
     batch_size: int = 32,
     workers: int = 0,
+    dtype: Literal["float16", "float32"] = "float16",
 ) -> Embedded:
     """Embed every picture under folder `root` by `backbone`, a row of backbones/zoo.yaml or the
     folder of an adapted one, into stores below folder `to`, which is for the pictures of one root.
@@ -45,11 +46,12 @@ def embed_folder(
     Run again, it embeds only pictures that are new: vectors are found by the digest of a picture's
     bytes, so that it may be renamed or moved. A killed run goes on where it was. device: cpu, cuda,
     cuda:1, or auto for a GPU if there is one; batch_size: pictures a forward pass; workers: threads
-    that decode, 0 for one a core. These three are those of `runtime` in params.yaml.
+    that decode, 0 for one a core. These three are those of `runtime` in params.yaml. dtype: that
+    the features are stored in.
 
     Raises ImagesError: no folder, or no pictures in it; BackboneError: no such backbone, or its
     weights cannot be had; StageError: no picture can be read; StoreError: a full disk, or another
-    process that writes there.
+    process that writes there, or features that float16 would spoil.
     """
     root, to, row = Path(root).expanduser(), Path(to).expanduser(), backbones.row(backbone)
     spec = {"from": "folder", "root": str(root)}
@@ -63,10 +65,11 @@ def embed_folder(
         memory_gb=1, gpus=1, share_decoding=1, engine="local", ray_address="local",
     )  # fmt: skip
     embedder = Embedder(
-        row, spec, index.name, runtime, lambda device: backbones.load(backbone, device)
-    )
+        row, spec, index.name, runtime, lambda device: backbones.load(backbone, device),
+        way_out='give embed_folder dtype="float32"',
+    )  # fmt: skip
     features = to / row.name / "features"
-    plan = index.plan(row.name, row.digest, row.dim)
+    plan = index.plan(row.name, row.digest, row.dim, dtype)
     reasons = fill_store(features, plan, embedder.fill, f"embed {row.name}")
     if len(reasons) == len(plan.id):
         raise StageError(

@@ -10,9 +10,12 @@ from tqdm import tqdm
 
 import store
 from pipeline.embedding.index import Index
-from pipeline.io.origin import OF_A_FILE, Source
+from pipeline.embedding.rounding import Rounding, storable, why_not
+from pipeline.io.origin import OF_A_FILE, Imported, Source, to_float32
 from pipeline.params import StageError
 from store.foreign import Matrix, open_matrix, read_column, source_path
+
+TILE = 4096  # vectors that are copied at a time
 
 
 class Copier:
@@ -22,10 +25,11 @@ class Copier:
     file is opened for vectors that are not stored yet: another machine may not have it.
     """
 
-    def __init__(self, source: Source, index: Index, features: Path) -> None:
+    def __init__(self, origin: Imported, index: Index, features: Path) -> None:
         """features: where the store is, or will be. Raises StoreError when it is not there and the
         file cannot be read."""
-        self._source, self._names = source, index.name
+        source = origin.sources[index.dataset]
+        self._source, self._names, self._way_out = source, index.name, to_float32(origin)
         self.encoder, self.embedded = _encoder(source, index), 0
         self.dim = _stored_dim(features, self.encoder) or open_matrix(source.features).dim
         self.spent = {"read": 0.0, "write": 0.0, "wall": 0.0}
@@ -34,46 +38,61 @@ class Copier:
         """Bring the writer all that it lacks. Returns why images have no vector, by their row.
 
         Raises StageError when a file without ids has another number of vectors than there are
-        images, StoreError when it cannot be read."""
+        images, StoreError when it cannot be read, or when rounding would spoil the vectors."""
         began, plan = time.perf_counter(), writer.plan
         place = np.full(len(self._names), -1)
         place[plan.row[writer.todo]] = writer.todo
-        reasons, lacks = dict[int, str](), f"there is no vector of it in {self._source.features}"
+        reasons = dict[int, str]()
         with tqdm(total=len(plan.id), initial=writer.reused, desc=what, disable=None) as bar:
-            for rows, block in self._blocks() if self._is_needed(writer) else ():
-                wanted = np.flatnonzero((rows >= 0) & (place[rows] >= 0))
-                at, vectors = place[rows[wanted]], block[wanted]
-                finite = np.isfinite(vectors).all(axis=1)
-                for row in rows[wanted[~finite]].tolist():
-                    reasons[row] = "its vector is NaN, infinite or beyond float16 (65504)"
-                start = time.perf_counter()
-                writer.put(at, np.where(finite[:, None], vectors, 0), finite)
-                self.spent["write"] += time.perf_counter() - start
-                place[rows[wanted]] = -1
-                self.embedded += len(wanted)
-                bar.update(len(wanted))
+            if self._is_needed(writer):
+                self._copy(writer, place, reasons, bar)
         left = np.flatnonzero(place >= 0)
         writer.put(
             place[left], np.zeros((len(left), plan.dim), np.float32), np.zeros(len(left), bool)
         )
+        lacks = f"there is no vector of it in {self._source.features}"
         reasons |= dict.fromkeys(left.tolist(), lacks)
         self.spent["wall"] = time.perf_counter() - began
         self.spent["read"] = self.spent["wall"] - self.spent["write"]
         return reasons
+
+    def _copy(
+        self, writer: store.FeatureWriter, place: np.ndarray, reasons: dict[int, str], bar: tqdm
+    ) -> None:
+        """Put the vectors of the images that have a `place` in the plan (int64 [image], else -1),
+        which they then have no more; add the reasons why some of them cannot be stored."""
+        matrix, start = open_matrix(self._source.features), 0
+        row, dtype = _rows_of(self._source, matrix, self._names), writer.plan.dtype
+        expected = int(((row >= 0) & (place[row] >= 0)).sum())
+        rounding = Rounding(writer, expected, self._way_out)
+        for block in _tiles(matrix):
+            rows, start = row[start : start + len(block)], start + len(block)
+            wanted = (rows >= 0) & (place[rows] >= 0)
+            rows, vectors = rows[wanted], block[wanted]
+            fit = storable(vectors, dtype)
+            for bad in np.flatnonzero(~fit).tolist():
+                why = why_not(vectors[bad], dtype)
+                out = f": {self._way_out}" if why.startswith("beyond") else ""
+                reasons[int(rows[bad])] = f"its vector is {why}{out}"
+            began = time.perf_counter()
+            rounding.add(vectors, fit)
+            writer.put(place[rows], vectors, fit)
+            self.spent["write"] += time.perf_counter() - began
+            place[rows] = -1
+            self.embedded += len(rows)
+            bar.update(len(rows))
 
     def _is_needed(self, writer: store.FeatureWriter) -> bool:
         """Whether the file is to be read. What is stored stays where that is of another machine."""
         here = source_path(self._source.features).is_file()
         return bool(len(writer.todo)) and (here or not writer.reused)
 
-    def _blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Rows of the index, int64 [image], and their vectors, float16 [image, dim]."""
-        matrix, start = open_matrix(self._source.features), 0
-        row = _rows_of(self._source, matrix, self._names)
-        for block in matrix.blocks():
-            with np.errstate(over="ignore"):
-                yield row[start : start + len(block)], block.astype(np.float16)
-            start += len(block)
+
+def _tiles(matrix: Matrix) -> Iterator[np.ndarray]:
+    """Its vectors [image, dim], a few thousand at a time."""
+    for block in matrix.blocks():
+        for low in range(0, len(block), TILE):
+            yield block[low : low + TILE]
 
 
 def _encoder(source: Source, index: Index) -> str:

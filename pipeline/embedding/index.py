@@ -36,12 +36,12 @@ class Index(NamedTuple):
     digest: np.ndarray
     split: np.ndarray
 
-    def plan(self, backbone: str, encoder: str, dim: int) -> store.Plan:
+    def plan(self, backbone: str, encoder: str, dim: int, dtype: str) -> store.Plan:
         """What a feature store of these images by a backbone holds. encoder: its digest."""
-        order = np.arange(len(self.name))
         return store.Plan(
-            self.dataset, backbone, encoder, dim, self.splits, self.digest, order, self.split
-        )
+            self.dataset, backbone, encoder, dim, self.splits,
+            self.digest, np.arange(len(self.name)), self.split, dtype,
+        )  # fmt: skip
 
 
 def read_index(path: Path) -> Index:

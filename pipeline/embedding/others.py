@@ -16,8 +16,10 @@ from PIL.Image import Image
 import backbones
 import store
 from backbones.stream import Reader
+from pipeline.embedding.rounding import Rounding
 from pipeline.io.cell import Cell
-from pipeline.params import read_params
+from pipeline.io.origin import Stored, to_float32
+from pipeline.params import StageError, read_params, section
 from store.writer import BLOCK
 
 Say = Callable[[str], object]
@@ -47,6 +49,7 @@ class Other:
             say,
         )
         self._writer: store.FeatureWriter | None = None
+        self._coming = int(wanted.sum())
 
     def seen(self, at: int, picture: Image) -> np.ndarray | None:
         """The picture at row `at` of the plan as this backbone wants it, None where it does not."""
@@ -70,12 +73,16 @@ class Other:
             # Not for pictures that nobody can read: a finished store may lack them for ever.
             if not self._writer and (here & readable).any():
                 self._writer = store.FeatureWriter(self._folder, self._plan)
+                way_out = to_float32(self._row)
+                self._rounding = Rounding(self._writer, self._coming, way_out)
             if self._writer:
+                self._rounding.add(vectors[here], readable[here])
                 self._writer.put(rows[here], vectors[here], readable[here])
                 self.stored += int((here & readable).sum())
         except (store.StoreError, OSError) as error:
             self._say(_left(self._plan.backbone, error))
             self.close()
+        self._coming -= int(here.sum())
 
     def close(self) -> None:
         """Want nothing more, and make what was put durable."""
@@ -105,7 +112,7 @@ def others(
                 # TensorFlow and torch are never both loaded
                 alike = (row.loader == "tfhub") == (own.loader == "tfhub")
                 other = _other(row, writer, device, say) if alike else None
-            except (backbones.BackboneError, store.StoreError, OSError) as error:
+            except (backbones.BackboneError, store.StoreError, StageError, OSError) as error:
                 say(_left(name, error))
             else:
                 found += [other] if other else []
@@ -116,7 +123,8 @@ def _other(
     row: backbones.Backbone, writer: store.FeatureWriter, device: str, say: Say
 ) -> Other | None:
     folder = Cell(writer.plan.dataset, row.name).features
-    plan = writer.plan._replace(backbone=row.name, encoder=row.digest, dim=row.dim)
+    dtype = section(Stored, f"backbones.{row.name}").dtype
+    plan = writer.plan._replace(backbone=row.name, encoder=row.digest, dim=row.dim, dtype=dtype)
     given = np.zeros(len(plan.id), bool)
     given[writer.todo] = True
     wanted = _in_whole_blocks(given, _lacking(folder, plan))
@@ -130,7 +138,7 @@ def _lacking(folder: Path, plan: store.Plan) -> np.ndarray:
     """bool [image]: the rows of the plan without a vector."""
     try:
         found = store.Features(folder)
-        if found.encoder == plan.encoder:
+        if (found.encoder, found.dtype) == (plan.encoder, plan.dtype):
             return ~np.isin(_key(plan.id), _key(found.id))
     except (store.StoreError, OSError):
         pass  # there is none, or it is damaged

@@ -124,7 +124,7 @@ def test_images_without_a_vector_are_as_unreadable_ones(project: Project, vector
     np.testing.assert_array_equal(found.block(0, N - 2), vectors[kept].astype(np.float16))
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, 1e5])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_vector_that_is_no_number_is_as_an_unreadable_image(
     project: Project, vectors: np.ndarray, value: float
 ):
@@ -132,9 +132,7 @@ def test_a_vector_that_is_no_number_is_as_an_unreadable_image(
     np.save(project.folder / "vectors.npy", vectors)
     project.params["embed"]["unreadable"] = "skip"
     bring(project)
-    assert unreadable(project) == {
-        "017.png": "its vector is NaN, infinite or beyond float16 (65504)"
-    }
+    assert unreadable(project) == {"017.png": "its vector is NaN or infinite"}
     assert 17 not in stored(project).row
 
 

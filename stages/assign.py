@@ -12,6 +12,7 @@ from cluster.neighbors.knn_vote import knn_vote
 from cluster.vectors.rows import Reduced, Rows, Subset
 from pipeline.io.cell import Pair
 from pipeline.io.clusters import read_basis, read_clusters, save_clusters
+from pipeline.io.space import told
 from pipeline.params import Runtime, StageError, torch_device
 from stages import run
 
@@ -23,7 +24,7 @@ KEPT = {
 }
 
 
-def main(pair: Pair, clusters_of: str, runtime: Runtime) -> None:
+def main(pair: Pair, clusters_of: str, runtime: Runtime) -> dict[str, str]:
     """Give each image of the dataset SECOND its cluster of a run that was fitted on FIRST.
 
     By the nearest centroid, by the learned head, or, where the method has neither, by the nearest
@@ -66,6 +67,7 @@ def main(pair: Pair, clusters_of: str, runtime: Runtime) -> None:
         fitted_on=attrs["fitted_on"],
     )  # fmt: skip
     print(f"assign: {len(found)} images of {found.dataset} to clusters of {attrs['fitted_on']}")
+    return told("assign", basis, settings)
 
 
 def _by_model(

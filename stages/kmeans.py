@@ -16,7 +16,7 @@ from pipeline.fitting.feasible_k import feasible_settings
 from pipeline.fitting.kmeans import Search, arrays, passes
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import save_clusters
-from pipeline.io.space import Count, Dims, K, Seeds, open_space
+from pipeline.io.space import Count, Dims, K, Seeds, open_space, told
 from pipeline.params import Runtime, torch_device
 from pipeline.ray.kmeans import RayKMeans
 from stages import run
@@ -31,7 +31,7 @@ class Params(Search):
     seeds: Seeds
 
 
-def main(cell: Cell, params: Params, runtime: Runtime) -> None:
+def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
     """Cluster the cell for every k, dims and seed; write centroids and assignments.
 
     Fitted on the split `train`, applied to every split. No label is read: The index says how many
@@ -43,6 +43,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     over_ray = runtime.engine == "ray" and params.algorithm == "lloyd"
     device = "cpu" if over_ray else torch_device(runtime.device)
     wanted = feasible_settings(cell, params.k, params.dims, space, cell.k)
+    space_fact = told(cell.run, space.basis, wanted, "compared by cosine" if cosine else "")
 
     def fit_all(
         dims: int, ks: list[int], fitted: Rows, rows: Rows
@@ -62,6 +63,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
         cell.clusters, space.found, space.basis, wanted, fits,
         how="centroids", seeds=params.seeds, metric=params.metric,
     )  # fmt: skip
+    return space_fact
 
 
 def _fit(

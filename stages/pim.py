@@ -21,7 +21,7 @@ from pipeline.fitting.loop import CheckpointOf, train_with_checkpoint
 from pipeline.io.cell import Cell
 from pipeline.io.estimate import estimate_of
 from pipeline.io.known import read_known
-from pipeline.io.space import Count, Dims, K, Seeds, open_space
+from pipeline.io.space import Count, Dims, K, Seeds, open_space, told
 from pipeline.params import Runtime, torch_device
 from stages import run
 
@@ -43,7 +43,7 @@ class Params(Search):
     seeds: Seeds
 
 
-def main(cell: Cell, params: Params, runtime: Runtime) -> None:
+def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
     """Train a linear head on all images of the cell at once for every k, dims and seed.
 
     Fitted on the split `train`, applied to every split; cluster c is known class c. The file of
@@ -119,10 +119,12 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
             scale=scale, device=device, dtype=training_dtype(device),
         )  # fmt: skip
 
+    wanted = feasible_settings(cell, params.k, params.dims, space, estimate_of(cell), who)
+    space_fact = told(cell.run, space.basis, wanted)
     learn_batched(
         space,
         who,
-        feasible_settings(cell, params.k, params.dims, space, estimate_of(cell), who),
+        wanted,
         begin,
         schedule,
         n_epochs,
@@ -135,6 +137,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
         epochs=cell.table,
         advice="set a lower conditional_entropy_weight",
     )
+    return space_fact
 
 
 def _nothing(step: int) -> None:

@@ -17,7 +17,7 @@ from pipeline.fitting.few_images import near_enough
 from pipeline.fitting.heads import Draw, Heads, Training, learn
 from pipeline.io.cell import Cell
 from pipeline.io.neighbors import neighbors_in_train
-from pipeline.io.space import Count, Dims, K, Seeds, open_space
+from pipeline.io.space import Count, Dims, K, Seeds, open_space, told
 from pipeline.params import Runtime, torch_device
 from stages import run
 
@@ -37,7 +37,7 @@ class Params(Training):
     seeds: Seeds
 
 
-def main(cell: Cell, params: Params, runtime: Runtime) -> None:
+def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
     """Train heads on the cell and its neighbours for every k, dims and seed.
 
     Fitted on the split `train`, applied to every split; the head is chosen by its loss on a part of
@@ -51,7 +51,9 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     others = open_views(cell.views, space.found) if params.views else []
 
     def begin(rows: Rows, dims: int) -> Heads:
-        scale = fit_scale(rows) if params.standardize else identity_scale(rows.dim)
+        scale = (
+            fit_scale(rows, space.found.dtype) if params.standardize else identity_scale(rows.dim)
+        )
         views = [space.fitted_view(view, dims) for view in others]
         room, dtype = runtime.memory_gb / (1 + len(views)), training_dtype(device)
         gather, *more = (
@@ -71,6 +73,9 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
 
         return heads
 
+    space_fact = told(
+        cell.run, space.basis, wanted, "each dim standardized" if params.standardize else ""
+    )
     learn(
         space,
         wanted,
@@ -83,6 +88,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
         epochs=cell.table,
         how="linear",
     )
+    return space_fact
 
 
 def _judged(table: np.ndarray, held: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from pipeline.fitting.heads import Draw, Heads, Training, learn
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import read_clusters
 from pipeline.io.neighbors import neighbors_in_train
-from pipeline.io.space import Count, open_space
+from pipeline.io.space import Count, open_space, told
 from pipeline.params import Runtime, StageError, torch_device
 from stages import run
 
@@ -32,7 +32,7 @@ class Params(Training):
     balance: bool  # clusters weigh alike in the loss
 
 
-def main(cell: Cell, params: Params, runtime: Runtime) -> None:
+def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
     """Train the heads of SCAN further, for all its settings and seeds.
 
     The features are the plain view, in which a head has to be sure. No label of a person is
@@ -65,7 +65,9 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     learners: list[SelfLabel] = []
 
     def begin(rows: Rows, dims: int) -> Heads:
-        scale = fit_scale(rows) if params.standardize else identity_scale(rows.dim)
+        scale = (
+            fit_scale(rows, space.found.dtype) if params.standardize else identity_scale(rows.dim)
+        )
         seen = [space.fitted_view(view, dims) for view in others]
         room, dtype = runtime.memory_gb / (1 + len(seen)), training_dtype(device)
         plain, *more = (
@@ -93,6 +95,9 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
 
         return heads
 
+    space_fact = told(
+        cell.run, space.basis, wanted, "each dim standardized" if params.standardize else ""
+    )
     learn(
         space,
         wanted,
@@ -115,6 +120,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
             f"selflabel: in {idle} of {params.steps * len(learners)} steps no image was confident "
             "and nothing was learned: lower selflabel.threshold, or train scan for longer"
         )
+    return space_fact
 
 
 if __name__ == "__main__":

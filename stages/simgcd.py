@@ -25,7 +25,7 @@ from pipeline.fitting.loop import CheckpointOf, train_with_checkpoint
 from pipeline.io.cell import Cell
 from pipeline.io.estimate import estimate_of
 from pipeline.io.known import read_known
-from pipeline.io.space import Dims, K, Seeds, open_space
+from pipeline.io.space import Dims, K, Seeds, open_space, told
 from pipeline.params import Runtime, torch_device
 from stages import run
 
@@ -48,7 +48,7 @@ class Params(Training):
     seeds: Seeds
 
 
-def main(cell: Cell, params: Params, runtime: Runtime) -> None:
+def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
     """Train a classifier of known and new classes on the cell for every k, dims and seed.
 
     Fitted on the split `train`, applied to every split; cluster c is known class c. The file of
@@ -124,10 +124,12 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
 
         return learner, draw
 
+    wanted = feasible_settings(cell, params.k, params.dims, space, estimate_of(cell), who)
+    space_fact = told(cell.run, space.basis, wanted, "about the mean" if params.center else "")
     learn_batched(
         space,
         who,
-        feasible_settings(cell, params.k, params.dims, space, estimate_of(cell), who),
+        wanted,
         begin,
         schedule,
         max(1, round(params.steps * params.batch / len(space.train))),
@@ -140,6 +142,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
         epochs=cell.table,
         advice="set a higher entropy_weight",
     )
+    return space_fact
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from pipeline.fitting.kmeans import Starts
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import save_clusters
 from pipeline.io.neighbors import among_train, read_neighbors
-from pipeline.io.space import Count, K, Seeds, train_rows
+from pipeline.io.space import Count, K, Seeds, told, train_rows
 from pipeline.params import Runtime, torch_device
 from stages import run
 
@@ -82,13 +82,15 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
         cell.clusters, found, plain, [(k, 0) for k in all_k], fits,
         how="neighbors", seeds=params.seeds, metric=metric,
     )  # fmt: skip
+    near = f"the graph of {metric} neighbours"
+    space_fact = told(cell.run, plain, [(k, 0) for k in all_k], near)
     said = _evidence(leading, params.eigenvalues)
     if said["components"] > 1:
         print(
             f"spectral: the graph of {params.neighbors} neighbours falls into "
             f"{said['components']} parts; raise spectral.neighbors if that is too many"
         )
-    return said
+    return {**space_fact, **said}
 
 
 def _everyone(

@@ -16,7 +16,7 @@ from pipeline.io.cell import Cell
 from pipeline.io.clusters import save_clusters
 from pipeline.io.estimate import estimate_of
 from pipeline.io.known import read_known
-from pipeline.io.space import Dims, K, Seeds, open_space
+from pipeline.io.space import Dims, K, Seeds, open_space, told
 from pipeline.params import Runtime, torch_device
 from stages import run
 
@@ -28,7 +28,7 @@ class Params(Search):
     seeds: Seeds
 
 
-def main(cell: Cell, params: Params, runtime: Runtime) -> None:
+def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
     """Cluster the cell for every k, dims and seed; the file of known classes says who is labelled.
 
     Fitted on the split `train`, applied to every split; cluster c is known class c for those that
@@ -40,6 +40,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     everywhere = np.full(len(space.found), -1, np.int64)
     everywhere[space.train] = known.label
     wanted = feasible_settings(cell, params.k, params.dims, space, estimate_of(cell), known)
+    space_fact = told(cell.run, space.basis, wanted)
 
     def fit_all(
         dims: int, ks: list[int], fitted: Rows, rows: Rows
@@ -54,6 +55,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
         cell.discovered, space.found, space.basis, wanted, fits,
         how="centroids", seeds=params.seeds, old=known.old,
     )  # fmt: skip
+    return space_fact
 
 
 def _fit(rows: Rows, label: np.ndarray, k: int, dims: int, params: Params, device: str) -> Fit:

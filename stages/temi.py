@@ -17,7 +17,7 @@ from pipeline.fitting.few_images import near_enough
 from pipeline.fitting.heads import Draw, Heads, Training, learn
 from pipeline.io.cell import Cell
 from pipeline.io.neighbors import neighbors_in_train
-from pipeline.io.space import Count, Dims, K, Seeds, open_space
+from pipeline.io.space import Count, Dims, K, Seeds, open_space, told
 from pipeline.params import Runtime, torch_device
 from stages import run
 
@@ -42,7 +42,7 @@ class Params(Training):
     seeds: Seeds
 
 
-def main(cell: Cell, params: Params, runtime: Runtime) -> None:
+def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
     """Train heads on the cell and its neighbours for every k, dims and seed.
 
     Fitted on the split `train`, applied to every split; the head is chosen by its training loss,
@@ -55,7 +55,9 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
     near = near_enough(cell.run, table, wanted)
 
     def begin(rows: Rows, dims: int) -> Heads:
-        scale = fit_scale(rows) if params.standardize else identity_scale(rows.dim)
+        scale = (
+            fit_scale(rows, space.found.dtype) if params.standardize else identity_scale(rows.dim)
+        )
         gather = standardized_gather(rows, device, runtime.memory_gb, scale, training_dtype(device))
 
         def heads(watched: np.ndarray, k: int, seed: int) -> tuple[Temi, Draw]:
@@ -68,6 +70,9 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
 
         return heads
 
+    space_fact = told(
+        cell.run, space.basis, wanted, "each dim standardized" if params.standardize else ""
+    )
     learn(
         space,
         wanted,
@@ -80,6 +85,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> None:
         epochs=cell.table,
         how="mlp",
     )
+    return space_fact
 
 
 if __name__ == "__main__":

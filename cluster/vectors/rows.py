@@ -67,8 +67,8 @@ class Basis(NamedTuple):
     """The projection of vectors before they are clustered: x → (x/|x| - mean) components, scaled.
 
     mean: float64 [dim]; components: float64 [component, dim], unit rows by falling variance;
-    variance: float64 [component]; normalize: divide by the L2 norm first; whiten: scale each
-    component to unit variance.
+    variance: float64 [component], 0 where it is rounding; normalize: divide by the L2 norm first;
+    whiten: scale each component to unit variance.
     """
 
     mean: np.ndarray
@@ -84,12 +84,12 @@ class Basis(NamedTuple):
             x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), np.float32(1e-12))
         if not dims:
             return x
-        matrix = self.components[:dims]
+        # Whitening, or a head that standardizes, would amplify directions of rounding: set to 0
+        real = self.variance[:dims] > self.variance[0] * 1e-10
+        matrix = self.components[:dims] * real[:, None]
         if self.whiten:
-            # Whitening would amplify directions without variance, which are noise: set to 0
-            real = self.variance[:dims] > self.variance[0] * 1e-10
             scale = np.sqrt(self.variance[:dims], where=real, out=np.ones(len(real)))
-            matrix = matrix * (real / scale)[:, None]
+            matrix = matrix / scale[:, None]
         # In float64, so that after rounding the other rows of the block have no influence
         centred = x.astype(np.float64)
         centred -= self.mean

@@ -18,9 +18,10 @@ class Scale(NamedTuple):
     deviation: np.ndarray
 
 
-def fit_scale(rows: Rows) -> Scale:
+def fit_scale(rows: Rows, stored: str = "float32") -> Scale:
     """The mean and standard deviation of the rows, by sums in float64 about the first row, in one
-    read."""
+    read. A dim that deviates by no more than rounding to the dtype `stored` makes is constant."""
+    least = max(CONSTANT, float(np.finfo(stored).eps) / 2)
     shift = torch.from_numpy(rows.block(0, 1).copy())[0].double()
     total, square = torch.zeros_like(shift), torch.zeros_like(shift)
     for _, x in tiles(rows, "cpu"):
@@ -29,7 +30,7 @@ def fit_scale(rows: Rows) -> Scale:
         square += y.square().sum(0)
     mean = total / len(rows)
     deviation = (square / len(rows) - mean.square()).clamp(min=0).sqrt()
-    constant = deviation <= CONSTANT * (square / len(rows) + shift.square()).sqrt()
+    constant = deviation <= least * (square / len(rows) + shift.square()).sqrt()
     return Scale(
         (shift + mean).float().numpy(), torch.where(constant, 1.0, deviation).float().numpy()
     )

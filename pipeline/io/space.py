@@ -62,6 +62,19 @@ def train_rows(found: store.Features) -> np.ndarray:
     return np.flatnonzero(found.split == found.splits.index("train"))
 
 
+def told(run: str, basis: Basis, settings: Sequence[tuple[int, int]], *more: str) -> dict[str, str]:
+    """Print in which space a run clusters by its `settings` (k, dims), and return that as the fact
+    `space` of its metrics. more: what else becomes of the vectors."""
+    each = list(dict.fromkeys(dims for _, dims in settings))
+    projected = ", ".join(str(dims) for dims in each if dims)
+    components = f"{projected} principal components" + ", whitened" * basis.whiten
+    spaces = ["no projection"] * (0 in each) + [components] * bool(projected)
+    length = "unit length" if basis.normalize else "as they are"
+    space = ", ".join([length, " or ".join(spaces), *filter(None, more)])
+    print(f"{run}: space: {space}")
+    return {"space": space}
+
+
 def settings(
     k: Sequence[int | str], dims: Sequence[int], index: Path, estimate: Path, space: Space
 ) -> list[tuple[int, int]]:

@@ -120,3 +120,36 @@ def test_constant_features_have_no_components():
 def test_one_image_is_refused():
     with pytest.raises(ClusterError, match="at least 2 images"):
         fit(np.ones((1, 3), np.float32))
+
+
+@pytest.mark.parametrize("n", [200, 1000])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_whitening_does_not_blow_up_the_rounding_of_float16(n: int, normalize: bool):
+    """Five dims, turned into 256: the other components are nothing but rounding."""
+    rng = np.random.default_rng(0)
+    turn = np.linalg.qr(rng.normal(size=(256, 5)))[0]
+    x = ((rng.normal(size=(n, 5)) + rng.integers(0, 4, (n, 1)) + 3) @ turn.T).astype(np.float16)
+    rows = ArrayRows(x)
+    basis = fit_pca(rows, normalize=normalize, whiten=True, stored="float16")
+    rank = 4 if normalize else 5  # the mean is long: of unit vectors one direction is nearly lost
+    assert rank <= np.count_nonzero(basis.variance) <= 5
+    found = basis.project(rows.array, 32)
+    assert (found[:, 5:] == 0).all()
+    np.testing.assert_allclose(found[:, :rank].std(0), 1, atol=1e-2)
+    blown = fit_pca(rows, normalize=normalize, whiten=True, stored="float32").project(
+        rows.array, 32
+    )
+    assert blown[:, 5:].std(0).min() > 0.9
+
+
+def test_small_variances_that_are_no_rounding_are_kept():
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(500, 8)) * 10.0 ** -np.arange(0, 4, 0.5)).astype(np.float16)
+    basis = fit_pca(ArrayRows(x), normalize=False, whiten=True, stored="float16")
+    assert (basis.variance > 0).all()
+    np.testing.assert_allclose(basis.project(x.astype(np.float32), 8).std(0), 1, atol=1e-2)
+
+
+def test_equal_vectors_have_no_variance():
+    basis = fit_pca(ArrayRows(np.full((40, 16), 0.3, np.float32)), normalize=True, whiten=False)
+    assert not basis.variance.any()

@@ -74,3 +74,13 @@ def test_no_scale_changes_nothing():
     same = fold_scale(weight, bias, identity_scale(5))
     assert torch.equal(same[0], weight)
     assert torch.equal(same[1], bias)
+
+
+def test_a_dim_of_the_rounding_of_float16_is_constant():
+    """Between two numbers that float16 has, some rows take the one and some the other."""
+    rng = np.random.default_rng(0)
+    x = np.stack([rng.normal(size=500), 3.0009 + 1e-5 * rng.normal(size=500)], axis=1)
+    x = x.astype(np.float16).astype(np.float32)
+    x[::2, 1] = np.nextafter(np.float16(3), np.float16(4))
+    assert fit_scale(ArrayRows(x), "float16").deviation[1] == 1
+    assert fit_scale(ArrayRows(x), "float32").deviation[1] < 1e-2

@@ -1,10 +1,10 @@
 """Features, labels and ids that other programs wrote: npy, npz, parquet, HDF5 and torch files.
 
-A source is `FILE` or `FILE:KEY` for a file of several arrays. Nothing is unpickled: numpy with
+A source is `FILE` or `FILE:KEY` for a file of several arrays, `FILE:PREFIX*` for a table with a
+column a dim. Nothing is unpickled: numpy with
 `allow_pickle=False`, torch with `weights_only=True`.
 """
 
-import difflib
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from store import parquet
+from store.choice import choose, name_of
 from store.errors import StoreError
 
 BLOCK = 65_536
@@ -34,7 +35,7 @@ def open_matrix(source: str) -> Matrix:
     path, key = _split(source)
     if path.suffix.lower() == ".parquet":
         return _parquet_matrix(path, key)
-    array = _choose(path, key, _arrays(path), ndim=2)
+    array = choose(path, key, _arrays(path), ndim=2)
     rows, dim = array.shape
     if not rows or not dim or array.dtype.kind not in "fiub":
         raise StoreError(
@@ -57,8 +58,9 @@ def read_column(source: str) -> np.ndarray:
     if path.suffix.lower() == ".parquet":
         with _readable(path):
             names = parquet.column_names(path, vectors=False)
-            return parquet.read_values(path, _name(path, key, names))
-    column = _choose(path, key, _arrays(path), ndim=1)
+            kinds = parquet.column_kinds(path)
+            return parquet.read_values(path, name_of(path, key, names, kinds))
+    column = choose(path, key, _arrays(path), ndim=1)
     with _readable(path):
         if hasattr(column, "asstr") and column.dtype.kind in "SO":  # text in HDF5
             return column.asstr("utf-8")[()].astype(str)
@@ -124,12 +126,31 @@ def _torch_arrays(path: Path) -> dict[str, Any]:
     import torch
 
     mappable = zipfile.is_zipfile(path)  # the format of torch 1.5 and before is not
-    found = torch.load(path, map_location="cpu", weights_only=True, mmap=mappable)
-    named = found if isinstance(found, dict) else {"": found}
-    tensors = {str(k): v.detach() for k, v in named.items() if isinstance(v, torch.Tensor)}
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=mappable)
+    except Exception as error:
+        if "weights_only" not in str(error):
+            raise
+        raise StoreError(
+            f"{path}: holds other Python objects than tensors, such as numpy arrays, which are "
+            "never unpickled: save a dictionary of tensors, or an npz file"
+        ) from error
+    tensors = dict(_tensors(found))
     dense = {k: v.resolve_conj() for k, v in tensors.items() if v.layout == torch.strided}
     # numpy has no bfloat16
     return {k: (v.float() if v.dtype == torch.bfloat16 else v).numpy() for k, v in dense.items()}
+
+
+def _tensors(found: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Those in dictionaries and lists, however deep, by a name such as train/features/0."""
+    import torch
+
+    if isinstance(found, torch.Tensor):
+        yield name, found.detach()
+    elif isinstance(found, dict | list | tuple):
+        each = found.items() if isinstance(found, dict) else enumerate(found)
+        for key, value in each:
+            yield from _tensors(value, f"{name}/{key}".lstrip("/"))
 
 
 def _hdf5_arrays(path: Path) -> dict[str, Any]:
@@ -146,32 +167,29 @@ def _hdf5_arrays(path: Path) -> dict[str, Any]:
     return found
 
 
-def _choose(path: Path, key: str | None, arrays: dict[str, Any], ndim: int) -> Any:
-    fit = [name for name, array in arrays.items() if len(array.shape) == ndim]
-    return arrays[_name(path, key, fit)]
-
-
-def _name(path: Path, key: str | None, fit: list[str]) -> str:
-    if key is None and len(fit) == 1:
-        return fit[0]
-    if key is not None and key.strip("/") in fit:
-        return key.strip("/")
-    asked = f"no array '{key}'" if key is not None else "not one array alone"
-    close = difflib.get_close_matches(key or "", fit, 1)
-    meant = f"did you mean {path}:{close[0]}? " if close else ""
-    raise StoreError(
-        f"{path}: {asked} that fits; {meant}fitting: {', '.join(fit) or 'none'}; write {path}:KEY "
-        "(arrays of Python objects are never read)"
-    )
-
-
 def _parquet_matrix(path: Path, key: str | None) -> Matrix:
     with _readable(path):
-        column = _name(path, key, parquet.column_names(path, vectors=True))
-        rows, dim = parquet.shape(path, column)
+        kinds = parquet.column_kinds(path)
+        wide = parquet.number_columns(path, key) if key and "*" in key else []
+        if wide:
+            rows, dim = parquet.count(path), len(wide)
+        else:
+            fit = parquet.column_names(path, vectors=True)
+            column = name_of(path, key, fit, kinds, _wide_advice(path, fit))
+            rows, dim = parquet.shape(path, column)
 
     def blocks() -> Iterator[np.ndarray]:
         with _readable(path):
-            yield from parquet.read_vectors(path, column, BLOCK, dim)
+            if wide:
+                yield from parquet.read_numbers(path, wide, BLOCK)
+            else:
+                yield from parquet.read_vectors(path, column, BLOCK, dim)
 
     return Matrix(rows, dim, blocks)
+
+
+def _wide_advice(path: Path, fit: list[str]) -> str:
+    """Of a table with a column a dim: what to write."""
+    numbers = [] if fit else parquet.number_columns(path, "*")
+    begin = numbers[-1].rstrip("0123456789") if numbers else ""  # before come labels and the like
+    return f"for a column a dim write {path}:{begin}*" if len(numbers) > 1 else ""

@@ -136,6 +136,11 @@ def _rows_of(source: Source, matrix: Matrix, names: np.ndarray) -> np.ndarray:
         )
     own = found[found >= 0]
     if len(np.unique(own)) < len(own):
-        row = int(np.bincount(own).argmax())
-        raise StageError(f"{source.ids}: '{names[row]}' is there more than once: leave one vector")
+        times = np.bincount(own)
+        first, second = np.flatnonzero(found == times.argmax())[:2]
+        raise StageError(
+            f"{source.ids}: {(times > 1).sum()} ids are there more than once, such as "
+            f"'{names[times.argmax()]}' at {first} and {second}: leave one vector of each image, "
+            "by numpy.unique(ids, return_index=True)"
+        )
     return found

@@ -283,7 +283,8 @@ def test_what_stage_import_refuses_is_one_line(
          "embed: ids.npy: none of its ids is the name of an image, such as '000.png'; the first id "
          "is '0.jpg'"),
         ([f"{max(i, 1):03d}.png" for i in range(N)],
-         "embed: ids.npy: '001.png' is there more than once: leave one vector"),
+         "embed: ids.npy: 1 ids are there more than once, such as '001.png' at 0 and 1: leave one "
+         "vector of each image, by numpy.unique(ids, return_index=True)"),
     ],
 )  # fmt: skip
 def test_ids_that_do_not_fit_are_refused_in_one_line(

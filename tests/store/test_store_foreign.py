@@ -76,7 +76,8 @@ def test_a_key_chooses_among_several_arrays(tmp_path: Path):
     assert read_column(f"{tmp_path}/a.npz").tolist() == list(range(10))
     said = refusal(open_matrix, f"{tmp_path}/a.npz")
     assert "not one array alone" in said
-    assert "fitting: image, text" in said
+    assert "found: image 10 x 4 of float32, text 10 x 4 of float32, label 10 of int64" in said
+    assert f"write {tmp_path}/a.npz:KEY" in said
     assert "did you mean" in refusal(open_matrix, f"{tmp_path}/a.npz:texts")
     assert "no array 'label' that fits" in refusal(open_matrix, f"{tmp_path}/a.npz:label")
 
@@ -212,8 +213,13 @@ def test_scalars_and_empty_datasets_of_an_hdf5_file_are_passed_over(tmp_path: Pa
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros(10), "fitting: none"),
-        (np.zeros((2, 3, 4)), "fitting: none"),
+        (np.zeros(10), "found: arr_0 10 of float64; save one vector an image, [image, dim]"),
+        (np.zeros((2, 3, 4)), "found: arr_0 2 x 3 x 4 of float64; save one vector an image, such"),
+        (
+            np.zeros((1, 3, 4), "f4"),
+            "1 x 3 x 4 of float32; save it without its axes of length 1 (axis 0)",
+        ),
+        (np.zeros((3, 4, 1, 1)), "save it without its axes of length 1 (axis 2, 3)"),
         (np.zeros((0, 4)), "expected numbers"),
         (np.zeros((4, 0)), "expected numbers"),
         (np.zeros((3, 4), complex), "expected numbers"),
@@ -228,7 +234,8 @@ def test_what_is_no_matrix_of_numbers_is_refused(tmp_path: Path, array: np.ndarr
 
 def test_what_is_no_column_is_refused(tmp_path: Path):
     np.save(tmp_path / "a.npy", VECTORS)
-    assert "fitting: none" in refusal(read_column, tmp_path / "a.npy")
+    said = refusal(read_column, tmp_path / "a.npy")
+    assert "found: 10 x 4 of float32; save one value an image; of one-hot labels the argmax" in said
 
 
 @pytest.mark.parametrize("suffix", foreign.SUFFIXES)
@@ -246,3 +253,48 @@ def test_a_missing_or_unknown_file_is_refused_with_what_is_known(tmp_path: Path)
     assert "cannot read .csv; known: .npy" in refusal(open_matrix, tmp_path / "a.csv")
     (tmp_path / "folder.npy").mkdir()
     assert "no file" in refusal(open_matrix, tmp_path / "folder.npy")
+
+
+def test_tensors_lie_in_dictionaries_and_lists_however_deep(tmp_path: Path):
+    torch = pytest.importorskip("torch")
+    tensor = torch.from_numpy(VECTORS)
+    deep = {"train": {"x": tensor, "y": torch.arange(10)}, "test": [tensor + 1]}
+    path = save_torch(tmp_path / "deep.pt", deep)
+    np.testing.assert_array_equal(whole(f"{path}:train/x"), VECTORS)
+    np.testing.assert_array_equal(whole(f"{path}:test/0"), VECTORS + 1)
+    assert read_column(str(path)).tolist() == list(range(10))
+    said = refusal(open_matrix, path)
+    assert "found: train/x 10 x 4 of float32, train/y 10 of int64, test/0 10 x 4" in said
+
+
+def test_a_list_of_tensors_is_to_be_made_one(tmp_path: Path):
+    torch = pytest.importorskip("torch")
+    path = save_torch(tmp_path / "list.pt", list(torch.from_numpy(VECTORS)))
+    said = refusal(open_matrix, path)
+    assert "save the list as one array, by stack" in said
+    assert "0 4 of float32, 1 4 of float32, " in said
+    assert "… 10 in all, 9 4 of float32" in said
+    path = save_torch(tmp_path / "batches.pt", list(torch.from_numpy(VECTORS).split(3)))
+    assert "save the list as one array, by cat" in refusal(open_matrix, path)
+
+
+def test_numpy_arrays_in_a_torch_file_are_said_to_be_in_the_wrong_one(tmp_path: Path):
+    path = save_torch(tmp_path / "numpy.pt", {"x": VECTORS})
+    said = refusal(open_matrix, path)
+    assert "holds other Python objects than tensors, such as numpy arrays" in said
+    assert "save a dictionary of tensors, or an npz file" in said
+
+
+def test_a_table_with_a_column_a_dim(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(foreign, "BLOCK", 3)
+    columns = {f"f{dim}": VECTORS[:, dim] for dim in range(4)}
+    path = tmp_path / "wide.parquet"
+    pq.write_table(pa.table({"id": list("abcdefghij"), "label": range(10), **columns}), path)
+    said = refusal(open_matrix, path)
+    assert f"for a column a dim write {path}:f*" in said
+    assert "id of string, label of int64, f0 of float, f1 of float" in said
+    np.testing.assert_array_equal(whole(f"{path}:f*"), VECTORS)
+    columns["f2"] = pa.array([None, *VECTORS[1:, 2]])
+    pq.write_table(pa.table(columns), path)
+    assert "column 'f2' has missing values" in refusal(whole, f"{path}:f*")
+    assert "no array 'g*' that fits" in refusal(open_matrix, f"{path}:g*")

@@ -76,7 +76,8 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
             f"estimate_k: some votes are for {k[-1]} clusters, the most that were tried: raise "
             "estimate_k.k_max"
         )
-    return {**told(cell.run, space.basis, [(said.k, dims)]), **_headlines(said, images, k)}
+    space_fact = told(cell.run, space.basis, [(said.k, dims)]) if k else {}
+    return {**space_fact, **_headlines(said, images, k)}
 
 
 def _compare(space: Space, k: list[int], params: Params, device: str) -> Compared:

@@ -100,6 +100,7 @@ def _search(
             sample=SAMPLE,
             seed=SEED,
             own=own,
+            stored=found.dtype,
             device=device,
             progress=bar.update,
         )

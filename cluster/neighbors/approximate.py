@@ -1,9 +1,10 @@
 """Approximate nearest neighbours by inverted lists, for collections with too many pairs.
 
 After Jégou, Douze and Schmid (2011), with faiss: the vectors lie in lists by their nearest
-centroid, in float16, and a query searches the lists nearest to it. Their number is not a setting:
-it is doubled until, on a sample of the queries, the wanted recall of the true neighbours is
-reached. The similarities are those of the exact search, to the bit; only neighbours can be missing.
+centroid, in the dtype that they are stored in, and a query searches the lists nearest to it. Their
+number is not a setting: it is doubled until, on a sample of the queries, the wanted recall of the
+true neighbours is reached. The similarities are those of the exact search, to the bit; only
+neighbours can be missing.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,11 +38,13 @@ def approximate_neighbors(
     sample: int,
     seed: int,
     own: np.ndarray | None = None,
+    stored: str = "float16",
     device: str = "cpu",
     progress: Callable[[int], object] = lambda images: None,
 ) -> tuple[Neighbors, float]:
     """Neighbours as of `nearest_neighbors`, and the share of the true ones that was found for
-    `sample` of the queries, drawn by `seed`: at least `recall`. Raises the same errors."""
+    `sample` of the queries, drawn by `seed`: at least `recall`. stored: the dtype of the lists.
+    Raises the same errors."""
     own = np.full(len(rows), -1, np.int64) if own is None else own.astype(np.int64)
     require_neighbors(rows, among, k, own)
     queries = survey(rows)
@@ -52,7 +55,7 @@ def approximate_neighbors(
     true = nearest_neighbors(
         Subset(rows, drawn), among, k, metric=metric, own=own[drawn], device=device
     )
-    index = _index(search, seed, device)
+    index = _index(search, seed, device, half=stored == "float16")
     index.nprobe = min(FIRST_PROBES, index.nlist)
     while True:
         found = _search(index, Subset(rows, drawn), queries.squares[drawn], drawn, search, k)
@@ -72,7 +75,7 @@ def approximate_neighbors(
     return found, share
 
 
-def _index(search: PreparedSearch, seed: int, device: str) -> Any:
+def _index(search: PreparedSearch, seed: int, device: str, half: bool) -> Any:
     """The inverted lists of all targets, by position."""
     import faiss
 
@@ -92,14 +95,13 @@ def _index(search: PreparedSearch, seed: int, device: str) -> Any:
     ).centroids[0]
     inner = search.space.metric != "euclidean"
     width = centroids.shape[1]
-    index = faiss.IndexIVFScalarQuantizer(
-        faiss.IndexFlatIP(width) if inner else faiss.IndexFlatL2(width),
-        width,
-        lists,
-        faiss.ScalarQuantizer.QT_fp16,
-        faiss.METRIC_INNER_PRODUCT if inner else faiss.METRIC_L2,
-        False,
-    )
+    quantizer = faiss.IndexFlatIP(width) if inner else faiss.IndexFlatL2(width)
+    metric = faiss.METRIC_INNER_PRODUCT if inner else faiss.METRIC_L2
+    if half:
+        code = faiss.ScalarQuantizer.QT_fp16
+        index = faiss.IndexIVFScalarQuantizer(quantizer, width, lists, code, metric, False)
+    else:
+        index = faiss.IndexIVFFlat(quantizer, width, lists, metric)
     index.quantizer.add(centroids)
     index.train(centroids)  # its centroids are given: only marks it as trained
     for _, tile in _product_tiles(search.targets, search.facts.squares, search.space):

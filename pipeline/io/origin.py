@@ -48,7 +48,7 @@ def folder_of(name: str) -> Path:
     return BACKBONES / name
 
 
-def write_zoo_row(row: backbones.Backbone, dtype: str) -> None:
+def write_zoo_row(row: backbones.Backbone, dtype: str = "float16") -> None:
     """Say that a backbone is a row of the zoo, which one, and how its vectors are stored."""
     _write(row.name, {"origin": "zoo", "digest": row.digest}, dtype)
 

@@ -56,7 +56,8 @@ def test_it_runs_from_the_command_line(project: Project, folder: Path):
     said = project.stage("assign", "digits", "more", "pixels", "kmeans")
     assert f"assign: {N} images of more to clusters of digits" in said
     assert GIVEN.read_bytes() == here
-    assert project.metrics("assign_more_kmeans") == {}
+    space = "as they are, no projection or 8 principal components"
+    assert project.metrics("assign_more_kmeans") == {"space": space}
     line = project.refusal("assign", "digits", "more", "pixels", "kmean")
     assert line.startswith("assign: data/digits/pixels/clusters/kmean.h5: no such file")
 

@@ -385,7 +385,7 @@ def test_clusters_that_are_given_up_are_told_in_one_line(
 
     monkeypatch.setattr(Temi, "step", collapsing)
     learn(folder, "temi", dims=(0,), seeds=(0,))
-    said = capsys.readouterr().out.splitlines()
+    _, *said = capsys.readouterr().out.splitlines()  # the space comes first
     assert said == [
         "temi k=10 seed=0: 1 of 10 clusters are in use, 10 were: the head is collapsing; train "
         "for fewer steps, or with a lower lr",

@@ -170,3 +170,26 @@ def test_embedding_stops_long_before_the_end(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("pipeline.embedding.rounding.EARLY", 32)
     with pytest.raises(store.StoreError, match="the rounding of float16"):
         put(tmp_path, 3000 + 0.05 * cloud(4)[:200], slice(0, 64))
+
+
+def test_every_stage_reads_float32(points: Project):
+    """Three groups far from zero, which float16 would make one; the approximate search too."""
+    group = np.arange(N) % 3
+    x = 100 + 1e-3 * (cloud() + 12 * np.eye(8)[group])
+    np.save(points.folder / "y.npy", group)
+    points.params["datasets"]["points"] = {"from": "vectors", "labels": "y.npy"}
+    points.index("points")
+    bring(points, x, dtype="float32")
+    points.params["pca"]["normalize"] = False
+    points.params["neighbors"] |= {"exact_up_to": 0, "metric": "euclidean", "k": 20}
+    points.params["kmeans"] |= {"n_init": 2, "dims": [0, 4]}
+    points.params["temi"] |= {"steps": 20, "heads": 1}
+    points.params["scan"] |= {"steps": 20, "heads": 1}
+    stages = ("pca", "neighbors", "duplicates", "estimate_k", "kmeans", "temi", "scan", "spectral")
+    for stage in (*stages, "selflabel", "probes", "evaluate"):
+        points.stage(stage, "points", "mine")
+    assert points.metrics("neighbors", "points", "mine")["recall"] > 0.95
+    found = points.metrics("evaluate", "points", "mine")
+    assert found["kmeans"]["acc"] == found["spectral"]["acc"] == 1
+    for run in ("kmeans", "temi", "scan", "spectral", "selflabel"):
+        assert "as they are, no projection" in points.metrics(run, "points", "mine")["space"]

@@ -12,7 +12,10 @@ from store.files import checksum
 from store.shard import Plan, lay_out, open_shard, shard_path, try_shard
 
 # All its bits set: not a finite number
-EXPONENT = {"float16": np.uint16(0x7C00), "float32": np.uint32(0x7F800000)}
+EXPONENT: dict[str, np.unsignedinteger] = {
+    "float16": np.uint16(0x7C00),
+    "float32": np.uint32(0x7F800000),
+}
 
 
 class Part:

@@ -97,6 +97,7 @@ def _index(search: PreparedSearch, seed: int, device: str, half: bool) -> Any:
     width = centroids.shape[1]
     quantizer = faiss.IndexFlatIP(width) if inner else faiss.IndexFlatL2(width)
     metric = faiss.METRIC_INNER_PRODUCT if inner else faiss.METRIC_L2
+    index: faiss.IndexIVF
     if half:
         code = faiss.ScalarQuantizer.QT_fp16
         index = faiss.IndexIVFScalarQuantizer(quantizer, width, lists, code, metric, False)

@@ -181,7 +181,7 @@ def test_every_stage_reads_float32(points: Project):
     points.index("points")
     bring(points, x, dtype="float32")
     points.params["pca"]["normalize"] = False
-    points.params["neighbors"] |= {"exact_up_to": 0, "metric": "euclidean", "k": 20}
+    points.params["neighbors"] |= {"exact_up_to": 0, "metric": "euclidean"}
     points.params["kmeans"] |= {"n_init": 2, "dims": [0, 4]}
     points.params["temi"] |= {"steps": 20, "heads": 1}
     points.params["scan"] |= {"steps": 20, "heads": 1}

@@ -21,6 +21,7 @@ import images._spec
 import stages.known
 from backbones.row import read_row
 from pipeline.adapting.settings import read_run
+from pipeline.io.origin import Stored
 from pipeline.params import Runtime, section
 
 TEXT = (ROOT / "params.yaml").read_text()
@@ -69,8 +70,8 @@ def require_valid(name: str, params: dict[str, Any]) -> None:
             assert dataset in params["datasets"]
             section(stages.known._form(f"known.{dataset}"), f"known.{dataset}")
     elif name == "backbones":
-        for backbone, changes in params[name].items():
-            assert changes == {}
+        for backbone in params[name]:
+            section(Stored, f"backbones.{backbone}")
             backbones.row(backbone)
     elif name == "imported":
         model = importlib.import_module("stages.import").Params

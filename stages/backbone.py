@@ -6,13 +6,16 @@ from pipeline.params import section
 from stages import run
 
 
+class Params(Stored):
+    """All that may be set of a row of the zoo: to change the row is to write another one."""
+
+
 def main(backbone: str) -> None:
     """Write which row of backbones/zoo.yaml BACKBONE is, by the digest that names its features.
 
-    Stage embed runs again when it changes, and not when a comment of the row does. How the vectors
-    are stored is all that params.yaml may set: to change the row is to write another one.
+    Stage embed runs again when it changes, and not when a comment of the row does.
     """
-    params = section(Stored, f"backbones.{backbone}")
+    params = section(Params, f"backbones.{backbone}")
     row = backbones.row(backbone)
     write_zoo_row(row, params.dtype)
     print(f"backbone: {row.name}, {row.dim} dims of {params.dtype}, {row.method}, {row.loader}")

@@ -11,6 +11,7 @@ from pages.report.tables.adapted import Adapted
 from pages.report.tables.probes import Probes
 from pages.report.tables.rows import read_rows
 from pages.report.tables.settings import Setting, headlines
+from pages.report.tables.spaces import spaces
 from pipeline.io.cell import Cell
 
 
@@ -25,6 +26,7 @@ class Table(NamedTuple):
     spread: list[bool]  # which columns have a ±
     rows: list[table.Row]
     more: "Table | None"
+    spaces: list[str]  # in which the runs have clustered
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,9 @@ def _table(settings: list[Setting], split: str, whole: Table | None, seen: str) 
     scale = " ACC to ARI and stability × 100." if any(s.labelled for s in settings) else (
         " Stability × 100.")  # fmt: skip
     first = " The first setting of each run." if whole else ""
-    caption = f"{over_seeds(settings)}; {fitted}.{scale}{first} Shaded: the highest.{seen}"
-    summary = whole_of(whole, settings, f"on {split}") if whole else ""
     shown = table.columns(settings)
+    caption = f"{over_seeds(settings)}; {fitted}.{scale}{first} {table.shaded(shown)}{seen}"
+    summary = whole_of(whole, settings, f"on {split}") if whole else ""
     return filled(f"Scores on {split}", caption, settings, shown, summary, whole)
 
 
@@ -85,7 +87,7 @@ def filled(
     """The table of these settings and columns."""
     rows = table.rows(settings, shown)
     spread = [any(row.cells[at].sd for row in rows) for at in range(len(shown))]
-    return Table(title, caption, summary, shown, spread, rows, more)
+    return Table(title, caption, summary, shown, spread, rows, more, spaces(settings))
 
 
 def whole_of(whole: Table, settings: Sequence[Setting], where: str) -> str:

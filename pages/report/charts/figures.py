@@ -24,7 +24,7 @@ def ablation_figures(
 
     `backbones`: all of the page, so that each has one colour everywhere. `name`: see chart.
     """
-    labelled = any(s.labelled for s in settings)
+    labelled = any(s.labelled for s in settings if s.own and s.split == "train")
     scores = ("acc", "ari") if labelled else ("silhouette", "stability")
     title = "ACC and ARI" if labelled else "Silhouette and stability"
     out = []

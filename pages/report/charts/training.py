@@ -50,9 +50,10 @@ def training_figure(
     if not trainings:
         return []
     labelled = any(len(t.acc) for t in trainings)
+    drawn = [t for t in trainings if t.loss.shape[-1] > 1]
     rows = []
-    for run in dict.fromkeys(t.run for t in sorted(trainings, key=lambda t: t.run)):
-        here = [t for t in trainings if t.run == run]
+    for run in dict.fromkeys(t.run for t in sorted(drawn, key=lambda t: t.run)):
+        here = [t for t in drawn if t.run == run]
         rows.append(
             [
                 _panel(f"{run} · loss", here, "loss", backbones),
@@ -60,7 +61,8 @@ def training_figure(
                 _panel(f"{run} · balance", here, "balance", backbones)._replace(limits=(0, 1.05)),
             ]
         )
-    return [Figure("Training", bands(rows, "epoch", name), _caption(trainings, labelled))]
+    svg = bands(rows, "epoch", name) if rows else ""
+    return [Figure("Training", svg, _caption(trainings, labelled))]
 
 
 def _read(path: Path, accuracies: Path, s: Setting) -> Training:
@@ -123,7 +125,17 @@ def _caption(trainings: Sequence[Training], labelled: bool) -> str:
             f"ACC is one-to-one on {watched:,} images of train, matched anew after each epoch: it "
             "is shown, and no training and no choice has seen it."
         )
+    said += [_one_epoch(t) for t in trainings if t.loss.shape[-1] == 1]
     for t in trainings:
         if t.live < t.k:
             said.append(f"{t.backbone} · {t.run}: {t.live} of {t.k} clusters are left at the end.")
     return " ".join(said)
+
+
+def _one_epoch(t: Training) -> str:
+    """A point is no curve: in words."""
+    acc = f", ACC {t.acc.mean():.1f} %" if t.acc.size else ""
+    return (
+        f"{t.backbone} · {t.run}: one epoch, too few for a curve: loss {t.loss.mean():.3g}{acc}, "
+        f"balance {t.balance.mean():.2f}."
+    )

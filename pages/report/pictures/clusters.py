@@ -10,6 +10,7 @@ from pages.report.charts.chart import sizes
 from pages.report.chosen.clusters import Chosen, read_chosen
 from pages.report.pictures.album import AWAY, Album
 from pages.report.pictures.sheet import Card, draw, is_empty
+from pages.report.tables.spaces import space
 from pipeline.io.cell import Cell
 
 
@@ -38,7 +39,7 @@ def sheets(
     for cell in cells:
         found, number = read_chosen(cell.examples), backbones.index(cell.backbone)
         if found:
-            choice = _choice(cell.backbone, found)
+            choice = _choice(cell, found)
             out.append(_sheet(found, *choice, album, side, number, f"{name}-b{number}"))
     return out
 
@@ -93,11 +94,16 @@ def _sheet(
     return Sheet(title, choice, svg, note, many, cards)
 
 
-def _choice(backbone: str, s: Chosen) -> tuple[str, str]:
+def _choice(cell: Cell, s: Chosen) -> tuple[str, str]:
     """Which clustering it is, and why."""
     why = "the first run, as no silhouette is known" if np.isnan(s.silhouette) else (
         f"highest mean silhouette on train ({s.silhouette:.3f}) among the first settings of "
         "this backbone's runs")  # fmt: skip
     of = f"; of its {s.seeds} seeds the one of lowest loss, {s.seed}" * (s.seeds > 1)
     dims = f"{s.dims} dimensions" if s.dims else "all dimensions"
-    return f"{backbone} · {s.run}, k = {s.k}, {dims}", f"Chosen without labels: {why}{of}."
+    said = space(*cell[:2], s.run)
+    where = f" Clustered in {said}." if said else ""
+    return (
+        f"{cell.backbone} · {s.run}, k = {s.k}, {dims}",
+        f"Chosen without labels: {why}{of}.{where}",
+    )

@@ -9,8 +9,8 @@ import numpy as np
 from cluster.metrics.mean_sd import mean_sd
 from pages.report.charts.chart import Curve, Panel, bands
 from pages.report.charts.figures import Figure
-from pages.report.tables import table
-from pages.report.tables.lineage import Step, said
+from pages.report.tables import lineage, table
+from pages.report.tables.lineage import Step
 from pages.report.tables.rows import read_rows
 from pages.report.tables.settings import Setting, headlines
 from pages.report.tables.table import Cell, Column
@@ -61,18 +61,22 @@ def adapted(
     knew = [*(s for s in first if s.labelled), *first] if known else first
     methods = list(dict.fromkeys(s.run for s in knew))
     tables = [_table(column, methods, steps, first) for column in table.scored(first, shown)]
-    seen = said(taught, [s.backbone for s in first])
+    seen = lineage.said(taught, [s.backbone for s in first])
     return Adapted(_caption(steps, first, known) + seen, tables)
 
 
 def adapted_figure(steps: Sequence[Step], name: str) -> list[Figure]:
     """The loss of each step after each epoch, a panel an objective; `name`: see chart."""
     panels: dict[str, list[Curve]] = {}
+    said = []
     for step in (s for s in steps if not s.frozen):
         paths = [TRAININGS / f"{run}.csv" for run in step.runs]
         found = [_losses(path) for path in paths if path.exists()]
         length = min(map(len, found), default=0)
-        if length:
+        if length == 1:  # a point is no curve
+            mean = np.mean([losses[0] for losses in found])
+            said.append(f" {step.base} → {step.how}: one epoch, loss {mean:.3g}.")
+        if length > 1:
             curves = panels.setdefault(_last(step), [])
             loss = np.array([losses[:length] for losses in found])
             sd = loss.std(axis=0, ddof=1) if len(loss) > 1 else np.full(length, np.nan)
@@ -80,9 +84,9 @@ def adapted_figure(steps: Sequence[Step], name: str) -> list[Figure]:
             label = f"{step.base} → {step.how}"
             curves.append(Curve(label, tone, 0, x, loss.mean(axis=0), sd))
     drawn = [Panel(f"{title} · loss", curves) for title, curves in panels.items()]
-    if not drawn:
+    if not (drawn or said):
         return []
-    wide = min(PANELS, len(drawn))
+    wide = max(min(PANELS, len(drawn)), 1)
     drawn += [Panel("", [])] * (-len(drawn) % wide)
     rows = [drawn[at : at + wide] for at in range(0, len(drawn), wide)]
     caption = (
@@ -90,7 +94,8 @@ def adapted_figure(steps: Sequence[Step], name: str) -> list[Figure]:
         "Losses of different objectives do not compare. No label but the known ones has a part "
         "in them."
     )
-    return [Figure("Training of the adapted backbones", bands(rows, "epoch", name), caption)]
+    svg = bands(rows, "epoch", name) if rows else ""
+    return [Figure("Training of the adapted backbones", svg, caption + "".join(said))]
 
 
 def _losses(path: Path) -> list[float]:
@@ -137,7 +142,7 @@ def _caption(steps: Sequence[Step], settings: Sequence[Setting], known: bool) ->
         f"In %, on {images}; the first setting of each method. Mean ± sd over all runs of a row "
         f"and all seeds of a method together: {many[0]} values a cell where frozen, {many[1]} "
         "where adapted. The runs of a row differ in nothing but their seed; curves and pictures "
-        "below are of the first. Shaded: the highest."
+        "below are of the first. Shaded: the highest of each method, which is best."
     )
 
 

@@ -20,7 +20,7 @@ def columns(ways: Sequence[str] = ("v2",)) -> list[table.Column]:
     return [
         table.Column(
             f"{part}_{way}", part.title() + f" {way}" * (len(ways) > 1),
-            f"{HINTS[part]}; {BY[way]}", 100, 1, True,
+            f"{HINTS[part]}; {BY[way]}", 100, 1, "all",
         )
         for way in ways for part in SUBSETS
     ]  # fmt: skip
@@ -44,7 +44,7 @@ def tables(
     return [
         section.filled(
             "Category discovery",
-            f"{caption} Shaded: the highest.",
+            f"{caption} {table.shaded(columns())}",
             first,
             table.scored(first, columns()),
             section.whole_of(more, first, "by v2, v2b and v1"),

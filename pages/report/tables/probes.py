@@ -98,10 +98,10 @@ def cells(s: Scores, shown: Sequence[Column], others: Sequence[Scores]) -> list[
 def _column(name: str) -> Column:
     if found := re.fullmatch(r"knn_(\d+)", name):
         hint = f"accuracy of a weighted vote of the {found[1]} nearest of train, itself left out"
-        return Column(name, f"{found[1]}-NN", hint, 100, 1, True)
+        return Column(name, f"{found[1]}-NN", hint, 100, 1, "all")
     if found := re.fullmatch(r"label_purity_(\d+)", name):
         many = "nearest neighbour" if found[1] == "1" else f"{found[1]} nearest neighbours"
         hint = f"share of the {many} that has the image's class"
-        return Column(name, f"Purity of {found[1]}", hint, 100, 1, True)
+        return Column(name, f"Purity of {found[1]}", hint, 100, 1, "all")
     hint = "accuracy of a linear layer that was fitted with labels"
-    return Column(name, "Linear probe", hint, 100, 1, True)
+    return Column(name, "Linear probe", hint, 100, 1, "all")

@@ -8,14 +8,15 @@ from pages.report.tables.settings import Setting
 
 
 class Column(NamedTuple):
-    """One score: its title, what it means, how it is written, whether the highest is marked."""
+    """One score: its title, what it means, how it is written, and among which rows of a table the
+    highest is marked: "all", those of one "backbone" or of one "k"; "": none, higher is not better."""
 
     score: str
     title: str
     hint: str
     scale: float
     digits: int
-    mark: bool
+    among: str
 
 
 class Cell(NamedTuple):
@@ -33,16 +34,16 @@ class Row(NamedTuple):
 
 
 COLUMNS = (
-    Column("acc", "ACC", "one-to-one, matched on these images", 100, 1, True),
-    Column("acc_train_map", "ACC train map", "one-to-one, matched on train", 100, 1, True),
-    Column("majority_acc", "Majority", "many-to-one; rises with k by construction", 100, 1, False),
-    Column("nmi", "NMI", "normalised mutual information; rises with k", 100, 1, False),
-    Column("ami", "AMI", "mutual information, corrected for chance", 100, 1, True),
-    Column("ari", "ARI", "Rand index, corrected for chance", 100, 1, True),
-    Column("silhouette", "Silhouette", "how well clusters keep apart, −1 to 1", 1, 3, False),
-    Column("stability", "Stability", "mean ARI between seeds", 100, 1, True),
-    Column("balance", "Balance", "1: clusters of equal size", 1, 2, False),
-    Column("live", "Used", "clusters that have an image here", 1, 1, False),
+    Column("acc", "ACC", "one-to-one, matched on these images", 100, 1, "all"),
+    Column("acc_train_map", "ACC train map", "one-to-one, matched on train", 100, 1, "all"),
+    Column("majority_acc", "Majority", "many-to-one; rises with k by construction", 100, 1, "k"),
+    Column("nmi", "NMI", "normalised mutual information; rises with k", 100, 1, "k"),
+    Column("ami", "AMI", "mutual information, corrected for chance", 100, 1, "all"),
+    Column("ari", "ARI", "Rand index, corrected for chance", 100, 1, "all"),
+    Column("silhouette", "Silhouette", "how well clusters keep apart, −1 to 1", 1, 3, "backbone"),
+    Column("stability", "Stability", "mean ARI between seeds", 100, 1, "all"),
+    Column("balance", "Balance", "1: clusters of equal size", 1, 2, ""),
+    Column("live", "Used", "clusters that have an image here", 1, 1, ""),
 )
 NO_SD = {"stability", "balance", "live"}  # each seed's stability is a mean over seeds already
 
@@ -63,17 +64,28 @@ def scored(settings: Sequence[Setting], among: Sequence[Column]) -> list[Column]
     return [c for c in among if any(not math.isnan(s.mean[c.score]) for s in settings)]
 
 
+def shaded(shown: Sequence[Column]) -> str:
+    """What the marks of a table with these columns mean, and which columns have none."""
+    said = ["Shaded: the highest, which is best."]
+    for among, where in (("backbone", "within each backbone only"), ("k", "among equal k only")):
+        if names := [c.title for c in shown if c.among == among]:
+            said.append(f"{' and '.join(names)}: {where}.")
+    if names := [c.title for c in shown if not c.among]:
+        said.append(f"Not compared, as higher is not better: {' and '.join(names)}.")
+    return " ".join(said)
+
+
 def rows(settings: Sequence[Setting], shown: Sequence[Column]) -> list[Row]:
-    """The settings of one table, with the highest value of a column marked."""
+    """The settings of one table, with the highest value marked."""
     return [Row(s, [_cell(s, column, settings) for column in shown]) for s in settings]
 
 
 def cell(column: Column, mean: float, sd: float, others: Sequence[float]) -> Cell:
-    """A mean and its deviation as text; `others`: the means of the whole column."""
+    """A mean and its deviation as text; `others`: the means that it is compared with, its own too."""
     if math.isnan(mean):
         return Cell("", "", "", False)
     known = [other for other in others if not math.isnan(other)]
-    best = column.mark and mean == max(known) > min(known)
+    best = bool(column.among) and mean == max(known) > min(known)
     mean, sd = mean * column.scale, sd * column.scale
     spread = "" if math.isnan(sd) or column.score in NO_SD else _fixed(sd, column.digits)
     return Cell(f"{mean:.6g}", _fixed(mean, column.digits), spread, best)
@@ -81,7 +93,9 @@ def cell(column: Column, mean: float, sd: float, others: Sequence[float]) -> Cel
 
 def _cell(s: Setting, column: Column, others: Sequence[Setting]) -> Cell:
     name = column.score
-    return cell(column, s.mean[name], s.sd[name], [o.mean[name] for o in others])
+    same = {"backbone": lambda o: o.backbone == s.backbone, "k": lambda o: o.k == s.k}
+    compared = filter(same.get(column.among), others)
+    return cell(column, s.mean[name], s.sd[name], [o.mean[name] for o in compared])
 
 
 def _fixed(value: float, digits: int) -> str:

@@ -1,0 +1,36 @@
+"""In which space the runs have clustered, as the stages of the methods say in their metrics."""
+
+import json
+from collections.abc import Sequence
+
+from pages.report.tables.settings import Setting
+from pipeline.io.cell import Cell
+from pipeline.io.whole import as_written
+
+
+def space(dataset: str, backbone: str, run: str) -> str:
+    """The fact `space` of a run, such as "unit length, no projection"; empty where none is said."""
+    path = Cell(dataset, backbone).metric(f"{run}.json")
+    if not path.exists():
+        return ""
+    with as_written(path):
+        return str(json.loads(path.read_text(encoding="utf-8")).get("space", ""))
+
+
+def spaces(settings: Sequence[Setting]) -> list[str]:
+    """A line a space: what it is, then the runs, by their backbones where these differ."""
+    runs = dict.fromkeys((s.fitted_on, s.backbone, s.run) for s in settings)
+    found: dict[str, list[tuple[str, str]]] = {}
+    for of, backbone, run in runs:
+        if said := space(of, backbone, run.removesuffix(f"_from_{of}")):
+            found.setdefault(said, []).append((backbone, run))
+    out = []
+    for said, where in found.items():
+        by_backbone: dict[str, list[str]] = {}
+        for backbone, run in where:
+            by_backbone.setdefault(backbone, []).append(run)
+        groups = {", ".join(own): 0 for own in by_backbone.values()}
+        text = next(iter(groups)) if len(groups) == 1 else "; ".join(
+            f"{backbone}: {', '.join(own)}" for backbone, own in by_backbone.items())  # fmt: skip
+        out.append(f"Clustered in {said}: {text}.")
+    return out

@@ -9,7 +9,7 @@ from pages.report.tables.settings import Setting
 
 class Column(NamedTuple):
     """One score: its title, what it means, how it is written, and among which rows of a table the
-    highest is marked: "all", those of one "backbone" or of one "k"; "": none, higher is not better."""
+    highest is marked: "all", those of one "backbone" or of one "k"; "": higher is not better."""
 
     score: str
     title: str
@@ -81,7 +81,7 @@ def rows(settings: Sequence[Setting], shown: Sequence[Column]) -> list[Row]:
 
 
 def cell(column: Column, mean: float, sd: float, others: Sequence[float]) -> Cell:
-    """A mean and its deviation as text; `others`: the means that it is compared with, its own too."""
+    """A mean and its deviation as text; `others`: the means compared with, its own too."""
     if math.isnan(mean):
         return Cell("", "", "", False)
     known = [other for other in others if not math.isnan(other)]

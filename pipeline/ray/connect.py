@@ -7,9 +7,11 @@ tries for a minute and more, and ends in pages.
 import logging
 import os
 import re
+import secrets
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from pipeline.params import PARAMS, Runtime, StageError
@@ -22,6 +24,10 @@ def connect(runtime: Runtime) -> None:
     """Join the cluster of `runtime.ray_address`: HOST:PORT, `auto` (what RAY_ADDRESS says, or the
     cluster that this machine is part of) or `local` (started now, gone with this process). Once
     joined it stays so. Raises StageError when there is no Ray, or none that answers."""
+    address = runtime.ray_address
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS", address)
+    _authenticate(address)
     try:
         import ray
     except ModuleNotFoundError:
@@ -31,9 +37,6 @@ def connect(runtime: Runtime) -> None:
         ) from None
     if ray.is_initialized():
         return
-    address = runtime.ray_address
-    if address == "auto":
-        address = os.environ.get("RAY_ADDRESS", address)
     if address not in ("auto", "local"):
         _require_ray(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -42,12 +45,34 @@ def connect(runtime: Runtime) -> None:
     own: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
+    except ray.exceptions.AuthenticationError:
+        raise StageError(_refused(runtime.ray_address)) from None
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0].partition(". ")[0].rstrip(".")
         raise StageError(
             f"{PARAMS}: {KEY} is {runtime.ray_address}: {reason}: start a cluster (ray start "
             "--head), or set local"
         ) from None
+
+
+def _authenticate(address: str) -> None:
+    """A cluster of this process has a token of its own, where Ray would write one into the home
+    folder, and so change what `ray start` does there. Others get the token that is there: Ray shows
+    it only to a cluster that it found itself. Read when Ray is imported."""
+    if address == "local":
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        return
+    said = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    if said or (Path.home() / ".ray/auth_token").is_file():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+
+def _refused(address: str) -> str:
+    return (
+        f"{PARAMS}: {KEY} is {address}: the Ray cluster there refuses the token of this machine, or "
+        "wants one: copy ~/.ray/auth_token of its head here, or set RAY_AUTH_TOKEN "
+        "(docs/scale.md)"
+    )
 
 
 def _require_ray(address: str) -> None:
@@ -62,8 +87,11 @@ def _require_ray(address: str) -> None:
         raise StageError(f"{wrong} ({reason}): ray start --head prints the right one") from None
     check = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
     try:
-        healthy = subprocess.run(check, capture_output=True, timeout=HEALTH).returncode == 0
-    except subprocess.TimeoutExpired:
-        healthy = False
+        done = subprocess.run(check, capture_output=True, timeout=HEALTH)
+        healthy, said = done.returncode == 0, done.stderr
+    except subprocess.TimeoutExpired as late:
+        healthy, said = False, late.stderr or b""
+    if b"AuthenticationError" in said or b"InvalidAuthToken" in said:
+        raise StageError(_refused(address))
     if not healthy:
         raise StageError(f"{wrong}, something else does: ray start --head prints the right one")

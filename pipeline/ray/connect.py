@@ -69,8 +69,8 @@ def _authenticate(address: str) -> None:
 
 def _refused(address: str) -> str:
     return (
-        f"{PARAMS}: {KEY} is {address}: the Ray cluster there refuses the token of this machine, or "
-        "wants one: copy ~/.ray/auth_token of its head here, or set RAY_AUTH_TOKEN "
+        f"{PARAMS}: {KEY} is {address}: the Ray cluster there refuses the token of this "
+        "machine, or wants one: copy ~/.ray/auth_token of its head here, or set RAY_AUTH_TOKEN "
         "(docs/scale.md)"
     )
 

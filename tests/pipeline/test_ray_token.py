@@ -1,5 +1,6 @@
 """Ray's token: of a local run nothing is left at home, and a cluster that wants one is named so."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -34,9 +35,7 @@ def test_a_cluster_that_wants_a_token_is_no_stranger(monkeypatch: pytest.MonkeyP
     said = b"ray.exceptions.AuthenticationError: RPC error: InvalidAuthToken: missing"
     done = subprocess.CompletedProcess([], 1, b"", said)
     monkeypatch.setattr("pipeline.ray.connect.subprocess.run", lambda *_, **__: done)
-    monkeypatch.setattr(
-        "pipeline.ray.connect.socket.create_connection", lambda *_: open("/dev/null")
-    )
+    monkeypatch.setattr("pipeline.ray.connect.socket.create_connection", lambda *_: socket.socket())
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     with pytest.raises(StageError, match=r"refuses the token .* copy ~/\.ray/auth_token"):
         connect.connect(runtime(engine="ray", ray_address="127.0.0.1:6379"))

@@ -16,7 +16,7 @@ RESERVED = ("backbones", "frozen", "raw")  # folders below data/ that are no dat
 _NAME = re.compile(r"\w[\w-]*")
 
 
-def require_names(params: Mapping[str, Any]) -> None:
+def require_names(params: object) -> None:
     """Raise StageError at the first name that cannot be one; `params`: all of params.yaml."""
     seen: dict[tuple[str, str], str] = {}
     for where, name in _names(params):
@@ -45,8 +45,10 @@ def require_names(params: Mapping[str, Any]) -> None:
             )
 
 
-def _names(params: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _names(params: object) -> Iterator[tuple[str, Any]]:
     """(where, name)."""
+    if not isinstance(params, Mapping):  # whoever reads a section says so
+        return
     for where in MAPPINGS:
         found = params.get(where)
         yield from ((where, name) for name in found or {}) if isinstance(found, Mapping) else ()

@@ -97,6 +97,8 @@ def _readable(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if "Python objects" in reason:
+            reason = "it holds Python objects; save texts as array.astype(str)"
         raise StoreError(f"{path}: cannot be read ({reason})") from error
 
 

@@ -28,7 +28,7 @@ TEXT = (ROOT / "params.yaml").read_text()
 PARAMS: dict[str, Any] = yaml.safe_load(TEXT)
 GRAPH: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 NAMED = ("datasets", "known", "backbones", "imported", "adapted")  # mappings of the user's names
-OTHERS = {"cd", "dvc", "git", "make", "pip", "pre-commit", "ray", "source"}
+OTHERS = {"cd", "dvc", "export", "git", "make", "pip", "pre-commit", "ray", "source"}
 PLACEHOLDER = re.compile("[A-Z]{3}")
 
 

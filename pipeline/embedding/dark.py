@@ -18,8 +18,8 @@ class Dark:
         self._deep, self._dark, self._brightest, self._lock = 0, 0, 0, Lock()
 
     def see(self, picture: Image) -> None:
-        """Count a decoded picture."""
-        if (brightest := picture.info.get(BRIGHTEST)) is not None:
+        """Count a decoded picture; one that is black all over has no depth to tell."""
+        if brightest := picture.info.get(BRIGHTEST):
             with self._lock:
                 self._deep += 1
                 if brightest < 2 ** DEPTHS[-1]:

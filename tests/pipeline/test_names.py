@@ -43,6 +43,11 @@ def test_what_would_be_no_folder_is_told_with_a_name_that_is_one(
         require_names({"runs": {"kmeans": [name]}})
 
 
+def test_a_file_without_settings_has_no_names():
+    for text in ("", "- datasets", "datasets:", "datasets: [birds]", "runs: {kmeans: kmeans}"):
+        require_names(read(text))
+
+
 def test_names_that_are_one_folder_on_some_disks_are_refused():
     for one, other in (("birds", "Birds"), ("vo\u0308gel", "vögel")):
         with pytest.raises(StageError, match="are one folder on many disks"):

@@ -19,12 +19,16 @@ ELSEWHERE = {
     "dvc push": "tests/test_pipeline.py",
     "dvc pull": "tests/test_pipeline.py",
     "dvc remote add": "tests/test_pipeline.py",
+    "dvc cache dir": "tests/test_pipeline_changes.py, in a folder that exists",
+    "dvc config --local": "tests/test_pipeline_changes.py",
     "dvc repro --pull": "tests/test_pipeline.py pulls",
     "dvc repro --force": "it would run everything again",
     "dvc repro adapt@birds_scan": "tests/test_pipeline.py adapts",
     "git ": "git",
     "pip install": "make test",
     "ray start": "tests/pipeline/test_ray.py",
+    "ray get-auth-token": "it would write into the home folder",
+    "export RAY_AUTH_MODE": "tests/pipeline/test_ray_token.py",
 }
 # What has to be there before the commands of import_export.md, which show one cell of many
 BEFORE = {

@@ -3,9 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from clones import ALWAYS, FOREIGN, ZOO, Clone, draw, forked_python, kinds, made
+from PIL import Image
+
+import store
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +91,18 @@ def test_own_pictures_and_assign_need_a_line_each(clone: Clone, forked: Path):
     assert "What looks like others in colours" in page
     found = json.loads((clone.folder / f"metrics/others/{ZOO}/evaluate.json").read_text())
     assert "acc" not in json.dumps(found)  # no labels: the label-free scores only
+
+
+def test_the_cache_may_lie_on_another_drive(clone: Clone, forked: Path, tmp_path: Path):
+    """A store that grows is written over the links into the cache, never through them."""
+    clone.dvc("cache", "dir", "--local", str(tmp_path / "cache"))
+    clone.dvc("config", "--local", "cache.type", "symlink")
+    seen = list[int]()
+    for number in range(2):
+        pixels = np.random.default_rng(number).integers(0, 255, (20, 20, 3), np.uint8)
+        Image.fromarray(pixels).save(clone.folder.parent / f"pictures/red/more{number}.png")
+        clone.repro(f"embed@colours-{ZOO}", forked=forked)
+        features = clone.folder / f"data/colours/{ZOO}/features"
+        assert all(path.is_symlink() for path in features.iterdir())
+        seen.append(len(store.Features(features)))
+    assert seen[1] == seen[0] + 1

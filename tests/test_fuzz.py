@@ -358,7 +358,7 @@ def test_a_damaged_file_to_import_is_refused_or_read_in_bounds(sound, name, flip
 ))  # fmt: skip
 def test_any_table_of_labels_is_read_or_refused_in_one_line(text):
     Path("t.csv").write_bytes(text)
-    understood_or_refused(lambda: of_table("t.csv"))
+    understood_or_refused(lambda: of_table("t.csv", ["a", "a/b.png"], ""))
 
 
 @settings(LOOK, max_examples=60)

@@ -16,14 +16,14 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 REPORT, PICTURE = ROOT / "report/index.html", ROOT / "docs/report.png"
-WIDTH, HEIGHT = 1180, 1270  # pixels of the page that are shown
+WIDTH, HEIGHT = 1280, 1170  # pixels of the page that are shown
 SHOWN = 800  # pixels, the width of the picture
 COLOURS = 128
-# Of the first dataset the first table, and the images of one clustering
+# Of the first dataset the first clusters of one clustering, and the first table
 STYLE = """<style>
-section ~ section, .dataset > *, .sheet figure { display: none }
-.dataset > h2, .dataset > h3:first-of-type, .dataset > div:first-of-type { display: block }
-.dataset > details.sheet[open] { display: block; margin-top: 1.5rem }
+section ~ section, .dataset > *, .sheet figure, .card:nth-child(n+3) { display: none }
+.dataset > h2, .dataset > h3, .dataset > details.sheet[open] { display: block }
+.dataset > div:first-of-type { display: block }
 </style>"""
 
 

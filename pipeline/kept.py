@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from pipeline.params import PARAMS, Loader, StageError, read_params
+from pipeline.params import PARAMS, StageError, read_params
+from pipeline.yaml_as_dvc import Loader
 
 LOCK = Path("dvc.lock")
 

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.params import StageError
+from pipeline.params import PARAMS, StageError
 
 MAPPINGS = ("datasets", "known", "backbones", "imported", "adapted")
 RESERVED = ("backbones", "frozen", "raw")  # folders below data/ that are no dataset
@@ -22,18 +22,18 @@ def require_names(params: object) -> None:
     for where, name in _names(params):
         if not isinstance(name, str):
             said = "null" if name is None else str(name)
-            what = f"params.yaml: {where}: {said} is no text to YAML, and DVC makes no stage of it"
+            what = f"{PARAMS}: {where}: {said} is no text to YAML, and DVC makes no stage of it"
             do = f"write '{said}'" if _NAME.fullmatch(said) else f"call it {_cleaned(said)}"
             raise StageError(f"{what}: {do}")
         composed = unicodedata.normalize("NFC", name)
         if not _NAME.fullmatch(composed):
             raise StageError(
-                f"params.yaml: {where}: {name!r} becomes a folder and a word of commands: expected "
+                f"{PARAMS}: {where}: {name!r} becomes a folder and a word of commands: expected "
                 f"letters, digits, _ and -; call it {_cleaned(name)}"
             )
         if where == "datasets" and name in RESERVED:
             raise StageError(
-                f"params.yaml: {where}: {name} is the name of another folder below data/: choose "
+                f"{PARAMS}: {where}: {name} is the name of another folder below data/: choose "
                 "another one"
             )
         # On disks that do not tell capitals or ways to write an accent apart they are one folder
@@ -41,7 +41,7 @@ def require_names(params: object) -> None:
         other = seen.setdefault((_group(where), same), name)
         if other != name:
             raise StageError(
-                f"params.yaml: {where}: {other} and {name} are one folder on many disks: rename one"
+                f"{PARAMS}: {where}: {other} and {name} are one folder on many disks: rename one"
             )
 
 
@@ -51,10 +51,10 @@ def _names(params: object) -> Iterator[tuple[str, Any]]:
         return
     for where in MAPPINGS:
         found = params.get(where)
-        yield from ((where, name) for name in found or {}) if isinstance(found, Mapping) else ()
+        yield from ((where, name) for name in found) if isinstance(found, Mapping) else ()
     runs = params.get("runs")
     for method, names in runs.items() if isinstance(runs, Mapping) else ():
-        yield from ((f"runs.{method}", name) for name in names or [] if isinstance(names, list))
+        yield from ((f"runs.{method}", name) for name in names) if isinstance(names, list) else ()
 
 
 def _group(where: str) -> str:

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from pipeline.names import MAPPINGS
 from pipeline.yaml_as_dvc import Loader
 from recipes import RecipeError
 
-MAPPINGS = ("datasets", "known", "backbones", "imported", "adapted")
 LISTS = ("runs.kmeans", "runs.temi", "runs.sskmeans")
 _NAMES = {list: "list", Mapping: "mapping of names"}
 WIDTH = 100

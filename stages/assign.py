@@ -12,7 +12,7 @@ from cluster.neighbors.knn_vote import knn_vote
 from cluster.vectors.rows import Reduced, Rows, Subset
 from pipeline.io.cell import Pair
 from pipeline.io.clusters import read_basis, read_clusters, save_clusters
-from pipeline.io.space import told
+from pipeline.io.space import print_space
 from pipeline.params import Runtime, StageError, torch_device
 from stages import run
 
@@ -67,7 +67,7 @@ def main(pair: Pair, clusters_of: str, runtime: Runtime) -> dict[str, str]:
         fitted_on=attrs["fitted_on"],
     )  # fmt: skip
     print(f"assign: {len(found)} images of {found.dataset} to clusters of {attrs['fitted_on']}")
-    return told("assign", basis, settings)
+    return print_space("assign", basis, settings)
 
 
 def _by_model(

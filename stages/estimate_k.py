@@ -24,7 +24,7 @@ from pipeline.fitting.feasible_k import Limits, limits_of_k
 from pipeline.fitting.kmeans import Starts
 from pipeline.io.cell import Cell
 from pipeline.io.estimate import write_estimate
-from pipeline.io.space import Count, Seeds, Space, open_space, told
+from pipeline.io.space import Count, Seeds, Space, open_space, print_space
 from pipeline.io.whole import whole_text
 from pipeline.params import Runtime, StageError, torch_device
 from stages import run
@@ -76,7 +76,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
             f"estimate_k: some votes are for {k[-1]} clusters, the most that were tried: raise "
             "estimate_k.k_max"
         )
-    space_fact = told(cell.run, space.basis, [(said.k, dims)]) if k else {}
+    space_fact = print_space(cell.run, space.basis, [(said.k, dims)]) if k else {}
     return {**space_fact, **_headlines(said, images, k)}
 
 

@@ -20,7 +20,7 @@ from pipeline.fitting.loop import checkpoint_inputs
 from pipeline.io.cell import Cell
 from pipeline.io.estimate import write_estimate
 from pipeline.io.known import read_known
-from pipeline.io.space import Count, Seeds, open_space, told
+from pipeline.io.space import Count, Seeds, open_space, print_space
 from pipeline.io.whole import whole_text
 from pipeline.params import Runtime, StageError, torch_device
 from stages import run
@@ -87,7 +87,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
     write_estimate(cell.k_by_labels, found.best)
     _write(cell.table, used, params.seeds)
     headlines = {
-        **told(cell.run, space.basis, [(found.best, dims)]),
+        **print_space(cell.run, space.basis, [(found.best, dims)]),
         "k": found.best,
         "acc": round(float(best.mean()), 4),
         **({"acc_sd": round(float(best.std(ddof=1)), 4)} if len(best) > 1 else {}),

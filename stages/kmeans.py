@@ -16,7 +16,7 @@ from pipeline.fitting.feasible_k import feasible_settings
 from pipeline.fitting.kmeans import Search, arrays, passes
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import save_clusters
-from pipeline.io.space import Count, Dims, K, Seeds, open_space, told
+from pipeline.io.space import Count, Dims, K, Seeds, open_space, print_space
 from pipeline.params import Runtime, torch_device
 from pipeline.ray.kmeans import RayKMeans
 from stages import run
@@ -43,7 +43,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
     over_ray = runtime.engine == "ray" and params.algorithm == "lloyd"
     device = "cpu" if over_ray else torch_device(runtime.device)
     wanted = feasible_settings(cell, params.k, params.dims, space, cell.k)
-    space_fact = told(cell.run, space.basis, wanted, "compared by cosine" if cosine else "")
+    space_fact = print_space(cell.run, space.basis, wanted, "compared by cosine" if cosine else "")
 
     def fit_all(
         dims: int, ks: list[int], fitted: Rows, rows: Rows

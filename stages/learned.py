@@ -10,7 +10,7 @@ from cluster.heads.model import Linear, Predicted, predict, stacked
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import How, save_clusters
 from pipeline.io.learned import Learned, read_learned
-from pipeline.io.space import Space, plain_space, told
+from pipeline.io.space import Space, plain_space, print_space
 from pipeline.io.whole import whole_text
 from pipeline.params import Runtime, StageError, torch_device
 from stages import run
@@ -48,7 +48,7 @@ def main(cell: Cell, runtime: Runtime) -> dict[str, str]:
         _save(to / "learned_mean.h5", found, space, both, said, "together")
     by = f"{len(rows)} images sorted by {', '.join(names)}" if names else ""
     print(f"learned: {by or 'no head was learned with this backbone'}")
-    return told("learned", space.basis, [(0, 0)]) if names else {}
+    return print_space("learned", space.basis, [(0, 0)]) if names else {}
 
 
 def _folders(cell: Cell) -> list[Path]:

@@ -17,7 +17,7 @@ from pipeline.fitting.few_images import near_enough
 from pipeline.fitting.heads import Draw, Heads, Training, learn
 from pipeline.io.cell import Cell
 from pipeline.io.neighbors import neighbors_in_train
-from pipeline.io.space import Count, Dims, K, Seeds, open_space, told
+from pipeline.io.space import Count, Dims, K, Seeds, open_space, print_space
 from pipeline.params import Runtime, torch_device
 from stages import run
 
@@ -73,7 +73,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
 
         return heads
 
-    space_fact = told(
+    space_fact = print_space(
         cell.run, space.basis, wanted, "each dim standardized" if params.standardize else ""
     )
     learn(

@@ -19,7 +19,7 @@ from pipeline.fitting.heads import Draw, Heads, Training, learn
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import read_clusters
 from pipeline.io.neighbors import neighbors_in_train
-from pipeline.io.space import Count, open_space, told
+from pipeline.io.space import Count, open_space, print_space
 from pipeline.params import Runtime, StageError, torch_device
 from stages import run
 
@@ -95,7 +95,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
 
         return heads
 
-    space_fact = told(
+    space_fact = print_space(
         cell.run, space.basis, wanted, "each dim standardized" if params.standardize else ""
     )
     learn(

@@ -25,7 +25,7 @@ from pipeline.fitting.loop import CheckpointOf, train_with_checkpoint
 from pipeline.io.cell import Cell
 from pipeline.io.estimate import estimate_of
 from pipeline.io.known import read_known
-from pipeline.io.space import Dims, K, Seeds, open_space, told
+from pipeline.io.space import Dims, K, Seeds, open_space, print_space
 from pipeline.params import Runtime, torch_device
 from stages import run
 
@@ -125,7 +125,9 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
         return learner, draw
 
     wanted = feasible_settings(cell, params.k, params.dims, space, estimate_of(cell), who)
-    space_fact = told(cell.run, space.basis, wanted, "about the mean" if params.center else "")
+    space_fact = print_space(
+        cell.run, space.basis, wanted, "about the mean" if params.center else ""
+    )
     learn_batched(
         space,
         who,

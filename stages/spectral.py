@@ -18,7 +18,7 @@ from pipeline.fitting.kmeans import Starts
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import save_clusters
 from pipeline.io.neighbors import among_train, read_neighbors
-from pipeline.io.space import Count, K, Seeds, told, train_rows
+from pipeline.io.space import Count, K, Seeds, print_space, train_rows
 from pipeline.params import Runtime, torch_device
 from stages import run
 
@@ -83,7 +83,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
         how="neighbors", seeds=params.seeds, metric=metric,
     )  # fmt: skip
     near = f"the graph of {metric} neighbours"
-    space_fact = told(cell.run, plain, [(k, 0) for k in all_k], near)
+    space_fact = print_space(cell.run, plain, [(k, 0) for k in all_k], near)
     said = _evidence(leading, params.eigenvalues)
     if said["components"] > 1:
         print(

@@ -16,7 +16,7 @@ from pipeline.io.cell import Cell
 from pipeline.io.clusters import save_clusters
 from pipeline.io.estimate import estimate_of
 from pipeline.io.known import read_known
-from pipeline.io.space import Dims, K, Seeds, open_space, told
+from pipeline.io.space import Dims, K, Seeds, open_space, print_space
 from pipeline.params import Runtime, torch_device
 from stages import run
 
@@ -40,7 +40,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
     everywhere = np.full(len(space.found), -1, np.int64)
     everywhere[space.train] = known.label
     wanted = feasible_settings(cell, params.k, params.dims, space, estimate_of(cell), known)
-    space_fact = told(cell.run, space.basis, wanted)
+    space_fact = print_space(cell.run, space.basis, wanted)
 
     def fit_all(
         dims: int, ks: list[int], fitted: Rows, rows: Rows

@@ -13,7 +13,7 @@ from conftest import ROOT
 
 from backbones import saved_models
 from backbones.row import BackboneError, _NoDuplicates, row
-from recipes.merge import Loader
+from pipeline.yaml_as_dvc import Loader
 
 SOURCES = [
     path

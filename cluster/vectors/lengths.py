@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cluster.vectors.rows import TILE, Rows
+from cluster.vectors.spread import Spread
 
 
 class Lengths(NamedTuple):
@@ -16,18 +17,13 @@ class Lengths(NamedTuple):
 
 
 def measure_lengths(rows: Rows) -> Lengths:
-    """Of `rows` [image, dim], by sums in float64 about the first row, in one read; zeros where all
-    are equal."""
-    first = rows.block(0, 1).astype(np.float64)
-    shift, n = np.linalg.norm(first), len(rows)
-    total, square, of_length, of_square = np.zeros(rows.dim), 0.0, 0.0, 0.0
-    for start in range(0, n, TILE):
-        x = rows.block(start, min(start + TILE, n)).astype(np.float64)
-        length = np.sqrt(np.einsum("id,id->i", x, x)) - shift
-        of_length, of_square = of_length + length.sum(), of_square + np.square(length).sum()
-        x -= first
-        total, square = total + x.sum(axis=0), square + np.einsum("id,id->", x, x)
-    variance = max(0.0, float(square / n - np.square(total / n).sum()))
-    deviation = max(0.0, float(of_square / n - (of_length / n) ** 2)) ** 0.5
-    mean = float(shift + of_length / n)
-    return Lengths(deviation / mean if mean else 0.0, deviation**2 / variance if variance else 0.0)
+    """Of `rows` [image, dim], in one read; zeros where all are equal."""
+    vectors, lengths = Spread(), Spread()
+    for start in range(0, len(rows), TILE):
+        x = rows.block(start, min(start + TILE, len(rows))).astype(np.float64)
+        vectors.add(x)
+        lengths.add(np.sqrt(np.einsum("id,id->i", x, x))[:, None])
+    of_lengths, of_vectors, mean = lengths.variance(), vectors.variance(), float(lengths.mean()[0])
+    return Lengths(
+        of_lengths**0.5 / mean if mean else 0.0, of_lengths / of_vectors if of_vectors else 0.0
+    )

@@ -10,7 +10,8 @@ from pydantic import Field
 import backbones
 from images.augment import Augmentation
 from pipeline.io.space import Count, Multiple
-from pipeline.params import Loader, Section, StageError, did_you_mean, read_params, validated
+from pipeline.params import Section, StageError, did_you_mean, read_params, validated
+from pipeline.yaml_as_dvc import Loader
 
 TEMPLATES = Path(__file__).parents[2] / "recipes" / "objectives.yaml"
 

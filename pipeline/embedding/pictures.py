@@ -12,7 +12,7 @@ import backbones
 import images
 import images.augment as augmentations
 from pipeline.embedding.dark import Dark
-from pipeline.embedding.room import Room
+from pipeline.embedding.memory_limit import MemoryLimit
 from pipeline.params import StageError, read_params
 
 Alter = Callable[[Image, bytes], Image]  # a picture and the digest of its bytes
@@ -27,7 +27,7 @@ class Pictures:
         self, row: backbones.Backbone, dataset: Dataset, names: np.ndarray, memory_gb: float
     ) -> None:
         self._row, self._names = row, names
-        self._room, self.dark = Room(memory_gb * 1e9), Dark()
+        self._memory, self.dark = MemoryLimit(memory_gb * 1e9), Dark()
         spec = read_params(f"datasets.{dataset}") if isinstance(dataset, str) else dataset
         self._read = images.open_images(spec)
 
@@ -51,7 +51,7 @@ class Pictures:
         raw = self._read(name)
         if images.digest(raw) != digest:
             raise StageError(f"{name} changed after it was indexed: run `dvc repro` again")
-        with self._room.held(images.decoding_memory(raw)):
+        with self._memory.held(images.decoding_memory(raw)):
             seen = images.decode(raw)
             self.dark.see(seen)
             yield alter(seen, digest) if alter else seen

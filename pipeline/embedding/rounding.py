@@ -11,6 +11,7 @@ from itertools import chain
 import numpy as np
 
 import store
+from cluster.vectors.spread import Spread
 
 LIMIT = 0.01  # of the variance about the mean
 EARLY = 4096  # vectors, after which it is looked at before the end too: embedding may take days
@@ -27,7 +28,7 @@ class Rounding:
         """expected: how many vectors will come; way_out: how the user has them as float32."""
         self._writer, self._left, self._way_out = writer, expected, way_out
         self._error, self._short, self._early = 0.0, 0, False
-        self._spread = _Spread()
+        self._spread = Spread()
 
     def add(self, vectors: np.ndarray, readable: np.ndarray) -> None:
         """Vectors [image, dim] that are put next; those that are not `readable` (bool [image]) only
@@ -55,7 +56,7 @@ class Rounding:
             return
         error, variance = self._error / self._spread.count, self._spread.variance()
         if error > LIMIT * variance and self._writer.reused:  # few new ones beside what is stored
-            whole = _Spread()
+            whole = Spread()
             for block in chain(self._writer.stored(), [last]):
                 whole.add(block.astype(np.float64))
             variance = max(variance, whole.variance())
@@ -72,30 +73,6 @@ class Rounding:
         if self._writer.plan.dtype == "float32":
             return "subtract the mean of the vectors, or scale them, before they are written"
         return self._way_out
-
-
-class _Spread:
-    """The variance of vectors about their mean, summed over dims, by sums in float64 about the
-    first one: exactly 0 where all are equal."""
-
-    def __init__(self) -> None:
-        self.count, self._square = 0, 0.0
-
-    def add(self, x: np.ndarray) -> None:
-        """float64 [image, dim]."""
-        if not len(x):
-            return
-        if not self.count:
-            self._first, self._total = x[0].copy(), np.zeros(x.shape[1])
-        x = x - self._first
-        self._total += x.sum(axis=0)
-        self._square += _squares(x).sum()
-        self.count += len(x)
-
-    def variance(self) -> float:
-        if not self.count:
-            return 0.0
-        return max(0.0, self._square / self.count - np.square(self._total / self.count).sum())
 
 
 def storable(vectors: np.ndarray, dtype: str) -> np.ndarray:

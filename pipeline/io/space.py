@@ -62,7 +62,9 @@ def train_rows(found: store.Features) -> np.ndarray:
     return np.flatnonzero(found.split == found.splits.index("train"))
 
 
-def told(run: str, basis: Basis, settings: Sequence[tuple[int, int]], *more: str) -> dict[str, str]:
+def print_space(
+    run: str, basis: Basis, settings: Sequence[tuple[int, int]], *more: str
+) -> dict[str, str]:
     """Print in which space a run clusters by its `settings` (k, dims), and return that as the fact
     `space` of its metrics. more: what else becomes of the vectors."""
     each = list(dict.fromkeys(dims for _, dims in settings))

@@ -7,7 +7,7 @@ import pytest
 from conftest import Project
 
 from cluster.vectors.rows import Basis
-from pipeline.io.space import told
+from pipeline.io.space import print_space
 
 N = 400
 
@@ -65,7 +65,9 @@ def test_the_space_is_one_line(
     normalize: bool, whiten: bool, dims: list[int], more: str, text: str, capsys
 ):
     basis = Basis(np.zeros(2), np.eye(2), np.ones(2), normalize, whiten)
-    assert told("mine", basis, [(k, d) for d in dims for k in (2, 3)], more) == {"space": text}
+    assert print_space("mine", basis, [(k, d) for d in dims for k in (2, 3)], more) == {
+        "space": text
+    }
     assert capsys.readouterr().out == f"mine: space: {text}\n"
 
 

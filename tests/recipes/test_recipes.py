@@ -12,9 +12,10 @@ from conftest import ROOT
 
 import images
 from pipeline.adapting.settings import read_run
+from pipeline.yaml_as_dvc import Loader
 from recipes import RecipeError
 from recipes.__main__ import follow, known, main, said
-from recipes.merge import Loader, merge
+from recipes.merge import merge
 
 TEXT = (ROOT / "params.yaml").read_text()
 SPLITS = {  # arXiv:2201.02609 and successors: old classes

@@ -142,7 +142,7 @@ def _caption(steps: Sequence[Step], settings: Sequence[Setting], known: bool) ->
         f"In %, on {images}; the first setting of each method. Mean ± sd over all runs of a row "
         f"and all seeds of a method together: {many[0]} values a cell where frozen, {many[1]} "
         "where adapted. The runs of a row differ in nothing but their seed; curves and pictures "
-        "below are of the first. Shaded: the highest of each method, which is best."
+        "are of the first. Shaded: the highest of each method, which is best."
     )
 
 

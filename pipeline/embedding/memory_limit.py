@@ -8,9 +8,9 @@ from typing import final
 
 
 @final
-class Room:
+class MemoryLimit:
     """A semaphore that is taken by bytes. Who came first goes first, so that a large picture does
-    not wait for ever; one that is larger than all of the room has it alone."""
+    not wait for ever; one that is larger than the limit has all of it alone."""
 
     def __init__(self, size: float) -> None:
         """size: bytes."""

@@ -9,15 +9,15 @@ import pytest
 from PIL import Image
 
 from pipeline.embedding.dark import Dark
-from pipeline.embedding.room import Room
+from pipeline.embedding.memory_limit import MemoryLimit
 
 
 def test_threads_never_hold_more_than_there_is():
-    room, lock, now, peak = Room(100), threading.Lock(), 0, 0
+    limit, lock, now, peak = MemoryLimit(100), threading.Lock(), 0, 0
 
     def work(size: int) -> None:
         nonlocal now, peak
-        with room.held(size):
+        with limit.held(size):
             with lock:
                 now += min(size, 100)
                 peak = max(peak, now)
@@ -32,37 +32,37 @@ def test_threads_never_hold_more_than_there_is():
 
 
 def test_a_picture_larger_than_the_room_has_it_alone_and_its_turn_comes():
-    room, order = Room(10), list[str]()
+    limit, order = MemoryLimit(10), list[str]()
     begun = threading.Event()
 
     def large() -> None:
         begun.set()
-        with room.held(1000):
+        with limit.held(1000):
             order.append("large")
 
     def small() -> None:
-        with room.held(1):
+        with limit.held(1):
             order.append("small")
 
-    with ThreadPoolExecutor(2) as pool, room.held(5):
+    with ThreadPoolExecutor(2) as pool, limit.held(5):
         first = pool.submit(large)
         begun.wait()
-        while not room._queue:
+        while not limit._queue:
             time.sleep(1e-3)
         second = pool.submit(small)
         time.sleep(0.02)
-        assert order == []  # who came later does not go first, although there is room
+        assert order == []  # who came later does not go first, although there is limit
         done = (first, second)
     assert [one.result() for one in done] == [None, None]
     assert order == ["large", "small"]
 
 
 def test_an_error_gives_the_room_back():
-    room = Room(10)
+    limit = MemoryLimit(10)
     for _ in range(3):
-        with pytest.raises(ZeroDivisionError), room.held(10):
+        with pytest.raises(ZeroDivisionError), limit.held(10):
             raise ZeroDivisionError
-    assert room._taken == 0
+    assert limit._taken == 0
 
 
 def test_dark_pictures_of_sixteen_bits_are_counted_and_said_once():

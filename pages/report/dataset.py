@@ -66,8 +66,8 @@ def describe(
     found: Scores, asked: Asked, backbones: Sequence[str], album: Album | str, side: int, id: str
 ) -> section.Section:
     """All that the page says of a dataset. `backbones`: all of the page, so that each has one
-    colour everywhere; `album`: its images, or why there are none, as wide as `side` pixels; `id`
-    tells the ids of this section from those of others."""
+    colour everywhere; `album`: its images, or why there are none, as wide as `side` pixels; `id`:
+    of this section."""
     here, known = found.settings, found.dataset in asked.known
     steps = lineage.steps(asked.adaptations, found.dataset)
     taught = lineage.taught(asked.adaptations, asked.knowing(), found.dataset)
@@ -89,13 +89,13 @@ def describe(
         probes.tables(found.probes),
         how_many(drawn, known=known),
         [
-            *curve_figures(drawn, backbones, id, known=known),
-            *figures.ablation_figures(drawn_here, backbones, id),
-            *training.training_figure(trained, backbones, f"{id}-t"),
-            *adapted_figure(steps, f"{id}-a"),
+            *curve_figures(drawn, backbones, known=known),
+            *figures.ablation_figures(drawn_here, backbones),
+            *training.training_figure(trained, backbones),
+            *adapted_figure(steps),
         ],
         [
-            *clusters.sheets(drawn, album, side, backbones, id),
-            *(clusters.discovered(drawn, album, side, backbones, id) if known else []),
+            *clusters.sheets(drawn, album, side, backbones),
+            *(clusters.discovered(drawn, album, side, backbones) if known else []),
         ],
     )

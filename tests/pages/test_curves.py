@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pages.report.charts.curves import TITLES, curve_figures
+from pages.report.charts.curves import LABELS, TITLES, curve_figures
+from pages.report.charts.figures import Figure
 from pages.report.tables.how_many import how_many
 from pipeline.io.cell import Cell
 from pipeline.params import StageError
@@ -57,9 +58,17 @@ def write_tried(backbone: str = "pixels") -> None:
     table("estimate_k_by_labels", ["k", "seed", "acc"], rows, backbone)
 
 
-def figures(*own: str) -> list[tuple[str, str, str]]:
+def figures(*own: str) -> list[Figure]:
     cells = [CELLS[backbone] for backbone in own]
-    return list(curve_figures(cells, ["edges", "pixels"], "d0", known=True))
+    return curve_figures(cells, ["edges", "pixels"], known=True)
+
+
+def titles(figure: Figure) -> list[str]:
+    return [plot.title for plot in figure.chart.plots]
+
+
+def drawn(figure: Figure) -> str:
+    return "".join(plot.svg for plot in figure.chart.plots)
 
 
 def lines(*own: str, known: bool = True) -> list[str]:
@@ -105,28 +114,42 @@ def test_what_was_found_with_labels_says_so_and_stands_beside_the_graph():
 
 def test_every_criterion_has_a_panel_with_its_pick():
     write_curves()
-    ((title, svg, caption),) = figures("edges", "pixels")
-    assert title == "How many classes: pixels"
-    texts = re.findall(r">([^<>]+)</text>", svg)
-    assert [text for text in texts if text in TITLES.values()] == list(TITLES.values())
-    assert "With labels" not in svg + caption
-    assert texts.count("12") == 4, "five picks, one of which nobody made; one is 8"
-    assert "8" in texts
-    assert "the recommended 12" in caption
-    assert "var(--s1)" in svg, "the second backbone of the page"
-    assert svg.count("var(--muted)") > 6
+    (figure,) = figures("edges", "pixels")
+    assert figure.title == "How many classes: pixels"
+    assert titles(figure) == list(TITLES.values())
+    picks = re.findall(r'class="ink">([^<>]+)</text>', drawn(figure))
+    assert picks == ["12", "12", "12", "12", "8"], "five picks, one of which nobody made"
+    assert "the recommended 12" in figure.caption
+    assert "var(--s1)" in drawn(figure), "the second backbone of the page"
+    assert drawn(figure).count("stroke-dasharray") == 6
 
 
 def test_the_search_with_labels_is_named_so_with_or_without_the_others():
     write_tried()
-    ((_, svg, caption),) = figures("pixels")
-    assert "With labels: ACC (%)" in svg
-    assert "recommended" not in caption
+    (figure,) = figures("pixels")
+    assert titles(figure) == [LABELS]
+    assert "recommended" not in figure.caption
     write_curves()
-    ((_, both, caption),) = figures("pixels")
-    assert "With labels: ACC (%)" in both
-    assert "Silhouette, all dims" in both
-    assert "With labels: the accuracy" in caption
+    (figure,) = figures("pixels")
+    assert titles(figure) == [*TITLES.values(), LABELS]
+    assert "With labels: the accuracy" in figure.caption
+
+
+def test_one_number_of_clusters_is_said_in_words_and_not_drawn():
+    say("estimate_k", {**SAID, "tried": [12, 12], "picks": dict.fromkeys(TITLES, 12)})
+    columns = ["k", "seed", *(f"{name}_score" for name in TITLES)]
+    table("estimate_k", columns, [[12, 0, *[0.25] * 5, ""]])
+    (figure,) = figures("pixels")
+    assert titles(figure) == []
+    assert "Silhouette, all dims at number of clusters k 12: 0.25; " in figure.chart.words
+    assert TITLES["coding_length"] not in figure.chart.words, "it has no value"
+    assert "Large dot" not in figure.caption
+
+
+def test_of_several_backbones_the_first_curves_are_open():
+    for backbone in CELLS:
+        write_curves(backbone)
+    assert [figure.folded for figure in figures("edges", "pixels")] == [False, True]
 
 
 def test_a_backbone_without_an_estimate_has_no_figure():
@@ -140,7 +163,7 @@ def test_a_backbone_without_an_estimate_has_no_figure():
 def test_one_seed_has_no_spread_and_equal_tables_give_equal_bytes():
     write_curves(seeds=1)
     first = figures("pixels")
-    assert first[0][2].startswith("One seed;")
+    assert first[0].caption.startswith("One seed;")
     assert figures("pixels") == first
 
 

@@ -8,6 +8,7 @@ from reported import Tags, evaluate, report, score, specs, text_of
 
 from cluster.metrics.mean_sd import mean_sd
 from pages.report.chosen.pick import Examples
+from pages.report.tables.adapted import adapted_figure
 from pages.report.tables.lineage import said, steps, taught
 
 BASE = {"dataset": "d", "backbone": "pixels", "epochs": 4}
@@ -131,10 +132,29 @@ def test_of_runs_that_differ_by_seed_one_is_drawn(pages):
 
 def test_the_losses_are_drawn_a_panel_an_objective(pages):
     page = pages["known"][0]
-    figure = page.split("Training of the adapted backbones")[2].split("<figcaption>")[0]
+    figure = page.split("<h3>Training of the adapted backbones")[1].split("<figcaption>")[0]
     assert [f"{name} · loss" in figure for name in ("gcd", "simgcd")] == [True, True]
     assert "pixels → simgcd, entropy_weight 2" in figure
     assert "Training of the adapted" not in pages["chain"][0]  # no table of epochs there
+
+
+def test_one_epoch_of_adapting_is_words(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (path := Path("metrics/backbones/gcd_0.csv")).parent.mkdir(parents=True)
+    path.write_text("epoch,step,loss\n1,6,5.25\n")
+    (figure,) = adapted_figure(steps({"gcd_0": {**GCD, "seed": 0}}, "d"))
+    assert figure.chart.plots == []
+    assert figure.chart.words == "One point is no curve. gcd · loss at epoch 1: pixels → gcd 5.25."
+
+
+def test_the_columns_are_explained_in_words_that_can_be_read(pages):
+    for which, hints in (
+        ("known", "All: accuracy on all unlabelled images; one matching. Old: on those of known"),
+        ("chain", "ACC: one-to-one, matched on these images. NMI: normalised mutual information"),
+    ):
+        text = text_of(pages[which][0])
+        assert f"The other columns are methods. {hints}" in text
+        assert "Runs: how many differ by their seed alone." in text
 
 
 @pytest.mark.parametrize("which", ["chain", "frozen alone known"])

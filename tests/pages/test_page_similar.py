@@ -56,7 +56,7 @@ def write_similar(
 
 def similar_part(page: str) -> str:
     start = page.index('<section class="dataset" id="s0">')
-    return page[start : page.index("How this was measured")]
+    return page[start : page.index('<section class="dataset" id="measured">')]
 
 
 def test_what_looks_like_a_target_is_shown_from_the_best_matched_to_the_worst() -> None:
@@ -66,10 +66,10 @@ def test_what_looks_like_a_target_is_shown_from_the_best_matched_to_the_worst() 
     part = similar_part(page)
     order = np.argsort(-similarity[:, 0], kind="stable")
     at = order[[0, 17, 35, 52]]  # 4 of 53, evenly
-    cards = re.findall(r'<h4 class="line" title="([^"]+)">([\d.]+) to ([\d.]+) ', part)
+    cards = re.findall(r"<h4>([\d.]+) to ([\d.]+) <span>· ([^<]+)</span>", part)
     names = digits()[0]
     assert cards == [
-        (names[3 * t], f"{similarity[t, 0]:.3f}", f"{similarity[t, -1]:.3f}") for t in at.tolist()
+        (f"{similarity[t, 0]:.3f}", f"{similarity[t, -1]:.3f}", names[3 * t]) for t in at.tolist()
     ]
     shown = [a["title"] for tag, a in Tags(part).found if tag == "img"]
     assert len(shown) == 4 * (1 + 5)
@@ -187,11 +187,18 @@ def test_a_target_that_found_nothing_is_shown_so() -> None:
     assert "0 for k = 2, 0 for k = 5." in part
 
 
-def test_a_single_similarity_makes_a_histogram() -> None:
+def test_the_page_says_where_all_that_was_found_lies() -> None:
+    write_similar()
+    assert "<code>data/d/pixels/similar/d</code>" in similar_part(report())
+
+
+def test_a_single_similarity_is_said_in_words() -> None:
     names, digest, _, _ = digits()
     one = Side(np.array(names[:1], object), digest[:1])
     found, like = np.zeros((1, 1), int), np.ones((1, 1), np.float32)
     save_similar(pair_of(), one, one, found, like, [1], 0.0, FOUR)
     part = similar_part(report())
     assert "Median of the nearest 1.000." in part
+    assert "All lie in one bin." in part
+    assert "<svg" not in part
     assert "All targets from the best" in part

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import html
 import json
 import re
 import shutil
@@ -308,7 +309,7 @@ def test_a_picture_that_changed_is_not_shown(small: Path) -> None:
     write_index(small, "d", names, digests)
     evaluate("d")
     page = report()
-    assert "changed since it was indexed" in page
+    assert re.search(r"Not shown: \d+, changed since it was indexed", text_of(page))
     assert "<img" in page
 
 
@@ -375,6 +376,22 @@ def test_what_read_labels_stands_apart_from_the_clusterings(written: str) -> Non
     )
     page = text_of(written)
     assert page.index("Scores on test") < page.index("With labels: the ceiling")
+
+
+def test_every_column_is_explained_in_words_that_can_be_read(written: str) -> None:
+    """A tooltip is nothing on a touch screen or on paper."""
+    text = html.unescape(text_of(written))
+    hints = [str(a["title"]) for tag, a in Tags(written).found if tag == "button" and "title" in a]
+    assert len(hints) > 10
+    assert [hint for hint in hints if hint not in text] == []
+
+
+def test_the_pictures_say_where_the_list_of_all_images_lies(written: str) -> None:
+    sheet = written[written.index('<details class="sheet" open>') :]
+    sheet = sheet[: sheet.index('<div class="cards"')]
+    (run,) = re.findall(r"<summary>edges · (\w+),", sheet)
+    assert f"<code>data/d/edges/tables/{run}.csv</code>" in sheet
+    assert f"<code>python -m stages.export d edges clusters/{run}</code>" in sheet
 
 
 def test_the_ceiling_is_a_table_of_its_own_in_markdown(written: str) -> None:

@@ -1,22 +1,22 @@
-"""The kinds of chart: lines, bands over epochs, sizes of clusters, histograms."""
+"""The kinds of chart: lines in panels, sizes of clusters, histograms."""
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from pages.report.charts import svg
 from pages.report.charts.bins import Binned
-from pages.report.charts.svg import COLOURS, INK, MUTED, PAGE, colour, new_figure, to_svg
+from pages.report.charts.svg import number
 
-MARKERS = "osD^vPX*"
-LEGEND = 4  # columns
-TICKS_APART = 0.045  # of the axis
+FEW = 20  # points of a line that are marked
+ROUND = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500, 1000, 2000, 3000, 5000, 10000)
+BARS = 100  # of more clusters a step each would be finer than the screen
 
 
 class Curve(NamedTuple):
     """One line of a panel: x and y [point], the spread of y [point] (nan: none). Lines of one
-    colour differ in their dash."""
+    colour differ in their dash and marks. pick: the x of a point that is named, or None."""
 
     label: str
     colour: int
@@ -24,142 +24,155 @@ class Curve(NamedTuple):
     x: np.ndarray
     y: np.ndarray
     spread: np.ndarray
+    pick: int | None = None
 
 
 class Panel(NamedTuple):
-    """limits: lowest and highest y; None: what the curves need."""
+    """limits: lowest and highest y; None: what the curves need. chosen: an x with a dashed line."""
 
     title: str
     curves: Sequence[Curve]
     limits: tuple[float, float] | None = None
+    chosen: int | None = None
 
 
-def lines(panels: Sequence[Panel], x_label: str, name: str) -> str:
-    """Panels side by side with one legend. `name` tells the ids of one chart from another's."""
-    labels = {curve.label for panel in panels for curve in panel.curves}
-    figure, axes = new_figure(len(panels), height=2.9 + 0.2 * math.ceil(len(labels) / LEGEND))
-    all_x = sorted({float(x) for panel in panels for curve in panel.curves for x in curve.x})
-    for axis, panel in zip(axes, panels, strict=True):
-        for curve in panel.curves:
-            bars = None if np.isnan(curve.spread).all() else np.nan_to_num(curve.spread)
-            look = _look(curve.colour, curve.dash)
-            axis.errorbar(curve.x, curve.y, bars, label=curve.label, **look)
-        _title(axis, panel.title)
-        axis.set_xlabel(x_label, fontsize=9)
-        axis.set_xscale("log")
-        ticks = _ticks(all_x)
-        axis.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
-        axis.set_xticks([], minor=True)
-    _legend(figure, axes)
-    return to_svg(figure, name)
+class Key(NamedTuple):
+    """An entry of the legend; svg: how its line looks."""
+
+    label: str
+    svg: str
 
 
-def bands(rows: Sequence[Sequence[Panel]], x_label: str, name: str) -> str:
-    """Rows of equally many panels, each line with its spread as a band; one legend for all."""
-    labels = {curve.label for panels in rows for panel in panels for curve in panel.curves}
-    height = 1.9 * len(rows) + 0.5 + 0.2 * math.ceil(len(labels) / LEGEND)
-    figure, axes = new_figure(len(rows[0]), height, len(rows))
-    panels = [panel for row in rows for panel in row]
-    for number, (axis, panel) in enumerate(zip(axes, panels, strict=True)):
-        axis.set_visible(bool(panel.curves))  # an empty one fills a row
-        for curve in panel.curves:
-            look = {key: _look(curve.colour, curve.dash)[key] for key in ("color", "linestyle")}
-            lone = {"marker": "o", "markersize": 4.5} if len(curve.x) == 1 else {}
-            axis.plot(curve.x, curve.y, label=curve.label, linewidth=1.5, **look, **lone)
-            low, high = curve.y - curve.spread, curve.y + curve.spread
-            tone = colour(curve.colour)
-            axis.fill_between(curve.x, low, high, color=tone, alpha=0.18, linewidth=0)
-        _title(axis, panel.title)
-        if panel.limits:
-            axis.set_ylim(*panel.limits)
-        if number >= len(panels) - len(rows[0]):
-            axis.set_xlabel(x_label, fontsize=9)
-        axis.xaxis.get_major_locator().set_params(integer=True)
-    _legend(figure, axes)
-    return to_svg(figure, name)
+class Plot(NamedTuple):
+    """A panel as it is drawn."""
+
+    title: str
+    svg: str
 
 
-def sizes(counts: np.ndarray, tone: int, name: str) -> str:
+class Chart(NamedTuple):
+    """Panels, which the page sets side by side, with one legend; words: what cannot be drawn."""
+
+    keys: list[Key]
+    plots: list[Plot]
+    words: str
+
+
+def lines(panels: Sequence[Panel], x_label: str, *, log: bool) -> Chart:
+    """Lines with their spread as a band. Points without a value are left out; a line of one point
+    is none, and is said in words."""
+    known = [panel._replace(curves=[_known(c) for c in panel.curves]) for panel in panels]
+    drawn = [p._replace(curves=[c for c in p.curves if len(c.x) > 1]) for p in known]
+    drawn = [panel for panel in drawn if panel.curves]
+    keys = {c.label: c for panel in drawn for c in panel.curves if c.label}
+    legend = [
+        Key(label, svg.key(c.colour, c.dash, marked=len(c.x) <= FEW)) for label, c in keys.items()
+    ]
+    plots = [Plot(panel.title, _lines(panel, x_label, log)) for panel in drawn]
+    return Chart(legend, plots, _lone(known, x_label))
+
+
+def sizes(counts: np.ndarray, tone: int) -> Chart:
     """Images a cluster, int [cluster], largest first, with the size of equal clusters."""
-    figure, (axis,) = new_figure(1, height=2.0)
-    counts, edges = np.sort(counts)[::-1], np.arange(len(counts) + 1) + 0.5
-    if len(counts) <= 100:
-        axis.bar(
-            edges[:-1] + 0.5,
-            counts,
-            1,
-            color=colour(tone),
-            edgecolor=PAGE,
-            linewidth=1.5,
-            alpha=0.8,
-        )
-    else:  # a step a cluster would be finer than the screen, and megabytes
-        at = np.unique(np.linspace(0, len(counts) - 1, 800).round().astype(int))
-        axis.fill_between(at + 1, counts[at], color=colour(tone), linewidth=0, alpha=0.8)
-    mean = counts.mean()
-    axis.axhline(mean, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
-    axis.annotate(
-        f"equal clusters: {mean:.0f}" if mean >= 10 else f"equal clusters: {mean:.1f}",
-        (1, mean), (0, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
-        ha="right", va="bottom", color=MUTED, fontsize=9,
-    )  # fmt: skip
-    axis.set_xlim(0.5, len(counts) + 0.5)
-    axis.set_xlabel("clusters, largest first", fontsize=9)
-    _title(axis, "Images a cluster")
-    axis.xaxis.get_major_locator().set_params(integer=True)
-    return to_svg(figure, name)
-
-
-def histogram(series: Mapping[str, Binned], x_label: str, first: int, name: str) -> str:
-    """Shares of each series over bins that all have in common; medians dashed."""
-    figure, (axis,) = new_figure(1, height=2.4)
-    for number, (label, (counts, edges, median)) in enumerate(series.items()):
-        tone, shares = colour(first + number), counts / counts.sum() * 100
-        axis.stairs(shares, edges, fill=True, color=tone, alpha=0.25)
-        axis.stairs(shares, edges, color=tone, linewidth=1.5, label=label)
-        axis.axvline(median, color=tone, linewidth=1.2, linestyle=(0, (4, 3)))
-        axis.set_xlim(edges[0], edges[-1])
-    axis.set_xlabel(x_label, fontsize=9)
-    title = "Pairs in %; dashed: the median" if len(series) > 1 else "Targets in %; dashed: median"
-    _title(axis, title)
-    figure.legend(
-        loc="outside upper right", ncols=LEGEND, frameon=False, labelcolor=INK, fontsize=9
+    k, mean = len(counts), counts.mean()
+    if k == 1:
+        return Chart([], [], f"All {counts[0]:,} images lie in one cluster.")
+    x, high = (0.5, k + 0.5), float(counts.max()) * 1.08 or 1.0
+    on = svg.axes(x, (0, high), svg.round_values(*x, whole=True))
+    y = on.y(np.sort(counts)[::-1])
+    if k <= BARS:
+        left, right = on.x(np.arange(k) + 0.5), on.x(np.arange(k) + 1.5)
+        gap = min(1.5, (right[0] - left[0]) / 4)
+        at, tops = np.stack([left, left, right - gap, right - gap], 1), np.stack([y, y, y, y], 1)
+        tops[:, [0, 3]] = on.y.start
+        at, tops = at.ravel(), tops.ravel()
+    else:
+        some = np.unique(np.linspace(0, k - 1, svg.WIDTH).round().astype(int))
+        at, tops = on.x(some + 1), y[some]
+    bars = svg.area(at, np.full(len(at), on.y.start), tops, tone, 0.8)
+    said = f"equal clusters: {mean:.0f}" if mean >= 10 else f"equal clusters: {mean:.1f}"
+    named = svg.text(on.x.end, float(on.y(mean)) - 4, said, "end", "ink")
+    marks = [bars, svg.across(on, mean), named]
+    return Chart(
+        [], [Plot("Images a cluster", svg.panel(on, "clusters, largest first", marks))], ""
     )
-    return to_svg(figure, name)
 
 
-def _title(axis: Any, title: str) -> None:
-    axis.set_title(title, loc="left", fontsize=10, color=INK, pad=10, weight="bold")
+def histogram(series: Mapping[str, Binned], x_label: str, first: int) -> Chart:
+    """Shares of each series over bins that all have in common; medians dashed."""
+    if all((counts > 0).sum() == 1 for counts, _, _ in series.values()):
+        return Chart([], [], "All lie in one bin.")
+    shares = {label: counts / counts.sum() * 100 for label, (counts, _, _) in series.items()}
+    edges = next(iter(series.values())).edges
+    limits, high = (float(edges[0]), float(edges[-1])), max(s.max() for s in shares.values())
+    on = svg.axes(limits, (0, float(high) * 1.08), svg.round_values(*limits))
+    marks, keys = [], []
+    x = np.repeat(on.x(edges), 2)[1:-1]
+    for tone, (label, share) in enumerate(shares.items(), first):
+        y = np.repeat(on.y(share), 2)
+        marks.append(svg.area(x, np.full(len(x), on.y.start), y, tone, 0.25))
+        marks += [svg.line(x, y, tone), svg.upright(on, series[label].median, tone)]
+        keys.append(Key(label, svg.key(tone, 0, marked=False)))
+    what = "Pairs in %; dashed: the median" if len(series) > 1 else "Targets in %; dashed: median"
+    return Chart(keys, [Plot(what, svg.panel(on, x_label, marks))], "")
 
 
-def _legend(figure: Any, axes: Sequence[Any]) -> None:
-    pairs = [pair for axis in axes for pair in zip(*axis.get_legend_handles_labels(), strict=True)]
-    known = {label: handle for handle, label in reversed(pairs)}  # each once, as first drawn
-    figure.legend(
-        list(known.values())[::-1], list(known)[::-1],
-        loc="outside upper left", ncols=LEGEND, frameon=False, labelcolor=INK, fontsize=9,
-        handlelength=3.2,  # a dash has to be seen as one
-    )  # fmt: skip
+def _known(curve: Curve) -> Curve:
+    """The points that have a value."""
+    there = np.isfinite(curve.y)
+    return curve._replace(x=curve.x[there], y=curve.y[there], spread=curve.spread[there])
 
 
-def _look(tone: int, dash: int) -> dict[str, Any]:
-    return {
-        "color": colour(tone),
-        "marker": MARKERS[(tone + tone // COLOURS) % len(MARKERS)],
-        "markersize": 4.5,
-        "linewidth": 1.7,
-        "linestyle": ("-", (0, (4, 2)), (0, (1, 1.5)))[dash % 3],
-        "elinewidth": 1.1,
-        "capsize": 2.5,
-    }
+def _lines(panel: Panel, x_label: str, log: bool) -> str:
+    every = sorted({float(x) for curve in panel.curves for x in curve.x})
+    also = [*every, panel.chosen or every[0]]
+    limits = (min(also), max(also))
+    if log:
+        ticks = (
+            every if len(every) <= FEW // 2 else [t for t in ROUND if limits[0] <= t <= limits[1]]
+        )
+    else:
+        ticks = [t for t in svg.round_values(*limits, whole=True) if limits[0] <= t <= limits[1]]
+    on = svg.axes(limits, panel.limits or _limits(panel.curves), ticks, log=log)
+    marks = [] if panel.chosen is None else [svg.upright(on, panel.chosen)]
+    for curve in panel.curves:
+        marks += _curve(curve, on)
+    return svg.panel(on, x_label, marks)
 
 
-def _ticks(values: Sequence[float]) -> list[float]:
-    """As many of the values, from the lowest on, as a logarithmic axis has room for."""
-    span = math.log(values[-1] / values[0]) or 1
-    out = [values[0]]
-    for value in values[1:]:
-        digits = len(f"{value:.0f}") + len(f"{out[-1]:.0f}")
-        if math.log(value / out[-1]) / span > TICKS_APART / 2 + digits * 0.009:
-            out.append(value)
+def _curve(curve: Curve, on: svg.Axes) -> list[str]:
+    x, y, out = on.x(curve.x), on.y(curve.y), []
+    if not np.isnan(curve.spread).all():
+        spread = np.nan_to_num(curve.spread)
+        # No higher than the limits, where these are given
+        low, high = (np.clip(curve.y + way * spread, on.y.low, on.y.high) for way in (-1, 1))
+        out.append(svg.area(x, on.y(low), on.y(high), curve.colour, 0.16))
+    out.append(svg.line(x, y, curve.colour, curve.dash))
+    if len(x) <= FEW:
+        out.append(svg.markers(x, y, curve.colour))
+    for at in np.flatnonzero(curve.x == curve.pick):
+        out.append(svg.dot(x[at], y[at], curve.colour))
+        end = x[at] > (on.x.start + on.x.end) / 2
+        beside = x[at] + (-7 if end else 7)
+        out.append(svg.text(beside, y[at] - 7, str(curve.pick), "end" if end else "start", "ink"))
     return out
+
+
+def _limits(curves: Sequence[Curve]) -> tuple[float, float]:
+    """Of all points and bands, with some room."""
+    low = min(float((c.y - np.nan_to_num(c.spread)).min()) for c in curves)
+    high = max(float((c.y + np.nan_to_num(c.spread)).max()) for c in curves)
+    room = (high - low) * 0.08 or abs(high) * 0.05 or 1.0
+    return low - room, high + room
+
+
+def _lone(panels: Sequence[Panel], x_label: str) -> str:
+    """Lines of one point: panel by panel, what is at which x."""
+    found: dict[str, list[str]] = {}
+    for panel in panels:
+        for curve in panel.curves:
+            if len(curve.x) == 1:
+                where = f"{panel.title} at {x_label} {number(curve.x[0])}"
+                found.setdefault(where, []).append(f"{curve.label} {curve.y[0]:.3g}".strip())
+    said = [f"{where}: {', '.join(values)}" for where, values in found.items()]
+    return f"One point is no curve. {'; '.join(said)}." if said else ""

@@ -5,24 +5,26 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pages.report.charts.chart import Curve, Panel, lines
+from pages.report.charts.chart import Chart, Curve, Panel, lines
 from pages.report.tables import ablations
 from pages.report.tables.ablations import Line
 from pages.report.tables.settings import Setting
 
 
 class Figure(NamedTuple):
+    """folded: the page shows it when asked."""
+
     title: str
-    svg: str
+    chart: Chart
     caption: str
+    folded: bool = False
 
 
-def ablation_figures(
-    settings: Sequence[Setting], backbones: Sequence[str], name: str
-) -> list[Figure]:
+def ablation_figures(settings: Sequence[Setting], backbones: Sequence[str]) -> list[Figure]:
     """Those of the two that have something to show: a line needs two points.
 
-    `backbones`: all of the page, so that each has one colour everywhere. `name`: see chart.
+    `backbones`: all of the page, so that each has one colour everywhere. Of more than CROWD lines
+    each method has panels of its own.
     """
     labelled = any(s.labelled for s in settings if s.own and s.split == "train")
     scores = ("acc", "ari") if labelled else ("silhouette", "stability")
@@ -33,15 +35,19 @@ def ablation_figures(
         ("PCA dimensions", ablations.by_dims(settings), "dimensions clustered", _DIMS),
     ):
         drawn = {key: found for key, found in ablations.lines(points).items() if len(found) > 1}
-        panels = [_panel(drawn, score, backbones, what) for score in scores]
-        panels = [panel for panel in panels if panel.curves]
-        if panels:
+        panels = [
+            _panel(own, score, backbones, what, method)
+            for method, own in _crowds(drawn).items()
+            for score in scores
+        ]
+        chart = lines(panels, x_label, log=True)
+        if chart.plots or chart.words:
             caption = f"{_spread(points)}; split train; logarithmic axis.{more}"
-            svg = lines(panels, x_label, f"{name}-{what[0]}")
-            out.append(Figure(f"{title} against {what}", svg, caption))
+            out.append(Figure(f"{title} against {what}", chart, caption))
     return out
 
 
+CROWD = 12  # lines that can be told apart
 TITLES = {
     "acc": ("ACC (%)", 100),
     "ari": ("ARI × 100", 100),
@@ -55,22 +61,29 @@ _DIMS = (
 )
 
 
+def _crowds(drawn: dict[Line, list[Setting]]) -> dict[str, dict[Line, list[Setting]]]:
+    """The lines that stand in one panel, by their method; "": all of them together."""
+    if len(drawn) <= CROWD:
+        return {"": drawn}
+    methods = sorted({method for _, method in drawn})
+    return {m: {key: found for key, found in drawn.items() if key[1] == m} for m in methods}
+
+
 def _panel(
-    drawn: dict[Line, list[Setting]], score: str, backbones: Sequence[str], what: str
+    drawn: dict[Line, list[Setting]], score: str, backbones: Sequence[str], what: str, method: str
 ) -> Panel:
     title, scale = TITLES[score]
+    title = f"{method} · {title}" if method else title
     methods = sorted({method for _, method in drawn})
     curves = []
     for (backbone, method), points in drawn.items():
-        known = [s for s in points if np.isfinite(s.mean[score])]
-        x = [s.k if what == "k" else s.dim for s in known]
-        y = [s.mean[score] * scale for s in known]
+        x = [s.k if what == "k" else s.dim for s in points]
+        y = [s.mean[score] * scale for s in points]
         # Each seed's stability is a mean over the other seeds: its spread would say little.
-        sd = [np.nan if score == "stability" else s.sd[score] * scale for s in known]
+        sd = [np.nan if score == "stability" else s.sd[score] * scale for s in points]
         label = backbone if len(methods) == 1 else f"{backbone} · {method}"
         look = (backbones.index(backbone), methods.index(method))
-        if known:
-            curves.append(Curve(label, *look, np.array(x), np.array(y), np.array(sd)))
+        curves.append(Curve(label, *look, np.array(x), np.array(y), np.array(sd)))
     return Panel(title, curves)
 
 

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pages.report.charts.chart import Curve, Panel, bands
+from pages.report.charts.chart import Curve, Panel, lines
 from pages.report.charts.figures import Figure
+from pages.report.charts.svg import COLOURS
 from pages.report.tables.rows import read_rows
 from pages.report.tables.settings import Setting, headlines
 from pipeline.io.cell import Cell
@@ -40,29 +41,24 @@ def read_trainings(settings: Sequence[Setting]) -> list[Training]:
     return out
 
 
-def training_figure(
-    trainings: Sequence[Training], backbones: Sequence[str], name: str
-) -> list[Figure]:
-    """One figure, a row a run, a line a backbone; none where nothing was trained.
+def training_figure(trainings: Sequence[Training], backbones: Sequence[str]) -> list[Figure]:
+    """One figure, panels run by run, a line a backbone; none where nothing was trained.
 
-    `backbones`: all of the page, so that each has one colour everywhere. `name`: see chart.
+    `backbones`: all of the page, so that each has one colour everywhere.
     """
     if not trainings:
         return []
     labelled = any(len(t.acc) for t in trainings)
-    drawn = [t for t in trainings if t.loss.shape[-1] > 1]
-    rows = []
-    for run in dict.fromkeys(t.run for t in sorted(drawn, key=lambda t: t.run)):
-        here = [t for t in drawn if t.run == run]
-        rows.append(
-            [
-                _panel(f"{run} · loss", here, "loss", backbones),
-                *([_panel(f"{run} · ACC (%)", here, "acc", backbones)] if labelled else []),
-                _panel(f"{run} · balance", here, "balance", backbones)._replace(limits=(0, 1.05)),
-            ]
-        )
-    svg = bands(rows, "epoch", name) if rows else ""
-    return [Figure("Training", svg, _caption(trainings, labelled))]
+    panels = []
+    for run in sorted({t.run for t in trainings}):
+        here = [t for t in trainings if t.run == run]
+        panels += [
+            _panel(f"{run} · loss", here, "loss", backbones),
+            *([_panel(f"{run} · ACC (%)", here, "acc", backbones)] if labelled else []),
+            _panel(f"{run} · balance", here, "balance", backbones)._replace(limits=(0, 1.05)),
+        ]
+    chart = lines(panels, "epoch", log=False)
+    return [Figure("Training", chart, _caption(trainings, labelled))]
 
 
 def _read(path: Path, accuracies: Path, s: Setting) -> Training:
@@ -107,7 +103,7 @@ def _panel(title: str, trainings: Sequence[Training], what: str, backbones: Sequ
             colour = backbones.index(t.backbone)
             sd = y.std(axis=0, ddof=1) if len(y) > 1 else np.full(y.shape[1], np.nan)
             x = np.arange(1, y.shape[1] + 1)
-            curves.append(Curve(t.backbone, colour, 0, x, y.mean(axis=0), sd))
+            curves.append(Curve(t.backbone, colour, colour // COLOURS, x, y.mean(axis=0), sd))
     return Panel(title, curves)
 
 
@@ -125,17 +121,7 @@ def _caption(trainings: Sequence[Training], labelled: bool) -> str:
             f"ACC is one-to-one on {watched:,} images of train, matched anew after each epoch: it "
             "is shown, and no training and no choice has seen it."
         )
-    said += [_one_epoch(t) for t in trainings if t.loss.shape[-1] == 1]
     for t in trainings:
         if t.live < t.k:
             said.append(f"{t.backbone} · {t.run}: {t.live} of {t.k} clusters are left at the end.")
     return " ".join(said)
-
-
-def _one_epoch(t: Training) -> str:
-    """A point is no curve: in words."""
-    acc = f", ACC {t.acc.mean():.1f} %" if t.acc.size else ""
-    return (
-        f"{t.backbone} · {t.run}: one epoch, too few for a curve: loss {t.loss.mean():.3g}{acc}, "
-        f"balance {t.balance.mean():.2f}."
-    )

@@ -1,51 +1,55 @@
 """Sheets of example images: what the clusters of each backbone look like."""
 
+import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 import images
-from pages.report.charts.chart import sizes
+from pages.report.charts.chart import Chart, sizes
 from pages.report.chosen.clusters import Chosen, read_chosen
 from pages.report.pictures.album import AWAY, Album
-from pages.report.pictures.sheet import Card, draw, is_empty
+from pages.report.pictures.sheet import Card, draw, is_empty, missing
 from pages.report.tables.spaces import space
 from pipeline.io.cell import Cell
 
 
 class Sheet(NamedTuple):
     """The clusters of one clustering of a backbone, so many images (`per_cluster`) of each sort;
-    without cards `note` says why."""
+    without cards `note` says why. whole: where all images of the run lie as a table, and the
+    command that writes it."""
 
     title: str
     choice: str
-    svg: str
+    chart: Chart
     note: str
+    whole: tuple[str, str]
     per_cluster: int
     cards: list[Card]
 
 
 def sheets(
-    cells: Sequence[Cell], album: Album | str, side: int, backbones: Sequence[str], name: str
+    cells: Sequence[Cell], album: Album | str, side: int, backbones: Sequence[str]
 ) -> list[Sheet]:
     """The clusters of each cell's best clustering, as stage evaluate has chosen it; none where
     nothing is of the split `train`.
 
     `album`: the dataset's images, or why there are none; `backbones`: all of the page, so that each
-    has one colour everywhere; `name`: see chart.
+    has one colour everywhere.
     """
     out = []
     for cell in cells:
         found, number = read_chosen(cell.examples), backbones.index(cell.backbone)
         if found:
             choice = _choice(cell, found)
-            out.append(_sheet(found, *choice, album, side, number, f"{name}-b{number}"))
+            whole = _whole(cell, f"clusters/{found.run}")
+            out.append(_sheet(found, *choice, whole, album, side, number))
     return out
 
 
 def discovered(
-    cells: Sequence[Cell], album: Album | str, side: int, backbones: Sequence[str], name: str
+    cells: Sequence[Cell], album: Album | str, side: int, backbones: Sequence[str]
 ) -> list[Sheet]:
     """What category discovery made of the unlabelled images of each cell, as stage
     evaluate_discovery has chosen it; clusters bear the names of the known classes."""
@@ -60,7 +64,8 @@ def discovered(
                 " whose class was known are left out where the method says how sure it is. Known: "
                 f"{images.few(found.old)}."
             )
-            out.append(_sheet(found, title, choice, album, side, number, f"{name}-k{number}"))
+            whole = _whole(cell, f"discovered/{found.run}")
+            out.append(_sheet(found, title, choice, whole, album, side, number))
     return out
 
 
@@ -68,14 +73,15 @@ def _sheet(
     found: Chosen,
     title: str,
     choice: str,
+    whole: tuple[str, str],
     album: Album | str,
     side: int,
     number: int,
-    name: str,
 ) -> Sheet:
-    svg, many = sizes(found.size, number, name), found.images
+    chart = sizes(found.size, number)
+    blank = Sheet(title, choice, chart, "", whole, found.images, [])
     if isinstance(album, str):
-        return Sheet(title, choice, svg, album, many, [])
+        return blank._replace(note=album)
     names = dict(enumerate(found.old))
     cards = [
         card._replace(title=names.get(card.cluster, f"New: cluster {card.cluster}"))
@@ -88,10 +94,18 @@ def _sheet(
         f"{len(cards)} of {live} clusters, evenly from the largest to the smallest")  # fmt: skip
     note = f"{which}: the images of train most typical of each, and those least so."
     if not cards:
-        return Sheet(title, choice, svg, "", many, [])
+        return blank
     if is_empty(cards):
-        return Sheet(title, choice, svg, AWAY, many, [])
-    return Sheet(title, choice, svg, note, many, cards)
+        return blank._replace(note=AWAY)
+    tiles = [tile for card in cards for tile in card.typical + card.untypical]
+    return blank._replace(note=note + missing(tiles), cards=cards)
+
+
+def _whole(cell: Cell, clusters: str) -> tuple[str, str]:
+    """Stage export names its table by the run alone."""
+    table = cell.file(f"tables/{clusters.partition('/')[2]}.csv")
+    command = ("python", "-m", "stages.export", cell.dataset, cell.backbone, clusters)
+    return str(table), shlex.join(command)
 
 
 def _choice(cell: Cell, s: Chosen) -> tuple[str, str]:

@@ -2,6 +2,8 @@
 
 import base64
 import io
+from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -60,6 +62,12 @@ def tile(name: str, expected: np.ndarray, album: Album, side: int) -> Tile:
         return Tile(name, thumbnail(picture, side), "", min(picture.size) < side)
     except (ImagesError, OSError):
         return Tile(name, "", "not on this machine, or not readable", False)
+
+
+def missing(tiles: Sequence[Tile]) -> str:
+    """How many are not shown and why, as the end of a note."""
+    why = Counter(tile.reason for tile in tiles if tile.reason)
+    return "".join(f" Not shown: {n}, {reason}." for reason, n in sorted(why.items()))
 
 
 def is_empty(cards: list[Card]) -> bool:

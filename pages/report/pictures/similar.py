@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pages.report.charts.bins import Binned
-from pages.report.charts.chart import histogram
+from pages.report.charts.chart import Chart, histogram
 from pages.report.chosen.similar import Similar, read_similar
 from pages.report.pictures.album import AWAY, Album, Albums
-from pages.report.pictures.sheet import Tile, tile
+from pages.report.pictures.sheet import Tile, missing, tile
 from pipeline.io import cell as data
 from pipeline.io.absent import read_h5_mark, read_mark
 
@@ -25,13 +25,15 @@ class Asked(NamedTuple):
 
 
 class Sheet(NamedTuple):
-    """One backbone; without cards `note` says why. per_row: images that a row has room for."""
+    """One backbone; without cards `note` says why. per_row: images that a row has room for; whole:
+    the folder of all that was found."""
 
     title: str
     facts: str
-    svg: str
+    chart: Chart
     caption: str
     note: str
+    whole: str
     per_row: int
     cards: list[Asked]
 
@@ -57,7 +59,7 @@ def pairs(
         ]
         id = f"s{len(out)}"
         sheets = [
-            _sheet(read_similar(pair.examples), albums, side, number, f"{id}-b{number}")
+            _sheet(read_similar(pair.examples), str(pair.similar), albums, side, number)
             for number, pair in enumerate(cells)
             if not any(read_mark(cell.metric("embed.json")) for cell in pair)
             and pair.examples.exists()
@@ -69,7 +71,7 @@ def pairs(
     return out
 
 
-def _sheet(found: Similar, albums: Albums, side: int, number: int, name: str) -> Sheet:
+def _sheet(found: Similar, whole: str, albums: Albums, side: int, number: int) -> Sheet:
     attrs: Mapping[str, Any] = found.facts
     counts = (f"{n:,} for k = {k}" for k, n in zip(attrs["k"], attrs["found"], strict=True))
     facts = (
@@ -77,22 +79,22 @@ def _sheet(found: Similar, albums: Albums, side: int, number: int, name: str) ->
         f"Found in {attrs['among']}: {', '.join(counts)}."
     )
     title = f"{attrs['backbone']} · k = {', '.join(map(str, attrs['k']))}"
-    svg, caption = _histogram(found, number, name)
-    per_row = attrs["images"]
+    blank = Sheet(title, facts, *_histogram(found, number), "", whole, attrs["images"], [])
     both = albums.of(attrs["target"]), albums.of(attrs["among"])
     pictures = [album for album in both if not isinstance(album, str)]
     if len(pictures) < 2:
         why = next(a for a in both if isinstance(a, str))
-        return Sheet(title, facts, svg, caption, why, per_row, [])
+        return blank._replace(note=why)
     cards = _cards(found, pictures, side)
-    if cards and not any(t.source for card in cards for t in (card.target, *card.found)):
-        return Sheet(title, facts, svg, caption, AWAY, per_row, [])
+    tiles = [tile for card in cards for tile in (card.target, *card.found)]
+    if cards and not any(tile.source for tile in tiles):
+        return blank._replace(note=AWAY)
     every = "All targets" if len(cards) == attrs["targets"] else f"{len(cards)} targets, evenly"
     note = (
         f"{every} from the best matched to the worst, each with the most similar that it found. "
         "Above it their cosines, from the nearest to the last."
     )
-    return Sheet(title, facts, svg, caption, note if cards else "", per_row, cards)
+    return blank._replace(note=note + missing(tiles) if cards else "", cards=cards)
 
 
 def _cards(found: Similar, albums: Sequence[Album], side: int) -> list[Asked]:
@@ -110,7 +112,7 @@ def _cards(found: Similar, albums: Sequence[Album], side: int) -> list[Asked]:
     return cards
 
 
-def _histogram(found: Similar, number: int, name: str) -> tuple[str, str]:
+def _histogram(found: Similar, number: int) -> tuple[Chart, str]:
     """The chart, and what it says in words."""
     attrs: Mapping[str, Any] = found.facts
     edges, nearest, every = (found.arrays[what] for what in ("edge", "nearest", "every"))
@@ -122,4 +124,4 @@ def _histogram(found: Similar, number: int, name: str) -> tuple[str, str]:
         words += f", of all {many} {attrs['median_every']:.3f}"
     below = attrs["below"]
     cut = f" {below:.1%} of the pairs are below the minimum of {attrs['minimum']:g}." * (below > 0)
-    return histogram(series, "cosine to the target image", number, name), f"{words}.{cut}"
+    return histogram(series, "cosine to the target image", number), f"{words}.{cut}"

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from cluster.metrics.mean_sd import mean_sd
-from pages.report.charts.chart import Curve, Panel, bands
+from pages.report.charts.chart import Curve, Panel, lines
 from pages.report.charts.figures import Figure
+from pages.report.charts.svg import COLOURS
 from pages.report.tables import lineage, table
 from pages.report.tables.lineage import Step
 from pages.report.tables.rows import read_rows
@@ -17,7 +18,6 @@ from pages.report.tables.table import Cell, Column
 from pipeline.io.whole import as_written
 
 TRAININGS = Path("metrics/backbones")  # a table a run: stage adapt
-PANELS = 3  # side by side
 
 
 class Row(NamedTuple):
@@ -65,37 +65,30 @@ def adapted(
     return Adapted(_caption(steps, first, known) + seen, tables)
 
 
-def adapted_figure(steps: Sequence[Step], name: str) -> list[Figure]:
-    """The loss of each step after each epoch, a panel an objective; `name`: see chart."""
+def adapted_figure(steps: Sequence[Step]) -> list[Figure]:
+    """The loss of each step after each epoch, a panel an objective."""
     panels: dict[str, list[Curve]] = {}
-    said = []
     for step in (s for s in steps if not s.frozen):
         paths = [TRAININGS / f"{run}.csv" for run in step.runs]
         found = [_losses(path) for path in paths if path.exists()]
         length = min(map(len, found), default=0)
-        if length == 1:  # a point is no curve
-            mean = np.mean([losses[0] for losses in found])
-            said.append(f" {step.base} → {step.how}: one epoch, loss {mean:.3g}.")
-        if length > 1:
+        if length:
             curves = panels.setdefault(_last(step), [])
             loss = np.array([losses[:length] for losses in found])
             sd = loss.std(axis=0, ddof=1) if len(loss) > 1 else np.full(length, np.nan)
             x, tone = np.arange(1, length + 1), sum(map(len, panels.values()))
             label = f"{step.base} → {step.how}"
-            curves.append(Curve(label, tone, 0, x, loss.mean(axis=0), sd))
-    drawn = [Panel(f"{title} · loss", curves) for title, curves in panels.items()]
-    if not (drawn or said):
+            curves.append(Curve(label, tone, tone // COLOURS, x, loss.mean(axis=0), sd))
+    if not panels:
         return []
-    wide = max(min(PANELS, len(drawn)), 1)
-    drawn += [Panel("", [])] * (-len(drawn) % wide)
-    rows = [drawn[at : at + wide] for at in range(0, len(drawn), wide)]
+    drawn = [Panel(f"{title} · loss", curves) for title, curves in panels.items()]
     caption = (
         "Mean over the runs of a step, shaded ± standard deviation where there are several. "
         "Losses of different objectives do not compare. No label but the known ones has a part "
         "in them."
     )
-    svg = bands(rows, "epoch", name) if rows else ""
-    return [Figure("Training of the adapted backbones", svg, caption + "".join(said))]
+    chart = lines(drawn, "epoch", log=False)
+    return [Figure("Training of the adapted backbones", chart, caption)]
 
 
 def _losses(path: Path) -> list[float]:

@@ -1,7 +1,7 @@
 """The comparison of backbones and methods as a table: columns, rows, and numbers as text."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from pages.report.tables.settings import Setting
@@ -45,6 +45,10 @@ COLUMNS = (
     Column("balance", "Balance", "1: clusters of equal size", 1, 2, ""),
     Column("live", "Used", "clusters that have an image here", 1, 1, ""),
 )
+AMONG: dict[str, Callable[[Setting], str | int]] = {
+    "backbone": lambda s: s.backbone,
+    "k": lambda s: s.k,
+}
 NO_SD = {"stability", "balance", "live"}  # each seed's stability is a mean over seeds already
 
 
@@ -77,7 +81,8 @@ def shaded(shown: Sequence[Column]) -> str:
 
 def rows(settings: Sequence[Setting], shown: Sequence[Column]) -> list[Row]:
     """The settings of one table, with the highest value marked."""
-    return [Row(s, [_cell(s, column, settings) for column in shown]) for s in settings]
+    columns = [_column(column, settings) for column in shown]
+    return [Row(s, list(cells)) for s, *cells in zip(settings, *columns, strict=True)]
 
 
 def cell(column: Column, mean: float, sd: float, others: Sequence[float]) -> Cell:
@@ -91,11 +96,15 @@ def cell(column: Column, mean: float, sd: float, others: Sequence[float]) -> Cel
     return Cell(f"{mean:.6g}", _fixed(mean, column.digits), spread, best)
 
 
-def _cell(s: Setting, column: Column, others: Sequence[Setting]) -> Cell:
-    name = column.score
-    same = {"backbone": lambda o: o.backbone == s.backbone, "k": lambda o: o.k == s.k}
-    compared = filter(same.get(column.among), others)
-    return cell(column, s.mean[name], s.sd[name], [o.mean[name] for o in compared])
+def _column(column: Column, settings: Sequence[Setting]) -> list[Cell]:
+    """A cell a setting; each group is gathered once, as tables may have a thousand rows."""
+    name, of = column.score, AMONG.get(column.among, lambda _: None)
+    compared: dict[str | int | None, list[float]] = {}
+    for s in settings:
+        compared.setdefault(of(s), []).append(s.mean[name])
+    ends = {group: (min(known), max(known)) for group, means in compared.items()
+            if (known := [mean for mean in means if not math.isnan(mean)])}  # fmt: skip
+    return [cell(column, s.mean[name], s.sd[name], ends.get(of(s), ())) for s in settings]
 
 
 def _fixed(value: float, digits: int) -> str:

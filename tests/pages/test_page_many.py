@@ -54,8 +54,13 @@ def test_long_tables_scroll_below_their_head(page: str):
         assert (scroll[2].count("<tr") > 31) == bool(scroll[1])
 
 
+def test_many_runs_that_cluster_in_one_space_are_not_named_there(page: str):
+    assert f"Clustered in unit length, no projection: all {RUNS} runs." in text_of(page)
+
+
 def test_runs_with_one_setting_have_no_line_and_are_in_the_tables(page: str):
     scores = text_of(page).split("Scores on train")[1].split("All ")[0]
     assert "run_01" in scores
+    assert page.count("Runs with one setting are in the tables alone.") == 4  # k, dims; datasets
     assert "run_01 · ACC (%)</div>" in page  # of its training
     assert "run_01 · ARI" not in page

@@ -34,7 +34,8 @@ def ablation_figures(settings: Sequence[Setting], backbones: Sequence[str]) -> l
         ("k", ablations.by_k(settings), "number of clusters k", _ACC if labelled else ""),
         ("PCA dimensions", ablations.by_dims(settings), "dimensions clustered", _DIMS),
     ):
-        drawn = {key: found for key, found in ablations.lines(points).items() if len(found) > 1}
+        every = ablations.lines(points)
+        drawn = {key: found for key, found in every.items() if len(found) > 1}
         panels = [
             _panel(own, score, backbones, what, method)
             for method, own in _crowds(drawn).items()
@@ -43,6 +44,8 @@ def ablation_figures(settings: Sequence[Setting], backbones: Sequence[str]) -> l
         chart = lines(panels, x_label, log=True)
         if chart.plots or chart.words:
             caption = f"{_spread(points)}; split train; logarithmic axis.{more}"
+            if len(drawn) < len(every):
+                caption += " Runs with one setting are in the tables alone."
             out.append(Figure(f"{title} against {what}", chart, caption))
     return out
 
@@ -91,4 +94,4 @@ def _spread(settings: Sequence[Setting]) -> str:
     n = sorted({len(s.seeds) for s in settings})
     if n == [1]:
         return "One seed"
-    return f"Mean ± standard deviation over {' or '.join(map(str, n))} seeds"
+    return f"Mean over {' or '.join(map(str, n))} seeds, shaded ± standard deviation"

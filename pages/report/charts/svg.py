@@ -67,7 +67,8 @@ def round_values(low: float, high: float, *, whole: bool = False) -> list[float]
     """Some round values about the limits; whole: whole numbers."""
     from matplotlib.ticker import MaxNLocator
 
-    return MaxNLocator(5, integer=whole, steps=[1, 2, 5, 10]).tick_values(low, high).tolist()
+    ticks = MaxNLocator(5, integer=whole, steps=[1, 2, 5, 10]).tick_values(low, high)
+    return [float(tick) for tick in ticks]
 
 
 def panel(on: Axes, x_label: str, marks: Sequence[str]) -> str:

@@ -7,6 +7,8 @@ from pages.report.tables.settings import Setting
 from pipeline.io.cell import Cell
 from pipeline.io.whole import as_written
 
+MANY = 8  # runs that are not named where all cluster alike
+
 
 def space(dataset: str, backbone: str, run: str) -> str:
     """The fact `space` of a run, such as "unit length, no projection"; empty where none is said."""
@@ -18,12 +20,16 @@ def space(dataset: str, backbone: str, run: str) -> str:
 
 
 def spaces(settings: Sequence[Setting]) -> list[str]:
-    """A line a space: what it is, then the runs, by their backbones where these differ."""
+    """A line a space: what it is, then the runs, by their backbones where these differ; of many
+    runs in one space no name is needed."""
     runs = dict.fromkeys((s.fitted_on, s.backbone, s.run) for s in settings)
     found: dict[str, list[tuple[str, str]]] = {}
     for of, backbone, run in runs:
         if said := space(of, backbone, run.removesuffix(f"_from_{of}")):
             found.setdefault(said, []).append((backbone, run))
+    names = {run for _, _, run in runs}
+    if len(names) > MANY and [len(where) for where in found.values()] == [len(runs)]:
+        return [f"Clustered in {next(iter(found))}: all {len(names)} runs."]
     out = []
     for said, where in found.items():
         by_backbone: dict[str, list[str]] = {}

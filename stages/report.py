@@ -16,7 +16,7 @@ from pages.report.tables import ablations
 from pages.report.tables.costs import read_costs
 from pages.report.tables.settings import headlines
 from pipeline.io.whole import whole_text
-from pipeline.params import PARAMS, Section, StageError
+from pipeline.params import PARAMS, Runtime, Section, StageError
 from stages import run
 
 REPORT = Path("report")
@@ -26,7 +26,7 @@ class Params(Section):
     thumbnail: Annotated[int, Field(ge=16)]  # pixels
 
 
-def main(params: Params) -> None:
+def main(params: Params, runtime: Runtime) -> None:
     """Compare all that the stages have left in metrics/; write index.html, table.md, by_k.csv and
     by_dims.csv to report/.
 
@@ -45,7 +45,7 @@ def main(params: Params) -> None:
     settings = [s for found in scores for s in found.settings]
     partly = [s for found in scores for s in found.partly]
     backbones = [b for b in wanted.backbones if any(s.backbone == b for s in settings)]
-    albums, side = Albums(wanted.datasets), params.thumbnail
+    albums, side = Albums(wanted.datasets, runtime), params.thumbnail
     parts = [
         describe(found, wanted, backbones, albums.of(found.dataset), side, f"d{number}")
         for number, found in enumerate(scores)

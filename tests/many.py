@@ -16,11 +16,10 @@ from pathlib import Path
 import numpy as np
 import yaml
 from PIL import Image
-from reported import ask
+from reported import ask, draw
 
 import images
 import stages.evaluate
-import stages.report
 import store
 from pages.report.charts.curves import TITLES
 from pages.report.chosen.clusters import ARRAYS, FACTS, Chosen
@@ -40,7 +39,7 @@ def write_many(datasets: int, backbones: int, runs: int, clusters: int = 20) -> 
     every = {name: {"from": "folder", "root": f"pictures/{name}"} for name in names["datasets"]}
     Path("params.yaml").write_text(yaml.safe_dump({"datasets": every}))
     for dataset in names["datasets"]:
-        digests = _draw(Path("pictures", dataset), rng)
+        digests = _draw_pictures(Path("pictures", dataset), rng)
         for backbone in names["backbones"]:
             _write_cell(Cell(dataset, backbone), runs, rng)
             _write_examples(Cell(dataset, backbone), clusters, digests, rng)
@@ -51,7 +50,7 @@ def _names(what: str, n: int) -> list[str]:
     return [f"{what}_{number}" for number in range(n)]
 
 
-def _draw(folder: Path, rng: np.random.Generator) -> dict[str, bytes]:
+def _draw_pictures(folder: Path, rng: np.random.Generator) -> dict[str, bytes]:
     """Smooth pictures, which compress as photographs do: the digest of each by its name."""
     folder.mkdir(parents=True)
     out = {}
@@ -160,7 +159,7 @@ def main() -> None:
     with contextlib.chdir(folder):
         write_many(datasets=4, backbones=5, runs=50)
         start = time.perf_counter()
-        stages.report.main(stages.report.Params(thumbnail=64))
+        draw(thumbnail=64)
         seconds = time.perf_counter() - start
         size = Path("report/index.html").stat().st_size
     print(f"{seconds:.1f} s, {size / 1e6:.1f} MB")

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 from clustered import write_clusters
+from conftest import runtime
 from trained import watch, write_epochs
 
 import stages.evaluate
@@ -70,8 +71,13 @@ def report(
 ) -> str:
     """The page, of what `ask` asks for."""
     ask(asked, similar, asking)
-    stages.report.main(stages.report.Params(thumbnail=32))
+    draw(thumbnail=32)
     return Path("report/index.html").read_text(encoding="utf-8")
+
+
+def draw(thumbnail: int) -> None:
+    """Write the page."""
+    stages.report.main(stages.report.Params(thumbnail=thumbnail), runtime())
 
 
 def score(backbone: str, known: bool, dataset: str = "d", **accuracy: float) -> None:

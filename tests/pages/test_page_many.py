@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 from many import write_many
-from reported import Tags, text_of
-
-import stages.report
+from reported import Tags, draw, text_of
 
 RUNS = 16
 
@@ -17,7 +15,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("many"))
         write_many(datasets=2, backbones=2, runs=RUNS, clusters=2)
-        stages.report.main(stages.report.Params(thumbnail=32))
+        draw(thumbnail=32)
         return Path("report/index.html").read_text(encoding="utf-8")
 
 

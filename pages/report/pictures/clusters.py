@@ -97,8 +97,8 @@ def _sheet(
         return blank
     if is_empty(cards):
         return blank._replace(note=AWAY)
-    tiles = [tile for card in cards for tile in card.typical + card.untypical]
-    return blank._replace(note=note + missing(tiles), cards=cards)
+    shown = [tile for card in cards for tile in card.typical + card.untypical]
+    return blank._replace(note=note + missing(shown), cards=cards)
 
 
 def _whole(cell: Cell, clusters: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from pages.report.charts.bins import Binned
 from pages.report.charts.chart import Chart, histogram
 from pages.report.chosen.similar import Similar, read_similar
 from pages.report.pictures.album import AWAY, Album, Albums
-from pages.report.pictures.sheet import Tile, missing, tile
+from pages.report.pictures.sheet import Tile, missing, tiles
 from pipeline.io import cell as data
 from pipeline.io.absent import read_h5_mark, read_mark
 
@@ -86,29 +86,29 @@ def _sheet(found: Similar, whole: str, albums: Albums, side: int, number: int) -
         why = next(a for a in both if isinstance(a, str))
         return blank._replace(note=why)
     cards = _cards(found, pictures, side)
-    tiles = [tile for card in cards for tile in (card.target, *card.found)]
-    if cards and not any(tile.source for tile in tiles):
+    shown = [tile for card in cards for tile in (card.target, *card.found)]
+    if cards and not any(tile.source for tile in shown):
         return blank._replace(note=AWAY)
     every = "All targets" if len(cards) == attrs["targets"] else f"{len(cards)} targets, evenly"
     note = (
         f"{every} from the best matched to the worst, each with the most similar that it found. "
         "Above it their cosines, from the nearest to the last."
     )
-    return blank._replace(note=note + missing(tiles) if cards else "", cards=cards)
+    return blank._replace(note=note + missing(shown) if cards else "", cards=cards)
 
 
 def _cards(found: Similar, albums: Sequence[Album], side: int) -> list[Asked]:
     (wanted, large), of = albums, found.arrays
+    asking = tiles(of["name"], of["digest"], wanted, 2 * side)
+    every = tiles(of["found_name"], of["found_digest"], large, side)
+    every = [one._replace(name=f"{one.name} · {like:.3f}")
+             for one, like in zip(every, of["found_similarity"], strict=True)]  # fmt: skip
     cards = []
-    for target, (name, digest) in enumerate(zip(of["name"], of["digest"], strict=True)):
-        tiles = []
-        for at in np.flatnonzero(of["found_target"] == target).tolist():
-            one = tile(of["found_name"][at], of["found_digest"][at], large, side)
-            tiles.append(one._replace(name=f"{one.name} · {of['found_similarity'][at]:.3f}"))
+    for target, asked in enumerate(asking):
+        own = [every[at] for at in np.flatnonzero(of["found_target"] == target)]
         most, least = (f"{of[which][target]:.3f}" for which in ("most", "least"))
         facts = f"{most} to {least}" if most != least else most
-        asked = tile(name, digest, wanted, 2 * side)
-        cards.append(Asked(asked, facts if tiles else "nothing found", tiles))
+        cards.append(Asked(asked, facts if own else "nothing found", own))
     return cards
 
 

@@ -1,5 +1,6 @@
 """How the heads came to their clusters: loss, accuracy and balance after each epoch."""
 
+import functools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,11 +34,11 @@ class Training(NamedTuple):
 
 def read_trainings(settings: Sequence[Setting]) -> list[Training]:
     """Those of one dataset, of runs that were fitted on it and have epochs."""
-    out = []
+    out, accuracies = [], functools.cache(_accuracies)  # a table has all runs of its cell
     for s in headlines(settings):
         cell = Cell(s.dataset, s.backbone, s.run)
         if s.own and s.split == "train" and cell.table.exists():
-            out.append(_read(cell.table, cell.metric("epochs.csv"), s))
+            out.append(_read(cell.table, s, accuracies(cell.metric("epochs.csv"))))
     return out
 
 
@@ -61,7 +62,18 @@ def training_figure(trainings: Sequence[Training], backbones: Sequence[str]) -> 
     return [Figure("Training", chart, _caption(trainings, labelled))]
 
 
-def _read(path: Path, accuracies: Path, s: Setting) -> Training:
+def _accuracies(path: Path) -> dict[str, tuple[np.ndarray, int]]:
+    """Of each run its first setting: float [seed, epoch], and images that were watched."""
+    rows: dict[str, list[dict[str, str]]] = {}
+    with as_written(path):
+        if path.exists():
+            for row in read_rows(path, ("run", "setting", "seed", "labelled", "acc")):
+                if row["setting"] == "0":
+                    rows.setdefault(row["run"], []).append(row)
+        return {run: (_by_seed(own, "acc"), int(own[0]["labelled"])) for run, own in rows.items()}
+
+
+def _read(path: Path, s: Setting, accuracies: dict[str, tuple[np.ndarray, int]]) -> Training:
     with as_written(path):
         rows = [
             row
@@ -69,13 +81,7 @@ def _read(path: Path, accuracies: Path, s: Setting) -> Training:
             if (int(row["k"]), int(row["dims"])) == (s.k, s.dims)
         ]
         live, loss, entropy = (_by_seed(rows, name) for name in ("live", "loss", "entropy"))
-    with as_written(accuracies):
-        known = [
-            row
-            for row in read_rows(accuracies, ("run", "setting", "seed", "labelled", "acc"))
-            if (row["run"], row["setting"]) == (s.run, "0")
-        ] if accuracies.exists() else []  # fmt: skip
-        acc, watched = _by_seed(known, "acc"), int(known[0]["labelled"]) if known else 0
+    acc, watched = accuracies.get(s.run, (np.zeros(0), 0))
     return Training(
         s.backbone,
         s.run,

@@ -53,9 +53,9 @@ def draw(chosen: Chosen, album: Album, side: int) -> list[Card]:
     return cards
 
 
-def tiles(names: Sequence[str], expected: np.ndarray, album: Album, side: int) -> list[Tile]:
-    """Images as small pictures, made in threads; expected: the digests of their bytes, uint8
-    [image, 16]."""
+def tiles(names: np.ndarray, expected: np.ndarray, album: Album, side: int) -> list[Tile]:
+    """Images as small pictures, made in threads; names: object [image]; expected: the digests
+    of their bytes, uint8 [image, 16]."""
     with ThreadPoolExecutor(album.threads, thread_name_prefix="decode") as pool:
         return list(pool.map(lambda name, id: _tile(name, id, album, side), names, expected))
 

@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from images._classes import few, natural, number_classes, same_splits, same_text
+from images._deep import BRIGHTEST
 from images._digest import digest
 from images._listing import ImagesError, Listing, Opener, Raw, Stater
 from images._spec import Reader, parse, reader, readers
 from images._splits import apply as choose
-from images._to_rgb import BRIGHTEST
 from images.decode import decode, decoding_memory
 
 __all__ = [

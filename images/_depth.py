@@ -1,11 +1,11 @@
-"""Fewer bits than a file has room for: 12 bits of a camera or a scanner in 16 bits a pixel."""
-
-from io import BytesIO
+"""Fewer bits than a file has room for: 12 bits of a camera or a scanner in 16 bits a channel."""
 
 import numpy as np
+from PIL import Image
 
 from images._listing import ImagesError, Opener, Raw
-from images.decode import deep_values
+from images._upright import upright
+from images.decode import deep
 
 
 def check_depth(depth: int) -> None:
@@ -15,21 +15,25 @@ def check_depth(depth: int) -> None:
 
 
 def of_depth(read: Opener, depth: int) -> Opener:
-    """As `read`; but a file of 16 bits a pixel comes as uint8 [height, width], of which white is
-    the highest value that `depth` bits hold."""
+    """As `read`; but a file of 16 bits a channel comes as uint8 [height, width] or [height, width,
+    3], of which white is the highest value that `depth` bits hold."""
 
     def scaled(name: str) -> Raw:
         raw = read(name)
         assert isinstance(raw, bytes)
-        deep = deep_values(BytesIO(raw))
-        if deep is None:
+        try:
+            found = deep(raw)
+        except ImagesError as error:
+            raise ImagesError(f"{name}: {error}") from None
+        if found is None or found[0].bits != 16:  # a file that says itself how many count
             return raw
-        white = 2**depth - 1
-        if deep.max() > white:
+        values, turn = found
+        white, highest = 2**depth - 1, int(values.values.max())
+        if highest > white:
             raise ImagesError(
-                f"{name} has the value {deep.max():,}, and depth: {depth} says that {white:,} is "
+                f"{name} has the value {highest:,}, and depth: {depth} says that {white:,} is "
                 "white: say a greater depth, or leave the file out by exclude"
             )
-        return ((deep * 255 + white // 2) // white).astype(np.uint8)
+        return np.asarray(upright(Image.fromarray(values.in_8_bits(depth)), turn))
 
     return scaled

@@ -8,29 +8,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from images._deep import BAND, BRIGHTEST, grey, is_deep_grey
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-BAND = 2**22  # pixels
-BRIGHTEST = "brightest_of_16_bits"
-
-
-def is_deep(image: "Image") -> bool:
-    """Whether it has 16 bits a pixel, in one channel."""
-    return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
+_SAMPLE_FORMAT, _SIGNED = 339, 2  # a tag of TIFF
 
 
 def to_rgb(image: "Image") -> "Image":
     """A copy of a picture of any mode. Of one with 16 bits, `info` keeps the brightest value."""
     from PIL import Image
 
-    if is_deep(image):
-        deep = np.asarray(image)
-        grey = Image.fromarray(_banded(_from_16_bits, deep)).convert("RGB")
-        grey.info[BRIGHTEST] = int(deep.max())
-        return grey
-    if image.mode in ("I", "F"):
+    if is_deep_grey(image):
+        deep = grey(image)
+        found = Image.fromarray(deep.in_8_bits(deep.bits)).convert("RGB")
+        if deep.bits == 16:
+            found.info[BRIGHTEST] = int(deep.values.max())
+        return found
+    signed = getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT, ())[:1] == (_SIGNED,)
+    if image.mode in ("I", "F") or (image.mode == "L" and signed):
         values = np.asarray(image)
+        values = values.view(np.int8) if image.mode == "L" else values
         low, high = _range(values)
         return Image.fromarray(_banded(lambda v: _stretched(v, low, high), values)).convert("RGB")
     if image.has_transparency_data:
@@ -48,10 +47,6 @@ def _banded(convert: Callable[[np.ndarray], np.ndarray], values: np.ndarray) -> 
     for start in range(0, height, step):
         out[start : start + step] = convert(values[start : start + step])
     return out
-
-
-def _from_16_bits(values: np.ndarray) -> np.ndarray:
-    return (values.astype(np.uint32) + 128) // 257  # 257 = 65535 / 255
 
 
 def _range(values: np.ndarray) -> tuple[float, float]:

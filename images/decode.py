@@ -2,13 +2,14 @@
 
 After Pillow's own convert("RGB"). But: 16-bit images are scaled, not clipped; transparency is laid
 on white, not dropped; the rotation that a camera notes in EXIF is applied; no warning gets out; a
-JPEG of more than REDUCE_FROM pixels is decoded at 1/2, 1/4 or 1/8 of its size, whatever it is for.
+JPEG of more than REDUCE_FROM pixels is decoded at 1/2, 1/4 or 1/8 of its size, whatever it is for;
+deep values are scaled by the bits that the file says they have.
 Colour profiles are ignored. Equal bytes give equal pixels with the same Pillow.
 """
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import import_module
 from io import BytesIO
@@ -17,8 +18,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from images._deep import (
+    BRIGHTEST,
+    Deep,
+    brightest,
+    colour,
+    grey,
+    is_deep_colour,
+    is_deep_grey,
+    require_all_bits,
+    require_readable,
+)
 from images._listing import ImagesError, Raw
-from images._to_rgb import is_deep, to_rgb
+from images._to_rgb import to_rgb
+from images._upright import orientation, upright
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -47,7 +60,7 @@ _PLUGINS = {
     "AVIF": "AvifImagePlugin",
     "HEIF": "",  # pillow-heif, which registers itself
 }
-_ORIENTATION = 0x0112
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _importing = Lock()
 
 
@@ -64,7 +77,7 @@ def decode(raw: Raw) -> "Image":
     if isinstance(raw, np.ndarray):
         return _from_array(raw)
     with _refusing():
-        return _pixels(_opened(BytesIO(raw)))
+        return _pixels(lambda: _opened(BytesIO(raw)))
 
 
 def decoding_memory(raw: Raw) -> int:
@@ -81,18 +94,23 @@ def decoding_memory(raw: Raw) -> int:
     return len(raw) + progressive + each * pixels // _reduction(image) ** 2
 
 
-def deep_values(file: BytesIO) -> np.ndarray | None:
-    """Of a file with 16 bits a pixel, and one channel, its values: uint32 [height, width]; None of
-    any other file, a broken one too."""
+def deep(raw: bytes) -> tuple[Deep, int] | None:
+    """The values of a file with 16 bits a channel, and how it is to be turned (see `upright`); None
+    of any other file, a broken one too. Raises ImagesError where only 8 bits of it can be read."""
     try:
         with _refusing():
-            image = _opened(file)
-            if not is_deep(image):
-                return None
-            image.load()
-            return np.asarray(_upright(image, _orientation(image))).astype(np.uint32)
+            image = _opened(BytesIO(raw))
     except ImagesError:
         return None
+    of_colour = is_deep_colour(image)
+    if of_colour:
+        require_all_bits(image)
+    elif not is_deep_grey(image):
+        return None
+    with suppress(ImagesError), _refusing():
+        values = colour(image, _opened(BytesIO(raw))) if of_colour else grey(image)
+        return values, orientation(image)
+    return None
 
 
 @contextmanager
@@ -136,6 +154,11 @@ def _opened(file: BytesIO) -> "Image":
     try:
         image: Image.Image = Image.open(file, formats=formats)
     except UnidentifiedImageError:
+        if bytes(file.getbuffer()[:4]) in _TIFF:
+            raise ImagesError(
+                "a TIFF that is broken, or whose layout of bits is not read: save it with 8 or 16 "
+                "bits a channel, or as PNG"
+            ) from None
         raise ImagesError(
             f"no image, or of an unknown kind; {', '.join(formats)} can be read"
         ) from None
@@ -144,16 +167,22 @@ def _opened(file: BytesIO) -> "Image":
         raise ImagesError(
             f"the image is too large: {width} x {height} pixels, at most {MAX_PIXELS:,} can be read"
         )
+    require_readable(image)
     return image
 
 
-def _pixels(image: "Image") -> "Image":
+def _pixels(opened: Callable[[], "Image"]) -> "Image":
+    image = opened()
     if (scale := _reduction(image)) > 1:
         image.draft(None, (image.width // scale, image.height // scale))
+    of_colour = is_deep_colour(image)
     image.load()
     if 0 in image.size:
         raise ImagesError(f"the image has no pixels: {image.width} x {image.height}")
-    return _upright(to_rgb(image), _orientation(image))
+    found = to_rgb(image)
+    if of_colour:
+        found.info[BRIGHTEST] = brightest(image, opened)
+    return upright(found, orientation(image))
 
 
 def _reduction(image: "Image") -> int:
@@ -161,30 +190,6 @@ def _reduction(image: "Image") -> int:
     if image.format != "JPEG" or image.width * image.height <= REDUCE_FROM:
         return 1
     return next((s for s in (8, 4, 2) if min(image.size) // s >= REDUCE_TO), 1)
-
-
-def _orientation(image: "Image") -> int:
-    # A picture with broken metadata is still a picture.
-    try:
-        return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:
-        return 1
-
-
-def _upright(image: "Image", orientation: int) -> "Image":
-    """As ImageOps.exif_transpose, which also writes the EXIF anew, and so fails on a broken one."""
-    from PIL.Image import Transpose
-
-    turns = {
-        2: Transpose.FLIP_LEFT_RIGHT,
-        3: Transpose.ROTATE_180,
-        4: Transpose.FLIP_TOP_BOTTOM,
-        5: Transpose.TRANSPOSE,
-        6: Transpose.ROTATE_270,
-        7: Transpose.TRANSVERSE,
-        8: Transpose.ROTATE_90,
-    }
-    return image.transpose(turns[orientation]) if orientation in turns else image
 
 
 @cache

@@ -83,7 +83,7 @@ def _empty(found: Found, full: set[str], levels: int) -> tuple[str, ...]:
 def open_images(
     *, root: str, tree: Tree = "flat", exclude: Sequence[str] = (), depth: int = 0
 ) -> Opener:
-    """Gives a file's bytes; where `depth` is said, an array of a file with 16 bits a pixel."""
+    """Gives a file's bytes; where `depth` is said, an array of a file with 16 bits a channel."""
     check_depth(depth)
     read = _tree.opener(_tree.folder(root, "a folder of images"))
     return of_depth(read, depth) if depth else read

@@ -73,7 +73,7 @@ def test_dark_pictures_of_sixteen_bits_are_counted_and_said_once():
             picture.info["brightest_of_16_bits"] = brightest
         dark.see(picture)
     assert dark.said("scans") == (
-        "2 of 3 pictures with 16 bits a pixel have no value above 4,031 of 65,535 and are nearly "
+        "2 of 3 pictures with 16 bits a channel have no value above 4,031 of 65,535 and are nearly "
         "black: if 12 bits count, say depth: 12 of scans"
     )
     assert dark.said("scans") == ""

@@ -85,7 +85,7 @@ def require_all_bits(image: "Image") -> None:
 
 
 def colour(high: "Image", low: "Image") -> Deep:
-    """The values of a file that `is_deep_colour`, and not of PPM, opened twice; with their alpha."""
+    """The values of a file that `is_deep_colour`, and not of PPM, opened twice."""
     mode = _raw_mode(low)
     swapped = mode[:-1] + _OTHER[mode[-1]]
     low.tile = [

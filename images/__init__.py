@@ -13,7 +13,7 @@ each split only that share of the images, for trying things out) and `classes: 2
 from collections.abc import Mapping
 from typing import Any
 
-from images._classes import few, natural, number_classes, same_splits, same_text
+from images._classes import NEGATIVE, Values, few, natural, number_classes, same_splits, same_text
 from images._deep import BRIGHTEST
 from images._digest import digest
 from images._listing import ImagesError, Listing, Opener, Raw, Stater
@@ -23,10 +23,12 @@ from images.decode import decode, decoding_memory
 
 __all__ = [
     "BRIGHTEST",
+    "NEGATIVE",
     "ImagesError",
     "Listing",
     "Raw",
     "Reader",
+    "Values",
     "choose",
     "decode",
     "decoding_memory",

@@ -3,13 +3,14 @@
 Distinct values are numbered from 0 in natural order (2 before 10) and give the classes their names.
 Text is compared in Unicode's form NFC and without blanks around it: macOS and Linux spell the é of
 one and the same folder in two ways. A negative number means no label, as clustering programs and
-scikit-learn write it.
+scikit-learn write it, unless a person names the values that do (`unlabelled`).
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from difflib import get_close_matches
+from typing import Literal, NamedTuple
 from unicodedata import normalize
 
 import numpy as np
@@ -17,6 +18,8 @@ import numpy as np
 from images._listing import ImagesError
 
 SHOWN = 12  # words of a list in a message
+Values = Sequence[str | int]  # labels as a person writes them in params.yaml
+NEGATIVE: Literal["negative numbers"] = "negative numbers"  # the default of `unlabelled`
 _WHOLE = re.compile(r"(-?[0-9]+)(\.0+)?")
 _NOTHING = {"nan", "none", "null", "nat", "<na>"}  # what libraries write where a label is missing
 
@@ -30,17 +33,21 @@ class Classes(NamedTuple):
     notes: list[str]
 
 
-def number_classes(values: np.ndarray | Sequence[str], what: str) -> Classes:
+def number_classes(
+    values: np.ndarray | Sequence[str], what: str, unlabelled: Values = NEGATIVE
+) -> Classes:
     """Number the distinct `values` [image]: text, whole numbers (as floats too), true and false.
 
     "" and NaN are no label. Memory is that of the images, however large the numbers are.
 
     Args:
         what: whose values these are, for errors and notes.
+        unlabelled: the values that mean no label, in place of all negative numbers.
 
     Raises:
-        ImagesError: values of another kind, numbers that are not whole, or negative numbers beside
-            a single class: whether that is one of two classes, only a person can tell.
+        ImagesError: values of another kind, numbers that are not whole, one of `unlabelled` that
+            does not occur, or negative numbers beside a single class: whether that is one of two
+            classes, only a person can tell.
     """
     spelled, at = _distinct(values, what)
     names = _names(spelled)
@@ -49,12 +56,14 @@ def number_classes(values: np.ndarray | Sequence[str], what: str) -> Classes:
     for name, n in zip(names, count.tolist(), strict=True):
         sizes[name] += n
     del sizes[""]
-    none = _negative(list(sizes), sizes, what)
-    classes = sorted(sizes.keys() - none, key=natural)
+    by_default = unlabelled == NEGATIVE
+    none = _negative(list(sizes), sizes, what) if by_default else _named(unlabelled, sizes, what)
+    classes = _in_order(sizes.keys() - none)
     number = {name: i for i, name in enumerate(classes)}
     label = np.array([number.get(name, -1) for name in names], np.int32)[at]
-    notes = [*_alike(spelled, what, "class"), *_odd(none, classes, sizes, what)]
-    return Classes(label, classes, notes)
+    notes = _alike(spelled, what, "class")
+    notes += _said(none, classes, sizes, what, by_default)
+    return Classes(label, classes, [*notes, *_odd(classes, sizes, what)])
 
 
 def same_splits(values: Sequence[str], what: str) -> tuple[list[str], list[str]]:
@@ -113,19 +122,56 @@ def _names(spelled: list[str]) -> list[str]:
     return names
 
 
+def _in_order(names: Iterable[str]) -> list[str]:
+    """In natural order; but among whole numbers -2 is before -1, and that before 0."""
+    found = sorted(names, key=natural)
+    if not all(_WHOLE.fullmatch(name) for name in found):
+        return found
+    below = [name for name in found if name.startswith("-")]
+    return below[::-1] + [name for name in found if not name.startswith("-")]
+
+
 def _negative(names: list[str], sizes: Counter[str], what: str) -> set[str]:
     """Those that mean no label, where all are whole numbers."""
     if not all(_WHOLE.fullmatch(name) for name in names):
         return set()
     none = {name for name in names if name.startswith("-") and name.strip("-0")}
     if none and len(names) > 1 and len(names) - len(none) < 2:
-        every = sorted(names, key=lambda name: (name not in none, natural(name)))
+        first = min(none, key=natural)
         raise ImagesError(
-            f"{what}: there are only {_counted(every, sizes)}: is "
-            f"{min(none, key=natural)} a class? then write 0 or a word in its place; negative "
-            "numbers mean no label, and not two classes would be left"
+            f"{what}: there are only {_counted(_in_order(names), sizes)}: is {first} a class? then "
+            f"say unlabelled: []; else say unlabelled: [{', '.join(_in_order(none))}]"
         )
     return none
+
+
+def _named(unlabelled: Values, sizes: Counter[str], what: str) -> set[str]:
+    """Those that a person says mean no label."""
+    found = {_names([str(value)])[0] for value in unlabelled} - {""}
+    for name in sorted(found - sizes.keys(), key=natural):
+        close = get_close_matches(name, sizes, 1)
+        hint = f"did you mean '{close[0]}'?" if close else f"there are {_few_of(sizes)}"
+        raise ImagesError(f"{what}: unlabelled: no label is '{name}'; {hint}")
+    return found
+
+
+def _said(
+    none: set[str], classes: list[str], sizes: Counter[str], what: str, by_default: bool
+) -> list[str]:
+    """What was taken for no label, and negative numbers that were not."""
+    counted = _counted(_in_order(none), sizes)
+    if by_default and none:
+        way = "(where they are classes, say unlabelled: [])"
+        return [f"{what}: negative numbers mean no label: {counted} {way}"]
+    if not none:
+        return []
+    below = [name for name in classes if name.startswith("-") and _WHOLE.fullmatch(name)]
+    besides = f"; {_counted(below, sizes)} is a class" if below else ""
+    return [f"{what}: no label, by unlabelled: {counted}{besides}"]
+
+
+def _few_of(sizes: Counter[str]) -> str:
+    return few(_in_order(sizes)) or "no labels"
 
 
 def _alike(spelled: Sequence[str], what: str, kind: str) -> list[str]:
@@ -139,15 +185,11 @@ def _alike(spelled: Sequence[str], what: str, kind: str) -> list[str]:
     ]
 
 
-def _odd(none: set[str], classes: list[str], sizes: Counter[str], what: str) -> list[str]:
-    notes = []
-    if none:
-        notes.append(
-            f"{what}: negative numbers mean no label: {_counted(sorted(none, key=natural), sizes)} "
-            "(where they are classes, write words)"
-        )
-    notes += [
-        f"{what}: a class is called '{name}' ({sizes[name]}): if it means no label, leave it empty"
+def _odd(classes: list[str], sizes: Counter[str], what: str) -> list[str]:
+    """Of classes that may be none, and of those that may be ids."""
+    notes = [
+        f"{what}: a class is called '{name}' ({sizes[name]}): if it means no label, say "
+        f"unlabelled: [{name}]"
         for name in classes
         if name.casefold() in _NOTHING
     ]

@@ -16,6 +16,8 @@ from images._listing import ImagesError
 
 EVERYWHERE = ("from", "splits", "train", "part", "classes")
 _NOT_A_READER = {"decode"}
+# Of lists: what they are of, and an example
+_LISTS = {str: ("texts", '["*.gif"]'), str | int: ("labels", "[255, unsorted]")}
 _KINDS = {str: "text", int: "a whole number", bool: "true or false"}
 
 
@@ -97,19 +99,29 @@ def _check(where: str, value: object, hint: Any) -> None:
         near = _nearest(value, get_args(hint))
         raise ImagesError(f"{where} must be {_kind(hint)}; found {value!r}{near}")
     if get_origin(hint) is Sequence:
-        if isinstance(value, list) and all(isinstance(each, str) and each for each in value):
+        kinds = get_args(hint)[0]
+        if isinstance(value, list) and all(_is_word(each, kinds) for each in value):
             return
-        raise ImagesError(f'{where} must be {_kind(hint)}, e.g. ["*.gif"]; found {value!r}')
-    # True is an int to Python, never to the user.
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        example = _LISTS[kinds][1]
+        raise ImagesError(f"{where} must be {_kind(hint)}, e.g. {example}; found {value!r}")
+    if not _is(value, hint):
         raise ImagesError(f"{where} must be {_kind(hint)}; found {value!r}")
+
+
+def _is(value: object, kind: Any) -> bool:
+    # True is an int to Python, never to the user.
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def _is_word(value: object, kind: Any) -> bool:
+    return value != "" and _is(value, kind)
 
 
 def _kind(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(get_args(hint))
     if get_origin(hint) is Sequence:
-        return "a list of texts"
+        return f"a list of {_LISTS[get_args(hint)[0]][0]}"
     return _KINDS[hint]
 
 

@@ -12,7 +12,8 @@ Without labels nothing tells how many classes there are: say `classes: 20` where
 
 `exclude` names files and folders that are left out (see `_skipped.excluded`). `depth` is the number
 of bits that count in files of 16, for cameras and scanners that store 12 bits in 16: such a picture
-would be nearly black. Those files come decoded, as arrays.
+would be nearly black. Those files come decoded, as arrays. `unlabelled` names the classes that are
+none, such as a folder `unsorted`; its images stay, without a label.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from typing import Literal
 import numpy as np
 
 from images import _tree
-from images._classes import number_classes, same_splits
+from images._classes import NEGATIVE, Values, number_classes, same_splits
 from images._depth import check_depth, of_depth
 from images._found import Found
 from images._kinds_of_file import counted
@@ -31,7 +32,12 @@ Tree = Literal["flat", "class", "split/class"]
 
 
 def list_images(
-    *, root: str, tree: Tree = "flat", exclude: Sequence[str] = (), depth: int = 0
+    *,
+    root: str,
+    tree: Tree = "flat",
+    exclude: Sequence[str] = (),
+    depth: int = 0,
+    unlabelled: Values = NEGATIVE,
 ) -> Listing:
     """All images under `root`, by name."""
     check_depth(depth)
@@ -39,6 +45,10 @@ def list_images(
     found = _tree.walked(path, exclude=exclude)
     names, notes = found.names, found.notes()
     if tree == "flat":
+        if unlabelled != NEGATIVE:
+            raise ImagesError(
+                "unlabelled names classes, and tree: flat has none: say tree: class, or leave it"
+            )
         none = np.full(len(names), -1, np.int32)
         return Listing(names, ["train"] * len(names), none, [], 0, notes)
     levels = tree.count("/") + 1
@@ -56,7 +66,7 @@ def list_images(
         _tree.check_apart(path, sorted(set(splits)))
         splits, same = same_splits(splits, what)
         notes = (*notes, *same)
-    labels, classes, more = number_classes([part[levels - 1] for part in parts], what)
+    labels, classes, more = number_classes([part[levels - 1] for part in parts], what, unlabelled)
     full = {"/".join(part[:end]) for part in parts for end in range(1, levels + 1)}
     notes = (*notes, *more, *_empty(found, full, levels))
     return Listing(names, splits, labels, classes, len(classes), notes)
@@ -81,7 +91,12 @@ def _empty(found: Found, full: set[str], levels: int) -> tuple[str, ...]:
 
 
 def open_images(
-    *, root: str, tree: Tree = "flat", exclude: Sequence[str] = (), depth: int = 0
+    *,
+    root: str,
+    tree: Tree = "flat",
+    exclude: Sequence[str] = (),
+    depth: int = 0,
+    unlabelled: Values = NEGATIVE,
 ) -> Opener:
     """Gives a file's bytes; where `depth` is said, an array of a file with 16 bits a channel."""
     check_depth(depth)
@@ -90,7 +105,12 @@ def open_images(
 
 
 def stat_images(
-    *, root: str, tree: Tree = "flat", exclude: Sequence[str] = (), depth: int = 0
+    *,
+    root: str,
+    tree: Tree = "flat",
+    exclude: Sequence[str] = (),
+    depth: int = 0,
+    unlabelled: Values = NEGATIVE,
 ) -> Stater:
     """Gives a file's size, times and inode."""
     return _tree.stater(_tree.folder(root, "a folder of images"))

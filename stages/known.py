@@ -17,7 +17,7 @@ from pydantic import Field, PlainValidator
 import images
 import store
 from pipeline.io.cell import images_of, known_of, labels_of
-from pipeline.io.labelled import Labelled, of_table, of_tree
+from pipeline.io.labelled import Labelled, Unlabelled, of_table, of_tree
 from pipeline.params import Section, StageError, did_you_mean, read_params, section
 from stages import run
 
@@ -45,12 +45,14 @@ class Table(Section):
     """What a table (csv or parquet) with the columns `path` and `label` says."""
 
     table: str
+    unlabelled: Unlabelled = images.NEGATIVE  # labels that mean none
 
 
 class Tree(Section):
     """The images in FOLDER/CLASS/... below the root of the dataset."""
 
     tree: str
+    unlabelled: Unlabelled = images.NEGATIVE
 
 
 FORMS: dict[str, type[Section]] = {"old": Drawn, "table": Table, "tree": Tree}
@@ -83,10 +85,11 @@ def main(dataset: str) -> None:
             # A second clone has what `dvc pull` brought, not the user's table.
             print(f"known: {spec.table} is not here; {known} stays as it is")
             return
-        label, old = _place(of_table(spec.table, truth.name, _root(truth.dataset)), truth)
+        said = of_table(spec.table, truth.name, _root(truth.dataset), spec.unlabelled)
+        label, old = _place(said, truth)
     else:
         assert isinstance(spec, Tree)
-        label, old = _place(of_tree(spec.tree, truth.name), truth)
+        label, old = _place(of_tree(spec.tree, truth.name, spec.unlabelled), truth)
     size = np.bincount(label[label >= 0], minlength=len(old))
     if not size.all():
         raise StageError(

@@ -1,4 +1,4 @@
-"""Pictures with 16 bits a channel that hold fewer: they come out dark, and nobody would know why."""
+"""Pictures with 16 bits a channel that hold fewer: they come out dark, and nobody would know."""
 
 from threading import Lock
 from typing import final
@@ -35,6 +35,6 @@ class Dark:
             return ""
         bits = next(bits for bits in DEPTHS if brightest < 2**bits)
         return (
-            f"{dark} of {deep} pictures with 16 bits a channel have no value above {brightest:,} of "
-            f"65,535 and are nearly black: if {bits} bits count, say depth: {bits} of {dataset}"
+            f"{dark} of {deep} pictures with 16 bits a channel have no value above {brightest:,} "
+            f"of 65,535 and are nearly black: if {bits} bits count, say depth: {bits} of {dataset}"
         )

@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import Field
 
 import images
+from pipeline.io.labelled import Unlabelled
 from pipeline.params import Section, StageError, section
 from store import StoreError
 from store.foreign import Matrix, open_matrix, read_column, source_path
@@ -32,6 +33,7 @@ class Vectors(Section):
     train: list[str] | None = None  # splits that are merged as train
     part: float | None = None  # of each split, for trying things out
     classes: int | None = None  # that are expected
+    unlabelled: Unlabelled = images.NEGATIVE  # labels that mean none
 
 
 def is_vectors(spec: Any) -> bool:
@@ -61,10 +63,12 @@ def list_vectors(dataset: str) -> tuple[images.Listing, np.ndarray]:
     else:
         names = facts = ids.astype(str).tolist()
         _require_names(names, f"{spec.ids}")
+    if labels is None and spec.unlabelled != images.NEGATIVE:
+        raise StageError(f"{where}: unlabelled names labels, and there are none: give labels")
     label, classes, notes = (
         (np.full(rows, -1, np.int32), [], [])
         if labels is None
-        else images.number_classes(labels, f"labels of {spec.labels}")
+        else images.number_classes(labels, f"labels of {spec.labels}", spec.unlabelled)
     )
     of_all, more = ["train"] * rows, list[str]()
     if splits is not None:

@@ -4,13 +4,15 @@ import os
 import posixpath
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import images
 from pipeline.io.table import read_table
 from pipeline.params import StageError, did_you_mean
 from store.foreign import read_column
 
+# Labels that mean none, as a setting
+Unlabelled = tuple[str | int, ...] | Literal["negative numbers"]
 COLUMNS = ("path", "label")
 CLOSE = 10_000  # names among which a close one is looked for
 
@@ -24,18 +26,21 @@ class Labelled(NamedTuple):
     notes: list[str]
 
 
-def of_table(file: str, names: Sequence[str], root: str) -> Labelled:
+def of_table(
+    file: str, names: Sequence[str], root: str, unlabelled: Unlabelled = images.NEGATIVE
+) -> Labelled:
     r"""The labels in a table (csv or parquet) with the columns `path` and `label`.
 
     `names`: of the images, in the order of the index, which are below the folder `root` ("": none).
     A path may be written as Windows does (a\b.jpg), with ./ before it, below the root or with it,
-    and in another of Unicode's forms. Rows without a label are passed over.
+    and in another of Unicode's forms. Rows without a label are passed over, and `unlabelled` says
+    which values are none (see `images.number_classes`).
 
     Raises StageError for another table, an image that is not there or has two labels.
     """
     path = Path(file).expanduser()
     rows = _columns(path)
-    label, classes, notes = images.number_classes([said for _, said in rows], str(path))
+    label, classes, notes = images.number_classes([said for _, said in rows], str(path), unlabelled)
     given = [
         (name, classes[c]) for (name, _), c in zip(rows, label.tolist(), strict=True) if c >= 0
     ]
@@ -47,8 +52,10 @@ def of_table(file: str, names: Sequence[str], root: str) -> Labelled:
     return _placed(given, names, root, path, classes, notes)
 
 
-def of_tree(folder: str, names: Sequence[str]) -> Labelled:
-    """The labels of all images named FOLDER/CLASS/..."""
+def of_tree(
+    folder: str, names: Sequence[str], unlabelled: Unlabelled = images.NEGATIVE
+) -> Labelled:
+    """The labels of all images named FOLDER/CLASS/..., but those of `unlabelled` classes."""
     top = images.same_text(posixpath.normpath(folder.replace("\\", "/")))
     prefix = "" if top == "." else f"{top}/"
     # What lies below keeps its spelling; the first parts are as many in any of Unicode's forms
@@ -65,7 +72,7 @@ def of_tree(folder: str, names: Sequence[str]) -> Labelled:
     if loose is not None:
         raise StageError(f"{names[loose]} lies in no folder of a class, expected {top}/CLASS/image")
     label, classes, notes = images.number_classes(
-        [part[0] for part in parts.values()], f"the folders in {top}"
+        [part[0] for part in parts.values()], f"the folders in {top}", unlabelled
     )
     of = {at: classes[c] for at, c in zip(parts, label.tolist(), strict=True) if c >= 0}
     return Labelled(of, classes, notes)

@@ -53,6 +53,10 @@ def test_a_folder_of_noise_is_no_class(tmp_path):
     assert "-1 (1)" in listing.notes[0]
     with pytest.raises(ImagesError, match=r"there are only -1 \(1\), 1 \(1\): is -1 a class\?"):
         list_images(plant(tmp_path / "two", "-1/a.png", "1/c.png"))
+    two = plant(tmp_path / "two")
+    assert list_images({**two, "unlabelled": []}).classes == ["-1", "1"]
+    one = list_images({**two, "unlabelled": [-1]})
+    assert (one.classes, one.labels.tolist()) == (["1"], [-1, 0])
     words = list_images(plant(tmp_path / "words", "-1/a.png", "cat/c.png"))
     assert words.classes == ["-1", "cat"]
 
@@ -88,3 +92,34 @@ def test_ids_in_the_place_of_labels_are_told():
     assert number_classes([str(i) for i in range(30)], "x").notes == [
         "x: each of 30 images is a class of its own"
     ]
+
+
+def test_a_person_says_which_labels_mean_none(tmp_path):
+    values = np.array([0, 255, 3, 255, -1, 0])
+    found = number_classes(values, "x", [255, "-1"])
+    assert (found.names, found.label.tolist()) == (["0", "3"], [0, -1, 1, -1, -1, 0])
+    assert found.notes == ["x: no label, by unlabelled: -1 (1), 255 (2)"]
+    (note,) = number_classes(values, "x", [255]).notes
+    assert note == "x: no label, by unlabelled: 255 (2); -1 (1) is a class"
+    assert number_classes(["1.0", "255.0", ""], "x", [255]).names == ["1"]
+    assert number_classes(["1", "255"], "x", ["255.0"]).names == ["1"]
+    spec = plant(tmp_path, "owl/1.png", "unsorted/2.png", "wre\u0301n/3.png")
+    listing = list_images({**spec, "unlabelled": ["unsorted", "wr\u00e9n"]})
+    assert (listing.classes, listing.labels.tolist(), listing.n_classes) == (
+        ["owl"],
+        [0, -1, -1],
+        1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (["Unsorted"], "x: unlabelled: no label is 'Unsorted'; did you mean 'unsorted'?"),
+        ([255], "x: unlabelled: no label is '255'; there are owl, unsorted"),
+    ],
+)
+def test_a_label_that_does_not_occur_cannot_mean_none(given, line):
+    with pytest.raises(ImagesError) as error:
+        number_classes(["owl", "unsorted"], "x", given)
+    assert str(error.value) == line

@@ -65,6 +65,7 @@ def test_the_data_sheet_of_folder_is_this():
         "tree": "one of flat, class, split/class; default flat",
         "exclude": "a list of texts; default none",
         "depth": "a whole number; default none",
+        "unlabelled": "a list of labels; default negative numbers",
     }
 
 
@@ -116,6 +117,8 @@ def test_a_required_option_is_asked_for():
         ),
         ({"from": "folder", "root": "x", "exclude": [2024]}, "exclude must be a list of texts"),
         ({"from": "folder", "root": "x", "exclude": [""]}, "exclude must be a list of texts"),
+        ({"from": "folder", "root": "x", "unlabelled": 255}, "unlabelled must be a list of labels"),
+        ({"from": "folder", "root": "x", "unlabelled": [True]}, r"of labels, e\.g\. \[255, uns"),
         ({"from": "folder", "root": "x", "depth": 1.5}, "depth must be a whole number"),
         ({"from": "folder", "root": "x", "depth": 4}, "depth must be 8 to 16 bits"),
         ({"from": "folder", "root": "~nobody-at-all/x"}, "names no home folder"),

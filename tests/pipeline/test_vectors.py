@@ -135,9 +135,17 @@ def test_what_was_made_of_labels_is_said(project: Project, vectors: np.ndarray):
     assert "index: labels of 2 classes, in this order: 3, 4\n" in said
     assert "index: without a label: train 24 of 60\n" in said
     assert (
-        "index: labels of labels.npy: negative numbers mean no label: -1 (12), -2 (12) (where they "
-        "are classes, write words)\n"
+        "index: labels of labels.npy: negative numbers mean no label: -2 (12), -1 (12) (where they "
+        "are classes, say unlabelled: [])\n"
     ) in said
+    project.params["datasets"]["texts"]["unlabelled"] = [-2, 4]
+    said = project.index("texts")
+    assert "index: labels of 2 classes, in this order: -1, 3\n" in said
+    assert "labels of labels.npy: no label, by unlabelled: -2 (12), 4 (24); -1 (12) is a cl" in said
+    project.params["datasets"]["texts"]["unlabelled"] = [255]
+    line = "index: labels of labels.npy: unlabelled: no label is '255'; there are -2, -1, 3, 4"
+    assert project.refusal("index", "texts") == line
+    del project.params["datasets"]["texts"]["unlabelled"]
     np.save(project.folder / "labels.npy", np.array(["caf\u00e9", "cafe\u0301", "nan"] * 20))
     said = project.index("texts")
     assert "class 'caf\u00e9' is spelled in 2 ways" in said
@@ -228,8 +236,7 @@ def test_files_that_are_on_another_machine_leave_what_was_listed(
         ({"labels": "reals.npy"}, "labels of reals.npy: found numbers such as 0.25, expected whole "
          "numbers or text: if these are classes, write them as text"),
         ({"labels": "two.npy"}, "labels of two.npy: there are only -1 (30), 1 (30): is -1 a class? "
-         "then write 0 or a word in its place; negative numbers mean no label, and not two classes "
-         "would be left"),
+         "then say unlabelled: []; else say unlabelled: [-1]"),
         ({"labels": "probabilities.npy"}, "probabilities.npy: row 0 of 60 x 4 numbers is 0.5, 0.5, "
          "0, 0: expected one label an image, or a single 1 among zeros; of probabilities write the "
          "argmax"),

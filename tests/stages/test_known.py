@@ -248,6 +248,16 @@ def test_minus_one_in_a_table_means_no_label(folder: Path, capsys):
     assert "negative numbers mean no label: -1 (1)" in capsys.readouterr().err
 
 
+def test_a_person_says_which_labels_of_a_table_or_a_tree_mean_none(folder: Path, capsys):
+    names = digits()[0]
+    table = write_table((names[0], "255"), (names[1], "other"), (names[2], "4"))
+    label, _, old = know(**table, unlabelled=[255, "other"])
+    assert (old, label[:3].tolist()) == (["4"], [-1, -1, 0])
+    assert "mine.csv: no label, by unlabelled: 255 (1), other (1)" in capsys.readouterr().err
+    with pytest.raises(StageError, match=r"known\.digits\.unlabelled is 255"):
+        know(**table, unlabelled=255)
+
+
 @pytest.mark.parametrize(
     ("raw", "line"),
     [

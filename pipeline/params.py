@@ -6,11 +6,12 @@ import os
 import re
 import typing
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 import yaml
 
+from pipeline.free_memory import memory_gb
 from pipeline.yaml_as_dvc import Loader
 
 PARAMS = Path("params.yaml")
@@ -28,13 +29,25 @@ class Section(pydantic.BaseModel):
     )
 
 
+def _gigabytes(value: Any) -> float:
+    """One line for what pydantic says of each part of a union."""
+    if value == "auto":
+        return memory_gb()
+    if type(value) in (int, float) and 0 < value < float("inf"):
+        return float(value)
+    raise ValueError("expected a number above 0, or auto")
+
+
+Gigabytes = Annotated[float, pydantic.PlainValidator(_gigabytes)]
+
+
 class Runtime(Section):
     """How to run on this machine. No stage watches it: it changes no result."""
 
     device: str  # auto, cpu, cuda, cuda:1
     workers: int = pydantic.Field(ge=0)  # threads that decode images; 0: one a core
     batch_size: int = pydantic.Field(ge=1)  # images a forward pass
-    memory_gb: float = pydantic.Field(gt=0)  # features kept in RAM when they fit in this
+    memory_gb: Gigabytes  # for features in RAM, and for decoding; auto: a share of what is free
     gpus: int = pydantic.Field(ge=1)  # that a backbone trains on (adapt)
     share_decoding: int = pydantic.Field(ge=1)  # backbones embedded in one reading of the images
     engine: Literal["local", "ray"]  # ray: embed, neighbors and kmeans over a cluster

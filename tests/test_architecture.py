@@ -38,7 +38,8 @@ ROOMS = {
     },
     "pipeline": {
         "yaml_as_dvc": set[str](),
-        "params": {"yaml_as_dvc"},
+        "free_memory": set(),
+        "params": {"yaml_as_dvc", "free_memory"},
         "names": {"params"},
         "cost": set[str](),
         "kept": {"yaml_as_dvc", "params"},

@@ -60,10 +60,10 @@ def embed_folder(
         print(f"{root}: {note}", file=sys.stderr)
     digest = digests(spec, listing.names, path.with_suffix(".seen.npz"))
     index = save_index(path, root.resolve().name, listing, digest)
-    runtime = Runtime(
-        device=device, batch_size=batch_size, workers=workers,
-        memory_gb=1, gpus=1, share_decoding=1, engine="local", ray_address="local",
-    )  # fmt: skip
+    runtime = Runtime.model_validate({
+        "device": device, "batch_size": batch_size, "workers": workers, "memory_gb": "auto",
+        "gpus": 1, "share_decoding": 1, "engine": "local", "ray_address": "local",
+    })  # fmt: skip
     embedder = Embedder(
         row, spec, index.name, runtime, lambda device: backbones.load(backbone, device),
         way_out='give embed_folder dtype="float32"',

@@ -13,7 +13,7 @@ from pipeline.adapting.inputs import read_inputs
 from pipeline.adapting.settings import read_run
 from pipeline.fitting.checkpoint import Checkpoint
 from pipeline.io.cell import FROZEN
-from pipeline.io.origin import folder_of
+from pipeline.io.origin import folder_of, write_adapted
 from pipeline.params import Runtime, torch_device
 from stages import run
 
@@ -49,6 +49,7 @@ def main(backbone: str, runtime: Runtime) -> None:
     device = torch_device(runtime.device)
     epochs = Path("metrics/backbones", f"{backbone}.csv")
     train_and_save(settings, wanted, inputs, device, runtime, FROZEN, checkpoint, out, epochs)
+    write_adapted(backbone, settings.backbone)
 
 
 if __name__ == "__main__":

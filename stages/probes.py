@@ -104,7 +104,8 @@ def _linear(
     def fit(part: np.ndarray, seed: int) -> LinearProbe:
         return linear_probe(
             Subset(rows, part), own[part], penalties=params.penalties,
-            validation=params.validation, seed=seed, max_iter=params.max_iter, device=device,
+            validation=params.validation, seed=seed, max_iter=params.max_iter, stored=found.dtype,
+            device=device,
         )  # fmt: skip
 
     others = {name: here for name, here in _labelled(found, label).items() if name != "train"}

@@ -10,7 +10,7 @@ from cluster.heads.scan import Scan, Settings
 from cluster.kernels.mixed_precision import training_dtype
 from cluster.vectors.gather import random_view_gather, standardized_gather
 from cluster.vectors.rows import Rows
-from cluster.vectors.standardize import fit_scale, identity_scale
+from cluster.vectors.standardize import chosen_scale
 from pipeline.embedding.views import open_views
 from pipeline.fitting.feasible_k import feasible_settings
 from pipeline.fitting.few_images import near_enough
@@ -51,9 +51,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
     others = open_views(cell.views, space.found) if params.views else []
 
     def begin(rows: Rows, dims: int) -> Heads:
-        scale = (
-            fit_scale(rows, space.found.dtype) if params.standardize else identity_scale(rows.dim)
-        )
+        scale = chosen_scale(rows, space.found.dtype, standardize=params.standardize)
         views = [space.fitted_view(view, dims) for view in others]
         room, dtype = runtime.memory_gb / (1 + len(views)), training_dtype(device)
         gather, *more = (

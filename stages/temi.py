@@ -11,7 +11,7 @@ from cluster.heads.temi_loss import Loss
 from cluster.kernels.mixed_precision import training_dtype
 from cluster.vectors.gather import standardized_gather
 from cluster.vectors.rows import Rows
-from cluster.vectors.standardize import fit_scale, identity_scale
+from cluster.vectors.standardize import chosen_scale
 from pipeline.fitting.feasible_k import feasible_settings
 from pipeline.fitting.few_images import near_enough
 from pipeline.fitting.heads import Draw, Heads, Training, learn
@@ -55,9 +55,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
     near = near_enough(cell.run, table, wanted)
 
     def begin(rows: Rows, dims: int) -> Heads:
-        scale = (
-            fit_scale(rows, space.found.dtype) if params.standardize else identity_scale(rows.dim)
-        )
+        scale = chosen_scale(rows, space.found.dtype, standardize=params.standardize)
         gather = standardized_gather(rows, device, runtime.memory_gb, scale, training_dtype(device))
 
         def heads(watched: np.ndarray, k: int, seed: int) -> tuple[Temi, Draw]:

@@ -46,9 +46,11 @@ def linear_probe(
     validation: float,
     seed: int,
     max_iter: int,
+    stored: str = "float32",
     device: str = "cpu",
 ) -> LinearProbe:
-    """Fit `rows` ([image, dim]) with `label` (int [image], none below 0), in two steps.
+    """Fit `rows` ([image, dim]) with `label` (int [image], none below 0), in two steps. A dim that
+    varies no more than rounding to the dtype `stored` makes is not scaled (see `fit_scale`).
 
     A random share `validation` of the images selects the best of `penalties` (ties: the largest);
     then all images are fitted with that. Raises ClusterError when there are fewer than two images,
@@ -59,11 +61,11 @@ def linear_probe(
     if len(order) > 1:
         held = held_out(label, validation, seed)
         fitted, rest = (np.flatnonzero(part) for part in (~held, held))
-        probes = _path(Subset(rows, fitted), label[fitted], order, max_iter, device)
+        probes = _path(Subset(rows, fitted), label[fitted], order, max_iter, stored, device)
         scores = [accuracy(Subset(rows, rest), label[rest], probe, device) for probe in probes]
         best = order[int(np.argmax(scores))]
     path = order[: order.index(best) + 1]
-    return _path(rows, label, path, max_iter, device)[-1]
+    return _path(rows, label, path, max_iter, stored, device)[-1]
 
 
 def accuracy(rows: Rows, label: np.ndarray, probe: LinearProbe, device: str = "cpu") -> float:
@@ -93,13 +95,18 @@ def held_out(label: np.ndarray, share: float, seed: int) -> np.ndarray:
 
 
 def _path(
-    rows: Rows, label: np.ndarray, penalties: Sequence[float], max_iter: int, device: str
+    rows: Rows,
+    label: np.ndarray,
+    penalties: Sequence[float],
+    max_iter: int,
+    stored: str,
+    device: str,
 ) -> list[LinearProbe]:
     """A fit for each penalty, from the largest to the smallest."""
     if label.min(initial=0) < 0:
         raise ClusterError("a label is below 0: leave out the images without a label")
     classes, output = np.unique(label, return_inverse=True)
-    scale = fit_scale(rows)
+    scale = fit_scale(rows, stored)
     target = torch.from_numpy(output.reshape(-1)).to(device)
     data = _passes(rows, device)
     zeros = torch.zeros(len(classes), rows.dim), torch.zeros(len(classes))

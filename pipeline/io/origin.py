@@ -1,7 +1,7 @@
 """What a backbone is: a row of the zoo, vectors from elsewhere, or one that was adapted.
 
-Each has a folder data/backbones/NAME: an adapted one its weights and row.yaml, the others the file
-backbone.json, which stage embed depends on.
+Each has a folder data/backbones/NAME, which stage embed depends on: an adapted one its weights and
+row.yaml, and stored.json where its vectors are no float16; the others the file backbone.json.
 """
 
 import json
@@ -15,7 +15,7 @@ from pipeline.io.cell import BACKBONES
 from pipeline.io.whole import as_written, write_json
 from pipeline.params import PARAMS, Section, StageError, did_you_mean, read_params
 
-FACTS = "backbone.json"
+FACTS, STORED = "backbone.json", "stored.json"
 # Ends the encoder of imported vectors, which is of one dataset: others have theirs
 OF_A_FILE = "-imported"
 
@@ -96,8 +96,21 @@ def dtype_of(name: str) -> str:
     origin = read_origin(name)
     if isinstance(origin, Imported):
         return origin.dtype
+    if (own := folder_of(name) / STORED).exists():
+        with as_written(own):
+            return str(json.loads(own.read_text(encoding="utf-8"))["dtype"])
     path = folder_of(_root(origin).name) / FACTS
     return str(_read(path)["dtype"]) if path.exists() else "float16"
+
+
+def write_adapted(name: str, base: str) -> None:
+    """Say in the folder of an adapted backbone how its vectors are stored, as those of `base`: else
+    nothing that its stage embed depends on would change with them."""
+    own, dtype = folder_of(name) / STORED, dtype_of(base)
+    if dtype == "float16":
+        own.unlink(missing_ok=True)
+    else:
+        write_json(own, {"dtype": dtype})
 
 
 def to_float32(origin: backbones.Backbone | Imported) -> str:

@@ -17,7 +17,7 @@ import torch
 import yaml
 from adapting import BASE, FROZEN, RESNET, folder_of, told, train, weights, written
 from conftest import environment, of_stages
-from learning import run_with_stops
+from learning import RUNTIME, run_with_stops
 
 import backbones
 import store
@@ -26,7 +26,9 @@ from cluster.objectives import Loss
 from cluster.objectives.scan import Scan
 from cluster.objectives.simclr import Simclr
 from pipeline.fitting import checkpoint
-from pipeline.params import StageError
+from pipeline.io.origin import write_zoo_row
+from pipeline.params import StageError, section
+from stages import embed
 from tests import tiny_clip
 
 _quiet = pytest.fixture(autouse=True)(adapting.quiet)
@@ -114,6 +116,19 @@ def test_a_seed_makes_the_same_bytes_and_another_seed_others(objective: str):
     other = written(train(objective, epochs=1, seed=1))
     assert other["model.safetensors"] != first["model.safetensors"]
     assert other[f"{objective}.csv"] != first[f"{objective}.csv"]
+
+
+def test_a_changed_dtype_of_the_base_changes_what_embed_depends_on():
+    first = written(train("simclr", epochs=1))
+    write_zoo_row(backbones.row(BASE), "float32")
+    embed.main(adapting.digits(BASE), section(embed.Params, "embed"), RUNTIME)
+    out = train("simclr", epochs=1)
+    assert (out / "stored.json").exists()
+    assert store.Features(adapting.embed_digits("simclr")).dtype == "float32"
+    on = train("simclr", name="on", backbone="simclr", epochs=1)
+    assert (on / "stored.json").exists()
+    adapting.embed_digits(BASE)  # float16 again
+    assert written(train("simclr", epochs=1)) == first
 
 
 @pytest.fixture
@@ -205,6 +220,7 @@ PART = "selex.adapt.????????????.part"
 AFTER_SEVEN_STEPS = """
 import adapting, pytest
 from pipeline.fitting import checkpoint
+from pipeline.io.origin import write_zoo_row
 adapting.own_zoo(pytest.MonkeyPatch(), **{adapting.BASE: adapting.VIT})
 checkpoint.SECONDS_BETWEEN = -1.0  # saved at each step
 die_after(checkpoint.Checkpoint, "save", 7)

@@ -180,6 +180,16 @@ def test_of_every_class_the_share_is_held_out(share: float):
     assert (held != held_out(label, share, 4)).any()
 
 
+def test_a_dim_of_rounding_is_not_blown_up():
+    x, y = blobs()
+    x[:, 0] = 1000 + 0.5 * (np.arange(len(x)) % 7 == 0)  # the steps of float16 there
+    weight = {
+        stored: linear_probe(ArrayRows(x), y, penalties=[0.1], stored=stored, **PLAIN).head.weight
+        for stored in ("float16", "float32")
+    }
+    assert np.abs(weight["float16"][0, :, 0]).max() < 0.1 * np.abs(weight["float32"][0, :, 0]).max()
+
+
 def test_something_is_held_out_and_something_is_left():
     for images in (2, 3, 5):
         for share in (0.01, 0.99):

@@ -6,13 +6,15 @@ others apart (a.b, a/b, a@b). So each stage that runs looks at all names first.
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pipeline.params import PARAMS, StageError
 
 MAPPINGS = ("datasets", "known", "backbones", "imported", "adapted")
-RESERVED = ("backbones", "frozen", "raw")  # folders below data/ that are no dataset
+RESERVED = ("backbones", "frozen", "links", "raw")  # folders below data/ that are no dataset
+COST = "cost"  # in metrics, beside the names of runs and splits: what a stage has cost
+_MEETS_COST = f"{COST} is, in metrics, what a stage has cost: choose another name"
 _NAME = re.compile(r"\w[\w-]*")
 
 
@@ -36,6 +38,8 @@ def require_names(params: object) -> None:
                 f"{PARAMS}: {where}: {name} is the name of another folder below data/: choose "
                 "another one"
             )
+        if where.startswith("runs.") and name == COST:
+            raise StageError(f"{PARAMS}: {where}: {_MEETS_COST}")
         # On disks that do not tell capitals or ways to write an accent apart they are one folder
         same = composed.casefold()
         other = seen.setdefault((_group(where), same), name)
@@ -43,6 +47,12 @@ def require_names(params: object) -> None:
             raise StageError(
                 f"{PARAMS}: {where}: {other} and {name} are one folder on many disks: rename one"
             )
+
+
+def require_split_names(dataset: str, splits: Iterable[str]) -> None:
+    """Raise StageError for a split that would take the place of another fact in metrics."""
+    if COST in splits:
+        raise StageError(f"datasets.{dataset}: a split: {_MEETS_COST}")
 
 
 def _names(params: object) -> Iterator[tuple[str, Any]]:

@@ -2,8 +2,9 @@
 
 One row of the table a run, setting, split and seed, raw; mean and standard deviation over seeds are
 taken by whoever reads it (cluster.metrics.mean_sd). What each score is: cluster.metrics.clustering.
-Silhouettes are taken in the whole features at length 1, whatever space a run clustered: so those of
-one backbone's runs can be compared.
+Silhouettes are taken in the whole features, whatever dims a run clustered: so those of one
+backbone's runs can be compared. They are at length 1, unless `pca.normalize: false` left vectors as
+they are.
 """
 
 from pathlib import Path
@@ -65,7 +66,10 @@ def main(cell: Cell, params: Params, examples: Examples) -> dict[str, Any]:
     folder = cell.file("clusters")
     paths = require_runs(folder)
     found, known = store.Features(cell.features), _read_labels(cell.labels)
-    rows = [row for path in paths for row in _score_run(path, found, known, params)]
+    unit = not any(_is_as_stored(path) for path in paths)
+    if not unit:
+        print("evaluate: silhouettes are among the vectors as they are (pca.normalize: false)")
+    rows = [row for path in paths for row in _score_run(path, found, known, params, unit)]
     write_scores(cell.table, COLUMNS, rows)
     epochs = [row for path in paths for row in _score_epochs(path, known)]
     write_scores(cell.metric("epochs.csv"), EPOCHS, epochs)
@@ -80,8 +84,16 @@ def _read_labels(path: Path) -> Labels:
     return Labels(path, attrs["dataset"], label, max(len(attrs["classes"]), highest + 1))
 
 
+def _is_as_stored(path: Path) -> bool:
+    """Whether a run read its vectors through a PCA that does not normalise them. Neighbours and
+    heads that were learned with a backbone have a space of their own."""
+    with store.read(path, "clusters") as file:
+        own = file.attrs["how"] == "neighbors" or path.parent.name == "learned"
+        return not own and not file.attrs["normalize"]
+
+
 def _score_run(
-    path: Path, found: store.Features, known: Labels, params: Params
+    path: Path, found: store.Features, known: Labels, params: Params, unit: bool
 ) -> list[dict[str, Any]]:
     with store.read(path, "clusters") as file:
         attrs, row, split = file.attrs, file["row"], file["split"]
@@ -93,7 +105,9 @@ def _score_run(
             for name in sorted(attrs["splits"], key=lambda name: name != "train")
             if len(here := np.flatnonzero(split == attrs["splits"].index(name)))
         }
-        widths = {name: _silhouettes(file, found, at, here, params) for name, here in parts.items()}
+        widths = {
+            name: _silhouettes(file, found, at, here, params, unit) for name, here in parts.items()
+        }
         rows = []
         for setting, (k, dims) in enumerate(zip(all_k, all_dims, strict=True)):
             assignment = file[f"{setting}/assignment"]
@@ -165,7 +179,12 @@ def _require_fit(
 
 
 def _silhouettes(
-    file: store.File, found: store.Features, at: np.ndarray, here: np.ndarray, params: Params
+    file: store.File,
+    found: store.Features,
+    at: np.ndarray,
+    here: np.ndarray,
+    params: Params,
+    unit: bool,
 ) -> np.ndarray:
     """Of every setting and seed, on images drawn from `here`: float64 [setting, seed].
 
@@ -177,13 +196,14 @@ def _silhouettes(
         drawn = np.sort(generator.choice(here, params.silhouette_images, replace=False))
     own = np.array([file[f"{s}/assignment"][:, drawn] for s in range(len(file["k"]))])
     x = found.take(at[drawn])
-    x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    if unit:
+        x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
     return silhouettes(x, np.concatenate(own)).reshape(own.shape[:2])
 
 
 def _headlines(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Of each run its first setting, on `train` (an assigned run without one: its first split).
-    Where that has no labels, the scores of each split that has some are below the split's name."""
+    Where that has no labels, `splits` has the scores of each split that has some."""
     out: dict[str, dict[str, Any]] = {}
     for name in dict.fromkeys(row["run"] for row in rows):
         of_run = [row for row in rows if row["run"] == name and row["setting"] == 0]
@@ -194,7 +214,8 @@ def _headlines(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         out[name].pop("stability_sd", None)  # each value is a mean over the other seeds already
         if not first[0]["labelled"]:
             labelled = [seeds for seeds in others if seeds[0]["labelled"]]
-            out[name] |= {seeds[0]["split"]: headline(seeds, OF_LABELS) for seeds in labelled}
+            scores = {seeds[0]["split"]: headline(seeds, OF_LABELS) for seeds in labelled}
+            out[name] |= {"splits": scores} if scores else {}
     return out
 
 

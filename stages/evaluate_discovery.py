@@ -1,7 +1,8 @@
-"""Score category discovery on the unlabelled images of train: All, Old and New.
+"""Score category discovery on All, Old and New: the unlabelled images of train, which the papers
+score, and those of every other split.
 
-One row of the table a run, setting and seed, raw; mean and standard deviation over seeds are taken
-by whoever reads it. What the scores are: cluster.metrics.discovery.
+One row of the table a run, setting, split and seed, raw; mean and standard deviation over seeds are
+taken by whoever reads it. What the scores are: cluster.metrics.discovery.
 """
 
 from collections.abc import Iterator
@@ -40,11 +41,12 @@ class Truth(NamedTuple):
 
 def main(cell: Cell, examples: Examples) -> dict[str, Any]:
     """Score each run of category discovery in the cell, and for comparison its clusterings without
-    labels, which knew nothing. A row of evaluate_discovery.csv a run, setting and seed.
+    labels, which knew nothing. A row of evaluate_discovery.csv a run, setting, split and seed.
 
-    The labels are those of stage index; where they say nothing of the unlabelled images, nothing
-    can be scored, and the table has empty scores. discovered.h5 has the images that the report
-    shows, of the first run of `runs.export_discovered` that there is. The metrics are headlines.
+    The labels are those of stage index; where they say nothing of the unlabelled images of a split,
+    nothing of it can be scored: train then has empty scores, another split no row. discovered.h5
+    has the images that the report shows, of the first run of `runs.export_discovered` that there
+    is. The metrics are headlines.
     """
     truth, folder = _read_truth(cell.known, cell.labels), cell.file("discovered")
     paths = require_runs(folder)
@@ -77,37 +79,49 @@ def _score(path: Path, truth: Truth, knew: bool) -> Iterator[dict[str, Any]]:
             raise StageError(f"{path} is of other images than the labels: run `dvc repro`")
         if attrs["fitted_on"] != truth.dataset:
             return  # clusters of another dataset saw none of its images
-        train = file["split"] == attrs["splits"].index("train")
-        here = np.flatnonzero(train & (truth.label[row] >= 0))
-        label, labelled = truth.label[row[here]], int(truth.labelled[row].sum()) * knew
-        width, settings = len(file["mean"]), zip(file["k"], file["dims"], strict=True)
-        for setting, (k, dims) in enumerate(settings):
+        split, splits = file["split"], sorted(attrs["splits"], key=lambda name: name != "train")
+        known, width = truth.label[row] >= 0, len(file["mean"])
+        labelled = int(truth.labelled[row].sum()) * knew
+        for setting, (k, dims) in enumerate(zip(file["k"], file["dims"], strict=True)):
             assignment = file[f"{setting}/assignment"]
-            for own, seed in zip(assignment, attrs["seeds"], strict=True):
-                counts = contingency_table(own[here], label, int(k), len(truth.old))
-                yield {
-                    "dataset": attrs["dataset"],
-                    "backbone": attrs["backbone"],
-                    "run": path.stem,
-                    "fitted_on": attrs["fitted_on"],
-                    "setting": setting,
-                    "k": int(k),
-                    "dims": int(dims),
-                    "dim": int(dims) or width,
-                    "split": "train",
-                    "seed": seed,
-                    "images": len(here),
-                    "labelled": labelled,
-                    **discovery_scores(counts, truth.old),
-                }
+            for name in splits:
+                here = np.flatnonzero((split == attrs["splits"].index(name)) & known)
+                if name != "train" and not len(here):
+                    continue
+                for own, seed in zip(assignment, attrs["seeds"], strict=True):
+                    label = truth.label[row[here]]
+                    counts = contingency_table(own[here], label, int(k), len(truth.old))
+                    yield {
+                        "dataset": attrs["dataset"],
+                        "backbone": attrs["backbone"],
+                        "run": path.stem,
+                        "fitted_on": attrs["fitted_on"],
+                        "setting": setting,
+                        "k": int(k),
+                        "dims": int(dims),
+                        "dim": int(dims) or width,
+                        "split": name,
+                        "seed": seed,
+                        "images": len(here),
+                        "labelled": labelled,
+                        **discovery_scores(counts, truth.old),
+                    }
 
 
-def _headlines(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Of each run its first setting: mean and standard deviation over seeds."""
-    out: dict[str, dict[str, float]] = {}
+def _headlines(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Of each run its first setting on train: mean and standard deviation over seeds. Where that
+    has no labels, `splits` has the scores of each split that has some."""
+    out: dict[str, dict[str, Any]] = {}
     for name in dict.fromkeys(row["run"] for row in rows):
-        seeds = [row for row in rows if row["run"] == name and row["setting"] == 0]
+        of_run = [row for row in rows if row["run"] == name and row["setting"] == 0]
+        seeds = [row for row in of_run if row["split"] == "train"]
         out[name] = {"k": seeds[0]["k"], **headline(seeds, HEADLINE)}
+        others = dict.fromkeys(row["split"] for row in of_run if row["split"] != "train")
+        if others and not seeds[0]["images"]:
+            out[name]["splits"] = {
+                split: headline([row for row in of_run if row["split"] == split], HEADLINE)
+                for split in others
+            }
     return out
 
 

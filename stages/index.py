@@ -12,6 +12,7 @@ from pipeline.embedding.index import digests, save_index
 from pipeline.embedding.vectors import files_of, is_vectors, list_vectors
 from pipeline.io.cell import images_of, labels_of
 from pipeline.kept import keep
+from pipeline.names import require_split_names
 from pipeline.params import read_params
 from stages import run
 
@@ -38,6 +39,7 @@ def main(dataset: str) -> None:
         digest = digests(spec, listing.names, index.with_suffix(".seen.npz"))
     for note in listing.notes:
         print(f"index: {note}", file=sys.stderr)
+    require_split_names(dataset, listing.splits)
     found = save_index(index, dataset, listing, digest)
     store.save(
         labels_of(dataset),

@@ -61,6 +61,7 @@ def write_clusters(
     settings: tuple[tuple[int, int], ...] = ((10, 0),),
     seeds: tuple[int, ...] = (0, 1, 2),
     fitted_on: str = "",
+    normalize: bool = False,
 ) -> Path:
     """A few steps of k-means for each (k, dims); dims are leading columns, a PCA of no rotation."""
     found = store.Features(folder / Cell(dataset, backbone).features)
@@ -87,7 +88,7 @@ def write_clusters(
         out[f"{s}/iterations"] = np.full(len(seeds), 5, np.int32)
     attrs = {
         "dataset": dataset, "backbone": backbone, "run": run, "fitted_on": fitted_on or dataset,
-        "how": "centroids", "metric": "euclidean", "normalize": False, "whiten": False,
+        "how": "centroids", "metric": "euclidean", "normalize": normalize, "whiten": False,
         "seeds": list(seeds), "splits": SPLITS,
     }  # fmt: skip
     path = folder / Cell(dataset, backbone, run).clusters

@@ -51,7 +51,11 @@ def read_scores(asked: Asked, dataset: str) -> Scores:
         absent,
         scored,
         settings,
-        read_settings([cell.metric("evaluate_discovery.csv") for cell in partly]),
+        [
+            s
+            for s in read_settings(cell.metric("evaluate_discovery.csv") for cell in partly)
+            if s.split == "train"
+        ],  # what the papers score; the table has the other splits
         probes.read_probes(scored),
     )
 

@@ -1,5 +1,6 @@
 """Names in params.yaml: those that can be folders, stages and words, and what is said of others."""
 
+import numpy as np
 import pytest
 import yaml
 from conftest import ROOT, Project
@@ -62,6 +63,14 @@ def test_a_dataset_is_not_called_as_a_folder_of_another_use(project: Project, na
     project.params["datasets"] = {name: {"from": "digits"}}
     assert "the name of another folder below data/" in project.refusal("index", name)
     assert not (project.folder / "data" / name).exists()
+
+
+def test_no_run_and_no_split_takes_the_place_of_what_a_stage_cost(project: Project):
+    with pytest.raises(StageError, match=r"runs\.temi: cost is, in metrics, what a stage has cost"):
+        require_names({"runs": {"temi": ["cost"]}})
+    np.save(project.folder / "splits.npy", np.array(["train", "cost"]))
+    project.params["datasets"] = {"texts": {"from": "vectors", "splits": "splits.npy"}}
+    assert "datasets.texts: a split: cost is, in metrics" in project.refusal("index", "texts")
 
 
 def test_a_stage_of_another_dataset_tells_of_a_name_that_dvc_leaves_out(project: Project):

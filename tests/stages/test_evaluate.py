@@ -54,6 +54,19 @@ def relabel(folder: Path, label: np.ndarray, classes: int = 10, dataset: str = "
     store.save(folder / CELL.labels, "labels", {"label": label.astype(np.int32)}, attrs)
 
 
+def change(path: Path, changes: dict[str, Any]) -> None:
+    """Other attributes of a file of clusters."""
+    with store.read(path, "clusters") as file:
+        arrays, attrs = {name: file[name] for name in names_of(file)}, dict(file.attrs)
+    store.save(path, "clusters", arrays, attrs | changes)
+
+
+def names_of(file: store.File) -> list[str]:
+    each = ("assignment", "distance", "centroids", "loss", "iterations")
+    names = [f"{s}/{name}" for s in range(len(file["k"])) for name in each]
+    return ["row", "split", "k", "dims", "mean", "components", "variance", *names]
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     write_dataset(tmp_path, "d")
@@ -95,9 +108,14 @@ def test_scores_are_those_of_the_files(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("setting", [0, 1])
+@pytest.mark.parametrize("unit", [True, False])
 def test_the_silhouette_is_taken_in_one_space_whatever_was_clustered(
-    folder: Path, setting: int
+    folder: Path, setting: int, unit: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    write_clusters(folder, "d", settings=((10, 0), (10, 8)), normalize=unit)
+    # Runs that did not read a PCA, and one that did
+    own = {"how": "neighbors"} if unit else {"how": "neighbors", "normalize": True}
+    change(folder / CELL._replace(run="overcluster").clusters, own)
     rows = evaluate(folder, images=1000)
     row = next(
         r for r in rows
@@ -107,7 +125,10 @@ def test_the_silhouette_is_taken_in_one_space_whatever_was_clustered(
         own = file[f"{setting}/assignment"][0, : N * 3 // 4]
     found = store.Features(folder / CELL.features)
     x = found.block(0, len(own))
-    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    if unit:
+        x /= np.linalg.norm(x, axis=1, keepdims=True)
+    said = "evaluate: silhouettes are among the vectors as they are (pca.normalize: false)\n"
+    assert (said in capsys.readouterr().out) is not unit
     assert float(row["silhouette"]) == pytest.approx(metrics.silhouette_score(x, own), abs=1e-5)
 
 
@@ -170,9 +191,10 @@ def test_labels_of_the_test_images_alone_are_enough(folder: Path) -> None:
     of_seeds = [
         float(row["acc"]) for row in test if (row["run"], row["setting"]) == ("kmeans", "0")
     ]
-    assert set(found) == {"k", "silhouette", "silhouette_sd", "stability", "test"}
-    assert set(found["test"]) == {f"{n}{sd}" for n in ("acc", "nmi", "ari") for sd in ("", "_sd")}
-    assert found["test"]["acc"] == pytest.approx(np.mean(of_seeds), abs=1e-4)
+    assert set(found) == {"k", "silhouette", "silhouette_sd", "stability", "splits"}
+    scores = found["splits"]["test"]  # a split may have the name of a score
+    assert set(scores) == {f"{n}{sd}" for n in ("acc", "nmi", "ari") for sd in ("", "_sd")}
+    assert scores["acc"] == pytest.approx(np.mean(of_seeds), abs=1e-4)
 
 
 def test_a_single_seed_has_no_deviation_and_no_stability(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def evaluate(folder: Path) -> list[dict[str, str]]:
 
 
 def test_there_is_a_row_a_run_setting_and_seed(folder: Path):
-    rows = evaluate(folder)
+    rows = [row for row in evaluate(folder) if row["split"] == "train"]
     keys = [(r["run"], int(r["labelled"]) > 0, r["setting"], r["k"], r["seed"]) for r in rows]
     partly = [("sskmeans", True, s, k, seed) for s, k in (("0", "10"), ("1", "12"))
               for seed in "012"]  # fmt: skip
@@ -71,10 +71,32 @@ def test_the_unlabelled_images_of_train_are_scored_and_no_others(folder: Path):
         assert float(row[name]) == pytest.approx(value, rel=1e-5)
 
 
+def test_other_splits_are_scored_apart_on_all_of_their_images(folder: Path):
+    rows = [row for row in evaluate(folder) if row["split"] == "test"]
+    assert {row["images"] for row in rows} == {"40"}
+    label, test = digits()[3], split_of(N) == 1
+    with store.read(folder / FOUND, "clusters") as file:
+        own = file["0/assignment"][0]
+    counts = np.zeros((10, 10), int)
+    np.add.at(counts, (own[test], label[test]), 1)
+    row = next(row for row in rows if (row["run"], row["setting"]) == ("sskmeans", "0"))
+    for name, value in discovery_scores(counts, np.arange(10) < 5).items():
+        assert float(row[name]) == pytest.approx(value, rel=1e-5)
+    assert "splits" not in score(folder)["sskmeans"]
+    # Labels of the images of test alone are enough
+    label = {"label": np.where(test, label, -1).astype(np.int32)}
+    attrs = {"dataset": "digits", "classes": [str(c) for c in range(10)]}
+    store.save(folder / CELL.labels, "labels", label, attrs)
+    said = score(folder)["sskmeans"]
+    assert set(said) == {"k", "splits"}
+    seeds = [float(row["all_v2"]) for row in rows if row["run"] == "sskmeans"][:3]
+    assert said["splits"]["test"]["all_v2"] == pytest.approx(np.mean(seeds), abs=1e-4)
+
+
 def test_headlines_are_means_over_seeds_of_the_first_setting(folder: Path):
     rows = evaluate(folder)
     said = score(folder)
-    each = [float(r["new_v2"]) for r in rows if r["run"] == "kmeans"]
+    each = [float(r["new_v2"]) for r in rows if (r["run"], r["split"]) == ("kmeans", "train")]
     assert said["kmeans"]["new_v2"] == pytest.approx(np.mean(each), abs=1e-4)
     assert said["kmeans"]["new_v2_sd"] == pytest.approx(np.std(each, ddof=1), abs=1e-4)
     assert said["sskmeans"]["k"] == 10

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import store
-from cluster.vectors.lengths import measure_lengths
+from cluster.vectors.lengths import Measured
 from cluster.vectors.pca import fit_pca
 from cluster.vectors.rows import Basis, Subset
 from pipeline.io.cell import Cell
@@ -30,7 +30,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
     of the variance that is: `normalize` takes it away.
     """
     found = store.Features(cell.features)
-    rows = Subset(found, train_rows(found))
+    rows = Measured(Subset(found, train_rows(found)))
     device = torch_device(runtime.device)
     basis = fit_pca(
         rows, normalize=params.normalize, whiten=params.whiten, stored=found.dtype, device=device
@@ -48,7 +48,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
         },
     )
     _say_components(basis, len(rows), found.dtype)
-    lengths = measure_lengths(rows)
+    lengths = rows.lengths()
     if params.normalize and (lengths.variation > VARIATION or lengths.share > SHARE):
         print(
             f"pca: the lengths of the vectors vary by {lengths.variation:.0%} of their mean, "

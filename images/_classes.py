@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Literal, NamedTuple
-from unicodedata import normalize
+from unicodedata import category, normalize
 
 import numpy as np
 
@@ -100,7 +100,9 @@ def _distinct(values: np.ndarray | Sequence[str], what: str) -> tuple[list[str],
         at = np.fromiter((seen.setdefault(v, len(seen)) for v in every), np.int64, len(every))
         return list(seen), at
     if array.dtype.kind not in "biuf":
-        raise ImagesError(f"{what}: found {array.dtype}, expected whole numbers or text")
+        of_objects = array.dtype == object and array.size
+        kind = type(array.flat[0]).__name__ if of_objects else str(array.dtype)
+        raise ImagesError(f"{what}: found {kind}, expected whole numbers or text")
     found, at = np.unique(array, return_inverse=True)
     if array.dtype.kind == "f":
         odd = found[~np.isnan(found) & (found != np.floor(found)) | np.isinf(found)]
@@ -193,9 +195,29 @@ def _odd(classes: list[str], sizes: Counter[str], what: str) -> list[str]:
         for name in classes
         if name.casefold() in _NOTHING
     ]
+    notes += _lookalikes(classes, what)
     if len(classes) > SHOWN and all(sizes[name] == 1 for name in classes):
         notes.append(f"{what}: each of {len(classes)} images is a class of its own")
     return notes
+
+
+def _lookalikes(classes: list[str], what: str) -> list[str]:
+    """Of classes that a person may have taken for one."""
+    groups: dict[str, list[str]] = {}
+    for name in classes:
+        seen = "".join(c for c in normalize("NFKC", name) if category(c) != "Cf")
+        groups.setdefault("".join(seen.split()).casefold(), []).append(name)
+    return [
+        f"{what}: {few(list(map(_shown, alike)), 4)} are told apart, "
+        "and differ by capitals, blanks or signs that look alike or are not seen: if they are one "
+        "class, write them alike"
+        for alike in groups.values()
+        if len(alike) > 1
+    ]
+
+
+def _shown(name: str) -> str:
+    return f"'{name}'" if name.isprintable() and normalize("NFKC", name) == name else ascii(name)
 
 
 def _counted(names: Iterable[str], sizes: Counter[str]) -> str:

@@ -16,6 +16,7 @@ from images._listing import ImagesError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
 
 BAND = 2**22  # values that are converted at once: float64 and uint32 take more than they
 BRIGHTEST = "brightest_of_16_bits"
@@ -40,8 +41,7 @@ class Deep(NamedTuple):
         for start in range(0, len(flat), BAND):
             band = flat[start : start + BAND].astype(np.uint32)
             out[start : start + BAND] = (band * 255 + white // 2) // white
-        out = out.reshape(self.values.shape)
-        return 255 - out if self.white_is_zero else out
+        return (255 - out if self.white_is_zero else out).reshape(self.values.shape)
 
 
 def is_deep_grey(image: "Image") -> bool:
@@ -84,18 +84,18 @@ def require_all_bits(image: "Image") -> None:
         )
 
 
-def colour(high: "Image", low: "Image") -> Deep:
+def colour(high: "Image", low: "ImageFile") -> Deep:
     """The values of a file that `is_deep_colour`, and not of PPM, opened twice."""
     mode = _raw_mode(low)
     swapped = mode[:-1] + _OTHER[mode[-1]]
     low.tile = [
-        tile._replace(args=swapped if isinstance(tile.args, str) else (swapped, *tile.args[1:]))
+        tile._replace(args=(swapped, *tile.args[1:]) if isinstance(tile.args, tuple) else swapped)
         for tile in low.tile
     ]
     return Deep(np.asarray(high).astype(np.uint16) << 8 | np.asarray(low), 16, white_is_zero=False)
 
 
-def brightest(image: "Image", opened: Callable[[], "Image"]) -> int:
+def brightest(image: "Image", opened: Callable[[], "ImageFile"]) -> int:
     """The highest value of 16 bits that a decoded picture may have, by the byte that is kept; 0 of
     a black one, for which the other byte is looked at too."""
     bands = image.getextrema()[:3]

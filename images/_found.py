@@ -48,5 +48,7 @@ class Found:
             each = (f"{n} by {pattern}" for pattern, n in self.excluded.items() if n)
             lines.append(f"files and folders excluded: {', '.join(each) or 'none'}")
         if idle := [pattern for pattern, n in self.excluded.items() if not n]:
-            lines.append(f"exclude: nothing is called {', '.join(idle)}")
+            odd = any(set(pattern) & set("\\") or pattern[0] == "/" for pattern in idle)
+            way = " (paths begin below root, and have / in between)" if odd else ""
+            lines.append(f"exclude: nothing is called {', '.join(idle)}{way}")
         return tuple(lines)

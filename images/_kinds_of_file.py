@@ -31,6 +31,18 @@ _STARTS = (
     *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"II+\0"),
     *(b"MM\0+", b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
 )
+# What lies in the place of a picture, by how it begins
+_OTHERWISE = {
+    b"version https://git-lfs": "a pointer of Git LFS, not the picture: run `git lfs pull`",
+    b"<!doctype html": "a web page, not a picture: the download went wrong, repeat it",
+    b"<html": "a web page, not a picture: the download went wrong, repeat it",
+    **dict.fromkeys(
+        (b"ii*\0", b"mm\0*", b"ii+\0", b"mm\0+"),
+        "a TIFF that is broken, or whose layout of bits is not read: save it with 8 or 16 bits a "
+        "channel, or as PNG",
+    ),
+}
+SEEN = 512  # bytes that tell what else a file is
 _BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"}
 _BITMAP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}
 
@@ -50,6 +62,15 @@ def is_image(head: bytes) -> bool:
         or (head[:1] == b"P" and head[1:2] in b"123456" and head[2:3] in (b"\n", b" ", b"\r"))
         or (head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BITMAP_HEADERS)
     )
+
+
+def unread(start: bytes) -> str:
+    """What a file is that begins with these SEEN bytes, and no picture that is read; "" where
+    nobody knows."""
+    if start and not start.strip(b"\0"):
+        return "only zeros: a copy or a synchronisation that did not end, repeat it"
+    begin = start.removeprefix(b"\xef\xbb\xbf").lstrip(b" \r\n\t").lower()
+    return next((what for word, what in _OTHERWISE.items() if begin.startswith(word)), "")
 
 
 def counted(suffixes: Counter[str]) -> str:

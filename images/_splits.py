@@ -12,6 +12,7 @@ from images._listing import ImagesError, Listing
 
 # The index holds a split as one byte.
 MOST_SPLITS = 255
+_NO_NAMES = (list, dict, type(None))
 
 
 def apply(listing: Listing, spec: Mapping[str, Any]) -> Listing:
@@ -48,11 +49,12 @@ def apply(listing: Listing, spec: Mapping[str, Any]) -> Listing:
 
 def _words(listing: Listing, option: str, value: object) -> list[str]:
     found = sorted(set(listing.splits))
-    if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
+    # A number or a date is no text to YAML, and the name of a split to people
+    if not isinstance(value, list) or not value or any(isinstance(v, _NO_NAMES) for v in value):
         raise ImagesError(
             f"{option}: must be a list of splits, e.g. {option}: [{found[0]}]; found {value!r}"
         )
-    value = [same_text(word) for word in value]
+    value = [same_text(str(word)) for word in value]
     for word in value:
         if word not in found:
             close = get_close_matches(word, found, n=1)

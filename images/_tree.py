@@ -51,6 +51,8 @@ def folder(root: str, what: str) -> Path:
     if path.is_dir():
         return path
     found = "is a file, not a folder; unpack it first" if path.exists() else "does not exist"
+    if "$" in root and not path.exists():
+        found += "; variables are not replaced: write ~, or the path in full"
     raise ImagesError(f"{what} is looked for in {full(path)}, which {found}")
 
 

@@ -29,12 +29,14 @@ from images._deep import (
     require_all_bits,
     require_readable,
 )
+from images._kinds_of_file import SEEN, unread
 from images._listing import ImagesError, Raw
 from images._to_rgb import to_rgb
 from images._upright import orientation, upright
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
 
 # About 4 GB as RGB in memory. Pillow's own limit, .18 gigapixels, refuses honest maps and scans.
 MAX_PIXELS = 2**30
@@ -60,7 +62,6 @@ _PLUGINS = {
     "AVIF": "AvifImagePlugin",
     "HEIF": "",  # pillow-heif, which registers itself
 }
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _importing = Lock()
 
 
@@ -140,7 +141,7 @@ def _from_array(array: np.ndarray) -> "Image":
     return Image.fromarray(np.ascontiguousarray(array)).convert("RGB")
 
 
-def _opened(file: BytesIO) -> "Image":
+def _opened(file: BytesIO) -> "ImageFile":
     """What the header says; the pixels are still to be decoded."""
     from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
@@ -152,13 +153,10 @@ def _opened(file: BytesIO) -> "Image":
     Image.MAX_IMAGE_PIXELS = None
     PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = MAX_TEXT
     try:
-        image: Image.Image = Image.open(file, formats=formats)
+        image = Image.open(file, formats=formats)
     except UnidentifiedImageError:
-        if bytes(file.getbuffer()[:4]) in _TIFF:
-            raise ImagesError(
-                "a TIFF that is broken, or whose layout of bits is not read: save it with 8 or 16 "
-                "bits a channel, or as PNG"
-            ) from None
+        if what := unread(bytes(file.getbuffer()[:SEEN])):
+            raise ImagesError(what) from None
         raise ImagesError(
             f"no image, or of an unknown kind; {', '.join(formats)} can be read"
         ) from None
@@ -171,7 +169,7 @@ def _opened(file: BytesIO) -> "Image":
     return image
 
 
-def _pixels(opened: Callable[[], "Image"]) -> "Image":
+def _pixels(opened: Callable[[], "ImageFile"]) -> "Image":
     image = opened()
     if (scale := _reduction(image)) > 1:
         image.draft(None, (image.width // scale, image.height // scale))

@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 
 from images import _tree
-from images._classes import NEGATIVE, Values, number_classes, same_splits
+from images._classes import NEGATIVE, Values, few, number_classes, same_splits
 from images._depth import check_depth, of_depth
 from images._found import Found
 from images._kinds_of_file import counted
@@ -55,9 +55,11 @@ def list_images(
     parts = [name.split("/", levels) for name in names]
     loose = [name for name, part in zip(names, parts, strict=True) if len(part) <= levels]
     if loose:
+        tops = list(dict.fromkeys(name.split("/")[0] for name in loose))
         raise ImagesError(
             f"tree: {tree} expects {path}/{'SPLIT/' * (levels - 1)}CLASS/image, but {len(loose)} "
-            f"of {len(names)} images lie higher up, e.g. {loose[0]}; move them, or say tree: flat"
+            f"of {len(names)} images lie higher up, e.g. {loose[0]}; move them, leave them out by "
+            f"exclude: [{few(tops, 3)}], or say tree: flat"
         )
     what = f"the folders in {path}"
     splits = ["train"] * len(names)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,12 @@ def main(dataset: str) -> None:
     else:
         listing = images.list_images(spec)
         digest = digests(spec, listing.names, index.with_suffix(".seen.npz"))
+    if _holds_project(spec):
+        print(
+            "index: root holds this project: pictures in its data/ and report/ count, unless "
+            "exclude names them",
+            file=sys.stderr,
+        )
     for note in listing.notes:
         print(f"index: {note}", file=sys.stderr)
     require_split_names(dataset, listing.splits)
@@ -52,8 +59,30 @@ def main(dataset: str) -> None:
     print(
         f"index: {len(found.digest)} images ({parts}), {listing.n_classes} classes, {twins} twins"
     )
-    for line in _labels(listing):
+    for line in [*_twins(found.digest, found.split, listing.labels), *_labels(listing)]:
         print(f"index: {line}")
+
+
+def _holds_project(spec: Any) -> bool:
+    here = Path.cwd()
+    return "root" in spec and Path(spec["root"]).expanduser().resolve() in (here, *here.parents)
+
+
+def _twins(digest: np.ndarray, split: np.ndarray, label: np.ndarray) -> Iterator[str]:
+    """What is odd about images that are there more than once."""
+    _, group = np.unique(digest, axis=0, return_inverse=True)
+    group, known = group.reshape(-1), label >= 0
+    parted, torn = _in_several(group, split), _in_several(group[known], label[known])
+    odd = [f"{parted} in several splits: what is scored was fitted too"] * bool(parted)
+    odd += [f"{torn} in several classes"] * bool(torn)
+    if odd:
+        yield f"images that are there more than once: {'; '.join(odd)}"
+
+
+def _in_several(group: np.ndarray, of: np.ndarray) -> int:
+    """How many groups have images in several classes or splits `of`, int [image]."""
+    pairs = np.unique(np.stack([group, of.astype(np.int64)]), axis=1)
+    return int((np.bincount(pairs[0]) > 1).sum()) if pairs.size else 0
 
 
 def _labels(listing: images.Listing) -> Iterator[str]:

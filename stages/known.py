@@ -17,7 +17,7 @@ from pydantic import Field, PlainValidator
 import images
 import store
 from pipeline.io.cell import images_of, known_of, labels_of
-from pipeline.io.labelled import Labelled, Unlabelled, of_table, of_tree
+from pipeline.io.labelled import Labelled, Unlabelled, of_table, of_tree, root_of
 from pipeline.params import Section, StageError, did_you_mean, read_params, section
 from stages import run
 
@@ -85,7 +85,7 @@ def main(dataset: str) -> None:
             # A second clone has what `dvc pull` brought, not the user's table.
             print(f"known: {spec.table} is not here; {known} stays as it is")
             return
-        said = of_table(spec.table, truth.name, _root(truth.dataset), spec.unlabelled)
+        said = of_table(spec.table, truth.name, root_of(truth.dataset), spec.unlabelled)
         label, old = _place(said, truth)
     else:
         assert isinstance(spec, Tree)
@@ -197,13 +197,6 @@ def _old_classes(old: int | tuple[str, ...] | str, truth: Truth) -> list[int]:
                 f"{truth.dataset} has no class '{name}'{did_you_mean(name, truth.classes)}"
             )
     return [truth.classes.index(name) for name in dict.fromkeys(names)]
-
-
-def _root(dataset: str) -> str:
-    """The folder that its images lie in, where they do."""
-    spec = read_params(f"datasets.{dataset}")
-    root = spec.get("root") if isinstance(spec, dict) else None
-    return root if isinstance(root, str) else ""
 
 
 def _place(given: Labelled, truth: Truth) -> tuple[np.ndarray, list[str]]:

@@ -25,6 +25,8 @@ def _advice(asked: Any, arrays: dict[str, Any], ndim: int) -> str:
     """What to write in place of an array that does not fit, or of a list of them."""
     shape = () if asked is None else tuple(asked.shape)
     long = tuple(length for length in shape if length != 1)
+    if {"data", "indices", "indptr"} <= arrays.keys():
+        return "this is a sparse matrix of scipy: save its toarray()"
     if ndim == 2 and len(shape) > 2 and len(long) <= 2:
         axes = ", ".join(str(axis) for axis, length in enumerate(shape) if length == 1)
         return f"save it without its axes of length 1 (axis {axes})"
@@ -39,6 +41,9 @@ def _advice(asked: Any, arrays: dict[str, Any], ndim: int) -> str:
     ]:
         lengths = {len(array.shape) for array in arrays.values()}
         return f"save the list as one array, by {'cat' if lengths == {ndim} else 'stack'}"
+    shapes = {array.shape for array in arrays.values()}
+    if ndim == 2 and len(arrays) > 2 and len(shapes) == 1 and len(shapes.pop()) == 1:
+        return "save these vectors as one array, by stack, and their names as ids"
     return ""
 
 

@@ -82,8 +82,10 @@ def _split(source: str) -> tuple[Path, str | None]:
     if not path.is_file():
         raise StoreError(f"no file {path}; write FILE, or FILE:KEY for one of several arrays in it")
     if path.suffix.lower() not in SUFFIXES:
+        text = path.suffix.lower() in (".csv", ".tsv", ".txt")
+        way = f"; save the table as parquet and write {path.stem}.parquet:COLUMN" if text else ""
         raise StoreError(
-            f"{path}: cannot read {path.suffix or 'this'}; known: {' '.join(SUFFIXES)}"
+            f"{path}: cannot read {path.suffix or 'this'}; known: {' '.join(SUFFIXES)}{way}"
         )
     return path, key
 

@@ -76,7 +76,9 @@ def read_vectors(path: Path, column: str, size: int, dim: int | None) -> Iterato
             lists = batch.column(0)
             lengths = pc.list_value_length(lists).unique().to_pylist()
             dim = lengths[0] if dim is None else dim
-            if lengths != [dim] or lists.null_count:
+            if lists.null_count:
+                raise ValueError(f"column '{column}' has missing vectors: fill them, or drop rows")
+            if lengths != [dim]:
                 raise ValueError(f"column '{column}' has vectors of lengths {lengths}, not {dim}")
             yield np.asarray(lists.flatten()).reshape(len(lists), -1)
 

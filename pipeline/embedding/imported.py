@@ -1,6 +1,7 @@
 """Vectors from elsewhere, in place of a backbone that embeds: matched to images, then stored."""
 
 import hashlib
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from tqdm import tqdm
 import store
 from pipeline.embedding.index import Index
 from pipeline.embedding.rounding import Rounding, storable, why_not
+from pipeline.io.labelled import finder, root_of
 from pipeline.io.origin import OF_A_FILE, Imported, Source, to_float32
 from pipeline.params import StageError
 from store.foreign import Matrix, open_matrix, read_column, source_path
@@ -62,7 +64,8 @@ class Copier:
         """Put the vectors of the images that have a `place` in the plan (int64 [image], else -1),
         which they then have no more; add the reasons why some of them cannot be stored."""
         matrix, start = open_matrix(self._source.features), 0
-        row, dtype = _rows_of(self._source, matrix, self._names), writer.plan.dtype
+        root = root_of(writer.plan.dataset)
+        row, dtype = _rows_of(self._source, matrix, self._names, root), writer.plan.dtype
         expected = int(((row >= 0) & (place[row] >= 0)).sum())
         rounding = Rounding(writer, expected, self._way_out)
         for block in _tiles(matrix):
@@ -113,13 +116,15 @@ def _stored_dim(features: Path, encoder: str) -> int:
     return found.dim if found.encoder == encoder else 0
 
 
-def _rows_of(source: Source, matrix: Matrix, names: np.ndarray) -> np.ndarray:
+def _rows_of(source: Source, matrix: Matrix, names: np.ndarray, root: str) -> np.ndarray:
     """The row of the index that each vector is of, -1 where it is of none: int64 [vector]."""
     if not source.ids:
         if matrix.rows != len(names):
+            turned = " (or are these its columns? then transpose it)"
             raise StageError(
-                f"{source.features}: {matrix.rows} vectors for {len(names)} images: give ids, the "
-                "names of their images, or one vector for each image in the order of the index"
+                f"{source.features}: {matrix.rows} vectors for {len(names)} images"
+                f"{turned if matrix.dim == len(names) else ''}: give ids, the names of their "
+                "images, or one vector for each image in the order of the index"
             )
         return np.arange(matrix.rows)
     ids = read_column(source.ids).astype(str)
@@ -127,14 +132,21 @@ def _rows_of(source: Source, matrix: Matrix, names: np.ndarray) -> np.ndarray:
         raise StageError(
             f"{source.ids}: {len(ids)} ids for {matrix.rows} vectors of {source.features}"
         )
-    at = {name: row for row, name in enumerate(names.tolist())}
-    found = np.array([at.get(name, -1) for name in ids.tolist()])
+    find = finder(names.tolist(), root)
+    each = (find(name) for name in ids.tolist())
+    found = np.array([-1 if row is None else row for row in each])
     if (found < 0).all():
         raise StageError(
             f"{source.ids}: none of its ids is the name of an image, such as {names[0]!r}; the "
             f"first id is {str(ids[0])!r}"
         )
     own = found[found >= 0]
+    if otherwise := int((names[own] != ids[found >= 0]).sum()):
+        print(
+            f"embed: {otherwise} ids of {source.ids} are spelled otherwise than the images (\\ for "
+            "/, ./, the root, blanks or Unicode's forms), and were found",
+            file=sys.stderr,
+        )
     if len(np.unique(own)) < len(own):
         times = np.bincount(own)
         first, second = np.flatnonzero(found == times.argmax())[:2]

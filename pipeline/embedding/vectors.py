@@ -30,7 +30,7 @@ class Vectors(Section):
     labels: str | None = None
     splits: str | None = None  # text such as train and test; all rows are train if there are none
     rows: Annotated[int, Field(ge=1, lt=2**31)] | None = None  # neighbours are int32
-    train: list[str] | None = None  # splits that are merged as train
+    train: list[str | int | float | bool] | None = None  # splits that are merged as train
     part: float | None = None  # of each split, for trying things out
     classes: int | None = None  # that are expected
     unlabelled: Unlabelled = images.NEGATIVE  # labels that mean none

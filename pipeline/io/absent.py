@@ -7,13 +7,12 @@ the images cannot have raises it too; those who read its clusters meet the mark
 (pipeline.io.clusters).
 """
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 import store
 from pipeline.io.cell import Cell
-from pipeline.io.whole import as_written, whole_text, write_json
+from pipeline.io.whole import as_written, facts_in, whole_text, write_json
 
 MARK = "absent.json"  # in a folder
 EPOCHS = "epoch,loss\n"  # a table that plots can read
@@ -38,8 +37,8 @@ def read_mark(path: Path) -> str | None:
     """The reason in a json file; None where the file is not there, or has facts in place of it."""
     if not path.exists():
         return None
-    with as_written(path):
-        said = json.loads(path.read_text(encoding="utf-8")).get("absent")
+    with facts_in(path) as facts:
+        said = facts.get("absent")
         if not (said is None or isinstance(said, str)):
             raise ValueError(f"absent is {said!r}")
         return said

@@ -5,7 +5,7 @@ import zlib
 from pathlib import Path
 
 from pipeline.io.cell import Cell
-from pipeline.io.whole import as_written, whole_text
+from pipeline.io.whole import facts_in, whole_text
 from pipeline.params import PARAMS, StageError, did_you_mean, read_params
 
 
@@ -28,8 +28,7 @@ def write_estimate(path: Path, k: int) -> None:
 def read_estimate(path: Path) -> int:
     """The number. StageError unless it is the one that was written; {"k": 12} alone, by hand, is
     taken as it is."""
-    with as_written(path):
-        said = json.loads(path.read_text(encoding="utf-8"))
+    with facts_in(path) as said:
         k, rest = said["k"], {key: value for key, value in said.items() if key != "k"}
         if type(k) is not int or k < 1:
             raise ValueError(f"k is {k!r}, expected a number of clusters")

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import images
 from pipeline.io.table import read_table
-from pipeline.params import StageError, did_you_mean
+from pipeline.params import StageError, did_you_mean, read_params
 from store.foreign import read_column
 
 # Labels that mean none, as a setting
@@ -78,6 +78,13 @@ def of_tree(
     return Labelled(of, classes, notes)
 
 
+def root_of(dataset: str) -> str:
+    """The folder that its images lie in, "" where there is none."""
+    spec = read_params(f"datasets.{dataset}")
+    root = spec.get("root") if isinstance(spec, dict) else None
+    return root if isinstance(root, str) else ""
+
+
 def _columns(path: Path) -> list[tuple[str, ...]]:
     if path.suffix.lower() == ".parquet":
         each = (read_column(f"{path}:{name}").astype(str).tolist() for name in COLUMNS)
@@ -94,7 +101,7 @@ def _placed(
     notes: list[str],
 ) -> Labelled:
     """Which images these paths are."""
-    find, label, otherwise = _finder(names, root), dict[int, str](), 0
+    find, label, otherwise = finder(names, root), dict[int, str](), 0
     for name, said in given:
         at = find(name)
         if at is None:
@@ -115,8 +122,12 @@ def _placed(
     return Labelled(label, classes, notes)
 
 
-def _finder(names: Sequence[str], root: str) -> Callable[[str], int | None]:
-    """The place of an image by a path, None where no image is called so, or two are."""
+def finder(names: Sequence[str], root: str) -> Callable[[str], int | None]:
+    r"""The place of an image by a path, None where no image is called so, or two are.
+
+    The path may be written as Windows does (a\b.jpg), with ./ before it, below `root` or with it,
+    and in another of Unicode's forms.
+    """
     exact = {name: at for at, name in enumerate(names)}
     alike: dict[str, int] = {}
     for name, at in exact.items():

@@ -4,7 +4,6 @@ Each has a folder data/backbones/NAME, which stage embed depends on: an adapted 
 row.yaml, and stored.json where its vectors are no float16; the others the file backbone.json.
 """
 
-import json
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -12,7 +11,7 @@ import backbones
 import store
 from backbones.row import base_of
 from pipeline.io.cell import BACKBONES
-from pipeline.io.whole import as_written, write_json
+from pipeline.io.whole import as_written, facts_in, write_json
 from pipeline.params import PARAMS, Section, StageError, did_you_mean, read_params
 
 FACTS, STORED = "backbone.json", "stored.json"
@@ -97,8 +96,8 @@ def dtype_of(name: str) -> str:
     if isinstance(origin, Imported):
         return origin.dtype
     if (own := folder_of(name) / STORED).exists():
-        with as_written(own):
-            return str(json.loads(own.read_text(encoding="utf-8"))["dtype"])
+        with facts_in(own) as said:
+            return str(said["dtype"])
     path = folder_of(_root(origin).name) / FACTS
     return str(_read(path)["dtype"]) if path.exists() else "float16"
 
@@ -139,8 +138,8 @@ def _write(name: str, facts: dict[str, Any], dtype: str) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    with as_written(path):
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    with facts_in(path) as found:
+        facts: dict[str, Any] = found
         if facts["origin"] not in ("zoo", "imported"):
             raise ValueError(f"origin is {facts['origin']!r}")
         if facts["origin"] == "zoo" and not isinstance(facts["digest"], str):

@@ -38,6 +38,13 @@ def write_json(path: Path, facts: Any) -> None:
 
 
 @contextmanager
+def facts_in(path: Path) -> Iterator[Any]:
+    """The facts of a JSON file, to be made sense of in the block: see as_written."""
+    with as_written(path):
+        yield json.loads(path.read_text(encoding="utf-8"))
+
+
+@contextmanager
 def as_written(path: Path) -> Iterator[None]:
     """Turn what goes wrong while a damaged file is read and made sense of into one clear line."""
     try:

@@ -1,6 +1,7 @@
 """One numbering of classes: natural order, Unicode, memory."""
 
 import tracemalloc
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -123,3 +124,14 @@ def test_a_label_that_does_not_occur_cannot_mean_none(given, line):
     with pytest.raises(ImagesError) as error:
         number_classes(["owl", "unsorted"], "x", given)
     assert str(error.value) == line
+
+
+def test_classes_that_look_alike_are_said():
+    (note,) = number_classes(["Owl", "owl", "wren", "owl\u200b"], "x").notes
+    assert note.startswith(r"x: 'Owl', 'owl', 'owl\u200b' are told apart, and differ by capitals")
+    assert not number_classes(["a1", "a2", "b"], "x").notes
+
+
+def test_an_object_is_told_by_its_kind():
+    with pytest.raises(ImagesError, match="x: found Decimal, expected"):
+        number_classes(np.array([Decimal(1)]), "x")

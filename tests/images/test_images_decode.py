@@ -234,7 +234,7 @@ def test_an_empty_file_says_so():
         decode(b"")
 
 
-@pytest.mark.parametrize("raw", [b"\0", b"hello", b"<html>404</html>", b"%PDF-1.7", b"\x89PNG\r\n"])
+@pytest.mark.parametrize("raw", [b"\1", b"hello", b"404 <html>", b"%PDF-1.7", b"\x89PNG\r\n"])
 def test_what_is_no_image_is_refused(raw):
     with pytest.raises(ImagesError, match="no image, or of an unknown kind; JPEG, PNG"):
         decode(raw)
@@ -335,3 +335,16 @@ def test_threads_decode_as_one_does():
     alone = [decode(raw).tobytes() for raw in raws]
     with ThreadPoolExecutor(8) as pool:
         assert [picture.tobytes() for picture in pool.map(decode, raws)] == alone
+
+
+@pytest.mark.parametrize(
+    ("raw", "line"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "a pointer of Git LFS"),
+        (b"\xef\xbb\xbf\r\n<!DOCTYPE html><html>404", "a web page, not a picture"),
+        (b"\0" * 4096, "only zeros: a copy or a synchronisation"),
+    ],
+)
+def test_what_lies_in_the_place_of_a_picture_is_told(raw: bytes, line: str):
+    with pytest.raises(ImagesError, match=line):
+        decode(raw)

@@ -220,3 +220,17 @@ def test_the_clothing_photographs_are_listed():
     del spec["train"]
     with pytest.raises(ImagesError, match="no split called train; found: test, validation"):
         list_images(spec)
+
+
+def test_a_test_folder_without_classes_can_be_left_out(tmp_path):
+    plant(tmp_path, "train/cat/1.png", "train/dog/2.png", "test/3.png")
+    with pytest.raises(
+        ImagesError, match=r"leave them out by exclude: \[test\], or say tree: flat"
+    ):
+        names(tmp_path, tree="split/class")
+    assert len(names(tmp_path, tree="split/class", exclude=["test"])) == 2
+
+
+def test_a_variable_in_the_root_is_not_replaced(tmp_path):
+    with pytest.raises(ImagesError, match="variables are not replaced: write ~, or the path"):
+        names("$HOME/no pictures")

@@ -217,3 +217,10 @@ def test_a_broken_file_is_left_to_those_who_decode_it(tmp_path):
     plant(tmp_path, "a.tif", raw=deep([0, 5000])[:60])
     spec = {"from": "folder", "root": str(tmp_path), "depth": 12}
     assert len(open_images(spec)("a.tif")) == 60
+
+
+def test_a_pattern_of_another_system_is_said(tmp_path):
+    plant(tmp_path, "a/1.png")
+    for pattern in ("a\\1.png", f"{tmp_path}/a"):
+        (*_, note) = listed(tmp_path, exclude=[pattern]).notes
+        assert note.endswith("(paths begin below root, and have / in between)")

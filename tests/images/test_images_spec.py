@@ -172,7 +172,8 @@ def test_only_some_splits_may_be_kept():
         (["x"], "there is no split called x; there are test, train"),
         ("test", r"must be a list of splits, e\.g\."),
         ([], "must be a list of splits"),
-        ([1], "must be a list of splits"),
+        ([1], "there is no split called 1; there are test, train"),
+        ([[1]], "must be a list of splits"),
         (None, "must be a list of splits"),
     ],
 )

@@ -268,3 +268,9 @@ def test_vectors_of_another_number_of_rows_are_refused(project: Project, vectors
     project.index("texts")
     project.stage("import", "clip")
     assert "60 vectors for 61 images" in project.refusal("embed", "texts", "clip")
+
+
+def test_splits_may_be_numbers_in_params_as_in_the_file(project: Project, vectors: np.ndarray):
+    np.save(project.folder / "splits.npy", np.arange(N) % 2)
+    project.params["datasets"]["texts"] = {"from": "vectors", "splits": "splits.npy", "train": [0]}
+    assert "index: 60 images (train 30, 1 30)" in project.index("texts")

@@ -339,3 +339,24 @@ def test_a_bound_of_memory_changes_no_vector(project: Project, pictures: Path):
     project.params["runtime"]["memory_gb"] = 1e-9
     project.embed("mine")
     assert contents(project.store("mine")) == before
+
+
+def test_equal_pictures_in_several_splits_or_classes_are_said(project: Project, pictures: Path):
+    for name in ("train/a/1", "train/b/2", "test/a/3", "train/c/4"):
+        (pictures / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(
+            pictures / ("001.png" if "4" not in name else "002.png"), pictures / f"{name}.png"
+        )
+    for path in pictures.glob("*.*"):
+        path.unlink()
+    project.params["datasets"]["mine"] |= {"tree": "split/class"}
+    said = project.index("mine")
+    line = (
+        "images that are there more than once: 1 in several splits: what is scored was fitted too"
+    )
+    assert f"index: {line}; 1 in several classes" in said
+
+
+def test_a_root_that_holds_the_project_is_said(project: Project, pictures: Path):
+    project.params["datasets"]["mine"] |= {"root": str(project.folder)}
+    assert "index: root holds this project" in project.index("mine")

@@ -294,3 +294,21 @@ def test_ids_that_do_not_fit_are_refused_in_one_line(
     project.params["imported"]["clip"] = {"features": "vectors.npy", "ids": "ids.npy"}
     project.stage("import", "clip")
     assert project.refusal("embed", "mine", "clip") == line
+
+
+def test_ids_are_found_as_people_write_paths(project: Project, vectors: np.ndarray):
+    root = project.folder / "pictures"
+    ways = [f"{root}/{{}}", "./{}", ".\\{}", " {}"]
+    ids = np.array([ways[i % 4].format(f"{i:03d}.png") for i in range(N)])
+    np.save(project.folder / "ids.npy", ids)
+    said = bring(project, features="vectors.npy", ids="ids.npy")
+    assert "embed: 30 ids of ids.npy are spelled otherwise than the images" in said
+    np.testing.assert_array_equal(stored(project).block(0, N), vectors.astype(np.float16))
+
+
+def test_vectors_in_columns_are_noticed(project: Project, vectors: np.ndarray):
+    np.save(project.folder / "vectors.npy", vectors.T)
+    project.stage("import", "clip")
+    assert "(or are these its columns? then transpose it)" in project.refusal(
+        "embed", "mine", "clip"
+    )

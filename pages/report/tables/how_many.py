@@ -1,11 +1,10 @@
 """What says how many classes or clusters there may be, in words."""
 
-import json
 from collections.abc import Sequence
 
 from pipeline.io.absent import read_mark
 from pipeline.io.cell import Cell
-from pipeline.io.whole import as_written
+from pipeline.io.whole import facts_in
 
 
 def how_many(cells: Sequence[Cell], *, known: bool) -> list[str]:
@@ -18,8 +17,8 @@ def how_many(cells: Sequence[Cell], *, known: bool) -> list[str]:
             path = cell.metric(f"{stage}.json")
             wanted = path.exists() and (known or say is not _of_labels)
             if wanted and read_mark(path) is None:
-                with as_written(path):
-                    out.append(f"{cell.backbone}: {say(json.loads(path.read_text()))}")
+                with facts_in(path) as said:
+                    out.append(f"{cell.backbone}: {say(said)}")
     return out
 
 

@@ -1,6 +1,5 @@
 """What is possible with labels (stage `probes`): the ceiling, apart from all clusterings."""
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from cluster.metrics.mean_sd import mean_sd
 from pages.report.tables.rows import read_rows
 from pages.report.tables.table import Cell, Column, cell
 from pipeline.io import cell as data
-from pipeline.io.whole import as_written
+from pipeline.io.whole import as_written, facts_in
 
 PLACES = {"train": "on train", "held out": "on a third of train, held out"}
 
@@ -58,8 +57,9 @@ def read_probes(cells: Sequence[data.Cell]) -> list[Scores]:
 
 def _pure(path: Path, split: str) -> dict[str, float]:
     """How pure the first neighbours are on a split; nothing where stage probes did not say."""
-    with as_written(path):
-        said = json.loads(path.read_text()) if path.exists() else {}
+    if not path.exists():
+        return {}
+    with facts_in(path) as said:
         return {
             k: float(v) for k, v in said.get(split, {}).items() if k.startswith("label_purity_")
         }

@@ -1,11 +1,10 @@
 """In which space the runs have clustered, as the stages of the methods say in their metrics."""
 
-import json
 from collections.abc import Sequence
 
 from pages.report.tables.settings import Setting
 from pipeline.io.cell import Cell
-from pipeline.io.whole import as_written
+from pipeline.io.whole import facts_in
 
 MANY = 8  # runs that are not named where all cluster alike
 
@@ -15,8 +14,8 @@ def space(dataset: str, backbone: str, run: str) -> str:
     path = Cell(dataset, backbone).metric(f"{run}.json")
     if not path.exists():
         return ""
-    with as_written(path):
-        return str(json.loads(path.read_text(encoding="utf-8")).get("space", ""))
+    with facts_in(path) as said:
+        return str(said.get("space", ""))
 
 
 def spaces(settings: Sequence[Setting]) -> list[str]:

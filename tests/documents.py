@@ -8,6 +8,10 @@ ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")))
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
+# A block of code, with its language, or what stands in backticks in the text
+COMMANDS = re.compile(f"{FENCE.pattern}|`([^`\\n]+)`", re.MULTILINE | re.DOTALL)
+OURS = re.compile(r"(dvc|make|pytest|ray|python -m|python tests|pip|git|pre-commit)\b[ /]\S")
+
 
 class Block(NamedTuple):
     """A block of code: page, relative to the repository; line that it begins at; text."""
@@ -33,6 +37,27 @@ def blocks(language: str) -> list[Block]:
         for found in FENCE.finditer(text)
         if found[1] == language
     ]
+
+
+def in_order() -> list[Path]:
+    """The pages as somebody reads them: README, then in the order in which it names them."""
+    first = PAGES[0]
+    named = [ROOT / link.partition("#")[0] for link in links(first)]
+    return list(dict.fromkeys([first, *(page for page in named if page in PAGES), *PAGES]))
+
+
+def commands() -> list[tuple[str, str]]:
+    """Page and text of each command, in the order of reading: of blocks for a shell and in text."""
+    shown = list[tuple[str, str]]()
+    for page in in_order():
+        for found in COMMANDS.finditer(page.read_text()):
+            block, said = found[2] if found[1] == "sh" else None, found[3]
+            if block:
+                lines = (line.partition("#")[0].split("&&") for line in block.splitlines())
+                shown += [(name_of(page), command.strip()) for line in lines for command in line]
+            elif said and OURS.match(said):
+                shown.append((name_of(page), said))
+    return [(page, command) for page, command in dict.fromkeys(shown) if command]
 
 
 def prose(page: Path) -> str:

@@ -1,100 +1,148 @@
-"""Every command of README and docs is run as it is written, or run elsewhere in this suite."""
+"""Every command of README and docs runs as it is written, in the order of reading, on one clone:
+none leaves the project in a state in which another fails."""
 
+import re
 import shlex
+from pathlib import Path
 
 import pytest
 import yaml
-from clones import Clone, forked_python, made
+from clones import forked_python, made
 from conftest import ROOT
-from test_docs_snippets import PLACEHOLDER, commands
+from documents import commands
+from test_docs_snippets import PLACEHOLDER
 
-# Commands by how they begin, and where they are run
+from pipeline.yaml_as_dvc import Loader
+from recipes.merge import merge
+
+# What is run elsewhere or not at all, by how it begins, and the reason
 ELSEWHERE = {
-    "make ": ".ci/run",
+    "make test": "it would run this test",
+    "make check": ".ci/run",
+    "make bench": "tests/bench; it measures for an hour",
     ".ci/run": "the CI itself",
     "pytest ": "this suite",
     "python tests/": "tests/test_docs.py",
     "python -m bench": "tests/bench; they measure for minutes",
     "python -m cluster": "make, once after the installation",
-    "dvc push": "tests/test_pipeline.py",
-    "dvc pull": "tests/test_pipeline.py",
-    "dvc remote add": "tests/test_pipeline.py",
-    "dvc cache dir": "tests/test_pipeline_changes.py, in a folder that exists",
-    "dvc config --local": "tests/test_pipeline_changes.py",
+    "pre-commit ": "it asks a network for its hooks",
+    "pip install": "make test",
+    "dvc push": "tests/test_pipeline.py, with a second clone",
+    "dvc pull": "tests/test_pipeline.py, in the second clone",
     "dvc repro --pull": "tests/test_pipeline.py pulls",
     "dvc repro --force": "it would run everything again",
     "dvc repro adapt@birds_scan": "tests/test_pipeline.py adapts",
+    "dvc remote add --default shelf s3": "it needs a network",
+    "dvc cache dir": "tests/test_pipeline_changes.py, in a folder that exists",
+    "dvc config --local": "tests/test_pipeline_changes.py",
     "git ": "git",
-    "pip install": "make test",
     "ray start": "tests/pipeline/test_ray.py",
     "ray get-auth-token": "it would write into the home folder",
     "export RAY_AUTH_MODE": "tests/pipeline/test_ray_token.py",
 }
-# What has to be there before the commands of import_export.md, which show one cell of many
-BEFORE = {
-    "stages.export": ["export"],
-    "stages.assign": ["kmeans@photos-pixels-kmeans", "embed@next_month-pixels"],
-    "stages.similar": ["duplicates@mine-pixels", "kmeans@large-pixels-kmeans"],
+# The settings of params.yaml, made quick: its text otherwise, anchors and comments included
+QUICK = {
+    r"\{from: digits\}": "{from: digits, part: 0.1}",
+    r"(?m)^  efficientnet_lite0_stage4: .*\n": "",
+    r"seeds: \[0, 1, 2\]": "seeds: [0]",
+    r"n_init: \d+": "n_init: 1",
+    r"\bsteps: \d+": "steps: 3",
+    r"heads: \d+": "heads: 2",
+    r"k_max: 50": "k_max: 12",
+    r"penalties: \[.*?\]": "penalties: [0.1]",
+    r"k: \[20, 50\]": "k: [2]",
+    r"same: drop": "same: keep",
+    r"device: auto": "device: cpu",
 }
-SETTINGS = {
-    "datasets": {
-        "digits": {"from": "digits", "part": 0.1},
-        **{
-            name: {"from": "folder", "root": "../pictures/red", "classes": 2}
-            for name in ("photos", "next_month", "mine", "large")
-        },
-    },
-    "backbones": {"pixels": {}},
-    "imported": {},
-    "runs": {"temi": ["temi"], "export": ["kmeans"]},
-    "duplicates": {"threshold": 1.0},
-    "similar": {"k": [2], "same": "keep"},
-    "similar_by_labels": {"k": [2], "same": "keep"},
-}
+PICTURES = {"from": "folder", "root": "../pictures/red", "classes": 2}
+# What import_export.md has its reader write into params.yaml, and the cells that its commands need,
+# of which it shows one of many
+SHARED = {"datasets": dict.fromkeys(("photos", "next_month", "mine", "large"), PICTURES)}
+CELLS = (
+    *("kmeans@photos-pixels-kmeans", "embed@next_month-pixels"),
+    *("duplicates@mine-pixels", "kmeans@large-pixels-kmeans"),
+)
+EXPERIMENT = "dvc exp run -S 'kmeans.n_init=5'"
 
 
 def is_elsewhere(command: str) -> bool:
     return any(command.startswith(begin) for begin in ELSEWHERE)
 
 
+def shown() -> list[str]:
+    every = [c for _, c in commands() if not PLACEHOLDER.search(c) and not is_elsewhere(c)]
+    return list(dict.fromkeys(every))
+
+
+class Reader:
+    """Who types what the pages show into one clone."""
+
+    def __init__(self, folder: Path, forked: Path) -> None:
+        self.clone, self.forked = made(folder), forked
+        text = (ROOT / "params.yaml").read_text()
+        for long, short in QUICK.items():
+            text, count = re.subn(long, short, text)
+            assert count, long
+        self.params = self.clone.folder / "params.yaml"
+        self.params.write_text(text)
+        for path in [ROOT / "Makefile", *(ROOT / "recipes").glob("*.*")]:
+            (self.clone.folder / path.relative_to(ROOT)).write_bytes(path.read_bytes())
+        self.clone.commit()
+
+    def settings(self) -> dict:
+        return yaml.load(self.params.read_text(), Loader)
+
+    def add(self, names: dict) -> None:
+        """Write names into their sections by hand; all else stays as it is."""
+        self.params.write_text(merge(self.params.read_text(), names).text)
+
+    def type(self, command: str) -> str:
+        program, *words = shlex.split(command)
+        if program == "dvc":
+            return self.clone.dvc(*words, forked=self.forked)
+        if program == "make":  # without installing
+            words = ["--old-file=.venv/installed", *words]
+        else:
+            assert (program, words[0]) == ("python", "-m"), command
+            program = str(self.forked / program)
+        return self.clone.run(program, *words, forked=self.forked)
+
+
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    found = made(tmp_path_factory.mktemp("commands"), **SETTINGS)
-    for path in (ROOT / "recipes").glob("*.*"):
-        if not (found.folder / "recipes" / path.name).exists():
-            (found.folder / "recipes" / path.name).write_bytes(path.read_bytes())
-    return found
-
-
-def test_commands_that_are_shown_do_what_is_said(
-    clone: Clone, tmp_path_factory: pytest.TempPathFactory
-):
-    """In the order of the page that explains them, the rest after it."""
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
     forked = forked_python(tmp_path_factory.mktemp("bin"))
-    shown = [c for page, c in commands() if not PLACEHOLDER.search(c) and not is_elsewhere(c)]
-    text = (ROOT / "docs/get_started.md").read_text()
-    shown.sort(key=lambda c: (at if (at := text.find(f"\n{c}\n")) >= 0 else len(text), c))
-    # recipes change params.yaml, and the whole graph comes before them
-    shown.sort(key=lambda c: ("recipes" in c, c == "dvc repro"))
-    assert shown[0] == "python -m stages.index digits"
-    for command in dict.fromkeys(shown):
-        words = shlex.split(command)
-        if words[0] == "dvc":
-            clone.dvc(*(words[1:] if words != ["dvc", "repro"] else ["status"]), forked=forked)
-            continue
-        assert words[:2] == ["python", "-m"], command
-        if words[2] == "recipes" and words[3:]:  # it is written into the file that people have
-            own = clone.folder / "params.yaml"
-            own.write_bytes((ROOT / "params.yaml").read_bytes())
-        before = BEFORE.get(words[2], [])
-        if before:
-            clone.repro(*before, forked=forked)
-        clone.run(str(forked / "python"), *words[1:])
-    assert (clone.folder / "data/digits/pixels/tables/kmeans.csv").exists()
-    assert (clone.folder / "data/mine/pixels/similar/large/found.csv").exists()
-    named = yaml.safe_load((clone.folder / "params.yaml").read_text())
-    assert named["runs"]["temi"] == ["temi", "temi_imagenet_overcluster"]
-    assert "temi@digits-pixels-temi_imagenet_overcluster" in clone.dvc("stage", "list")
+    return Reader(tmp_path_factory.mktemp("commands"), forked)
+
+
+def stages_that_ran(said: str) -> set[str]:
+    return {line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage")}
+
+
+def test_commands_run_in_the_order_of_the_pages_on_one_clone(reader: Reader):
+    said = {}
+    for command in shown():
+        if command == "python -m recipes cub":
+            # DVC writes params.yaml anew once more: with recipes and datasets, and before a recipe
+            settings = reader.settings()
+            reader.add(SHARED)
+            reader.type(f"{EXPERIMENT.replace('5', '6')} {' '.join(CELLS)}")
+            again = reader.settings()
+        said[command] = reader.type(command)
+    folder = reader.clone.folder
+    assert (folder / "data/digits/pixels/tables/kmeans.csv").exists()
+    assert (folder / "data/mine/pixels/similar/large/found.csv").exists()
+    assert "report/index.html" in said["make repro"]
+    assert "metrics/digits/pixels/evaluate.json" in said["dvc metrics show"]
+    assert "index.html" in said["dvc plots show"]
+    ran = {name.partition("@")[0] for name in stages_that_ran(said[EXPERIMENT])}
+    assert ran <= {"index", "kmeans", "export", "evaluate", "report"}
+    assert settings["kmeans"]["n_init"] == 5
+    assert settings["kmeans_sweep"]["n_init"] == 1  # it no longer follows, as get_started.md says
+    assert settings["runs"]["temi"] == ["temi", "temi_cifar10", "temi_imagenet_overcluster"]
+    settings["kmeans"]["n_init"] = 6
+    settings["datasets"] |= SHARED["datasets"]
+    assert again == settings
+    assert "kmeans@cub" in reader.type("dvc stage list")
 
 
 def test_what_is_said_to_be_elsewhere_is_shown():

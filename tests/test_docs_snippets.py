@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import ROOT, environment
-from documents import PAGES, Block, blocks, code, name_of
+from documents import Block, blocks, commands
 
 import backbones
 import images._spec
@@ -28,7 +28,7 @@ TEXT = (ROOT / "params.yaml").read_text()
 PARAMS: dict[str, Any] = yaml.safe_load(TEXT)
 GRAPH: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 NAMED = ("datasets", "known", "backbones", "imported", "adapted")  # mappings of the user's names
-OTHERS = {"cd", "dvc", "export", "git", "make", "pip", "pre-commit", "ray", "source"}
+OTHERS = {"cd", "dvc", "export", "git", "pip", "pre-commit", "ray", "source"}
 PLACEHOLDER = re.compile("[A-Z]{3}")
 
 
@@ -109,19 +109,6 @@ def test_the_row_that_is_shown_is_valid():
         assert read_row(name, facts).name == name
 
 
-def commands() -> list[tuple[str, str]]:
-    """Page and text of each command: those in blocks for a shell, and those in the text."""
-    shown = [
-        (block.page, command.strip())
-        for block in blocks("sh")
-        for line in block.text.splitlines()
-        for command in line.partition("#")[0].split("&&")
-    ]
-    said = [(name_of(page), word) for page in PAGES for word in code(page)]
-    ours = ("python -m", "python tests", "dvc repro", "pytest ")
-    return sorted({*shown, *((page, word) for page, word in said if word.startswith(ours))})
-
-
 @functools.cache
 def help_of(*command: str) -> str:
     done = subprocess.run(
@@ -160,12 +147,15 @@ def require_command(words: list[str]) -> None:
         require_options(words[2:], "dvc", "repro")
         for target in (word for word in words[2:] if not word.startswith("-")):
             assert target.partition("@")[0] in GRAPH, target
+    elif words[0] == "make":
+        for target in (word for word in words[1:] if "=" not in word):
+            assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
     else:
         assert words[0] in OTHERS or (ROOT / words[0]).exists(), words[0]
         for file in re.findall(r"\S+\.txt", " ".join(words)):
             assert (ROOT / file).exists(), file
 
 
-@pytest.mark.parametrize(("page", "command"), [c for c in commands() if c[1]])
+@pytest.mark.parametrize(("page", "command"), commands())
 def test_commands_that_are_shown_exist(page: str, command: str):
     require_command(shlex.split(command))

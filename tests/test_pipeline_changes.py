@@ -1,4 +1,4 @@
-"""What `dvc repro` and `dvc exp run` run again after a change, and what they leave alone."""
+"""What `dvc repro` runs again after a change, and what it leaves alone."""
 
 import json
 from pathlib import Path
@@ -25,27 +25,6 @@ def clone(tmp_path_factory: pytest.TempPathFactory, forked: Path) -> Clone:
     assert (found.folder / f"data/colours/{ZOO}/tables/temi.csv").exists()
     found.commit()
     return found
-
-
-def test_questions_about_results_get_answers(clone: Clone):
-    metrics = json.loads(clone.dvc("metrics", "show", "--json"))
-    assert f"metrics/colours/{ZOO}/evaluate.json" in json.dumps(metrics)
-    clone.change(kmeans={"n_init": 3})
-    assert "kmeans.n_init" in clone.dvc("params", "diff")
-    assert "index.html" in clone.dvc("plots", "show")
-    clone.run("git", "checkout", "params.yaml")
-
-
-def test_an_experiment_runs_what_its_setting_reaches(clone: Clone, forked: Path):
-    said = clone.dvc("exp", "run", "--set-param", "kmeans.n_init=3", forked=forked)
-    ran = {line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage")}
-    kmeans = {name for name in ran if name.startswith("kmeans@")}
-    assert f"kmeans@colours-{ZOO}-kmeans" in kmeans
-    assert len(kmeans) == 2
-    assert all(name.endswith("-kmeans") for name in kmeans)
-    assert kinds(ran) <= {*ALWAYS, "kmeans", "evaluate", "report"}
-    clone.run("git", "checkout", "params.yaml", "dvc.lock")
-    clone.dvc("checkout")
 
 
 def test_a_method_is_switched_off_by_an_empty_list(clone: Clone):

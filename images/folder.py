@@ -29,6 +29,7 @@ from images._kinds_of_file import counted
 from images._listing import ImagesError, Listing, Opener, Stater
 
 Tree = Literal["flat", "class", "split/class"]
+SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
 
 
 def list_images(
@@ -56,10 +57,11 @@ def list_images(
     loose = [name for name, part in zip(names, parts, strict=True) if len(part) <= levels]
     if loose:
         tops = list(dict.fromkeys(name.split("/")[0] for name in loose))
+        flatter = "class" if all(name.count("/") == 1 for name in names) else "flat"
         raise ImagesError(
             f"tree: {tree} expects {path}/{'SPLIT/' * (levels - 1)}CLASS/image, but {len(loose)} "
             f"of {len(names)} images lie higher up, e.g. {loose[0]}; move them, leave them out by "
-            f"exclude: [{few(tops, 3)}], or say tree: flat"
+            f"exclude: [{few(tops, 3)}], or say tree: {flatter}"
         )
     what = f"the folders in {path}"
     splits = ["train"] * len(names)
@@ -70,6 +72,8 @@ def list_images(
         notes = (*notes, *same)
     labels, classes, more = number_classes([part[levels - 1] for part in parts], what, unlabelled)
     full = {"/".join(part[:end]) for part in parts for end in range(1, levels + 1)}
+    if levels == 1 and {name.casefold() for name in classes} <= SPLITS:
+        more.append(f"classes are called {', '.join(classes)}: for splits say tree: split/class")
     notes = (*notes, *more, *_empty(found, full, levels))
     return Listing(names, splits, labels, classes, len(classes), notes)
 

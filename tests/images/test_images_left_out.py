@@ -171,7 +171,7 @@ def test_a_pattern_that_excludes_nothing_is_said(tmp_path):
     )
 
 
-def test_a_folder_that_cannot_be_read_can_be_excluded(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_read_is_named_and_can_be_excluded(tmp_path, monkeypatch):
     plant(tmp_path, "a/1.png", "a/locked/1.png")
     scandir = os.scandir
 
@@ -181,7 +181,9 @@ def test_a_folder_that_cannot_be_read_can_be_excluded(tmp_path, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(ImagesError, match=r'exclude: \["a/locked"\]'):
+    with pytest.raises(
+        ImagesError, match=r'a/locked: Permission denied; .*exclude: \["a/locked"\]'
+    ):
         listed(tmp_path)
     assert listed(tmp_path, exclude=["a/locked"]).names == ["a/1.png"]
 

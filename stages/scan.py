@@ -10,14 +10,14 @@ from cluster.heads.scan import Scan, Settings
 from cluster.kernels.mixed_precision import training_dtype
 from cluster.vectors.gather import random_view_gather, standardized_gather
 from cluster.vectors.rows import Rows
-from cluster.vectors.standardize import chosen_scale
+from cluster.vectors.standardize import Scale
 from pipeline.embedding.views import open_views
 from pipeline.fitting.feasible_k import feasible_settings
 from pipeline.fitting.few_images import near_enough
-from pipeline.fitting.heads import Draw, Heads, Training, learn
+from pipeline.fitting.heads import Draw, Heads, HeadTraining, learn
 from pipeline.io.cell import Cell
 from pipeline.io.neighbors import neighbors_in_train
-from pipeline.io.space import Count, Dims, K, Seeds, open_space, print_space
+from pipeline.io.space import Count, Dims, K, Seeds, open_space
 from pipeline.params import Runtime, torch_device
 from stages import run
 
@@ -25,12 +25,11 @@ JUDGED = 2000  # images held out that the heads are judged by, with JUDGED_NEIGH
 JUDGED_NEIGHBORS = 5  # as SCAN
 
 
-class Params(Training):
+class Params(HeadTraining):
     k: K
     dims: Dims
     neighbors: Count  # of an image, that may be its partner
     views: bool  # learn from augmented views too (embed.views)
-    standardize: bool  # each dim to mean 0 and deviation 1
     heads: Count
     entropy_weight: Annotated[float, Field(ge=0)]
     held_out: Annotated[float, Field(ge=0, lt=1)]  # share of train that only judges heads
@@ -50,8 +49,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
     near = near_enough(cell.run, table, wanted)
     others = open_views(cell.views, space.found) if params.views else []
 
-    def begin(rows: Rows, dims: int) -> Heads:
-        scale = chosen_scale(rows, space.found.dtype, standardize=params.standardize)
+    def begin(rows: Rows, dims: int, scale: Scale) -> Heads:
         views = [space.fitted_view(view, dims) for view in others]
         room, dtype = runtime.memory_gb / (1 + len(views)), training_dtype(device)
         gather, *more = (
@@ -71,10 +69,8 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
 
         return heads
 
-    space_fact = print_space(
-        cell.run, space.basis, wanted, "each dim standardized" if params.standardize else ""
-    )
-    learn(
+    return learn(
+        cell,
         space,
         wanted,
         begin,
@@ -82,11 +78,8 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
         {"table": table, "views": [view.encoder for view in others]},
         runtime,
         seeds=params.seeds,
-        clusters=cell.clusters,
-        epochs=cell.table,
         how="linear",
     )
-    return space_fact
 
 
 def _judged(table: np.ndarray, held: np.ndarray) -> np.ndarray:

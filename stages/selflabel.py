@@ -12,22 +12,21 @@ from cluster.heads.selflabel import SelfLabel, Settings
 from cluster.kernels.mixed_precision import training_dtype
 from cluster.vectors.gather import random_view_gather, standardized_gather
 from cluster.vectors.rows import Rows
-from cluster.vectors.standardize import chosen_scale
+from cluster.vectors.standardize import Scale
 from pipeline.embedding.views import open_views
 from pipeline.fitting.few_images import near_enough
-from pipeline.fitting.heads import Draw, Heads, Training, learn
+from pipeline.fitting.heads import Draw, Heads, HeadTraining, learn
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import read_clusters
 from pipeline.io.neighbors import neighbors_in_train
-from pipeline.io.space import Count, open_space, print_space
+from pipeline.io.space import Count, open_space
 from pipeline.params import Runtime, StageError, torch_device
 from stages import run
 
 
-class Params(Training):
+class Params(HeadTraining):
     other: Literal["auto", "views", "neighbors"]  # what a sure image teaches the head: its other
     neighbors: Count  # views (embed.views), or this many neighbours; auto: views if there are any
-    standardize: bool
     threshold: Annotated[float, Field(gt=0, lt=1)]  # least probability of a label
     balance: bool  # clusters weigh alike in the loss
 
@@ -64,8 +63,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
     near = {k: table for k, _ in wanted} if others else near_enough(cell.run, table, wanted)
     learners: list[SelfLabel] = []
 
-    def begin(rows: Rows, dims: int) -> Heads:
-        scale = chosen_scale(rows, space.found.dtype, standardize=params.standardize)
+    def begin(rows: Rows, dims: int, scale: Scale) -> Heads:
         seen = [space.fitted_view(view, dims) for view in others]
         room, dtype = runtime.memory_gb / (1 + len(seen)), training_dtype(device)
         plain, *more = (
@@ -93,10 +91,8 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
 
         return heads
 
-    space_fact = print_space(
-        cell.run, space.basis, wanted, "each dim standardized" if params.standardize else ""
-    )
-    learn(
+    fact = learn(
+        cell,
         space,
         wanted,
         begin,
@@ -108,8 +104,6 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
         },
         runtime,
         seeds=seeds,
-        clusters=cell.clusters,
-        epochs=cell.table,
         how="linear",
     )
     idle = sum(learner.idle for learner in learners)
@@ -118,7 +112,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
             f"selflabel: in {idle} of {params.steps * len(learners)} steps no image was confident "
             "and nothing was learned: lower selflabel.threshold, or train scan for longer"
         )
-    return space_fact
+    return fact
 
 
 if __name__ == "__main__":

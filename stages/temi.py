@@ -11,13 +11,13 @@ from cluster.heads.temi_loss import Loss
 from cluster.kernels.mixed_precision import training_dtype
 from cluster.vectors.gather import standardized_gather
 from cluster.vectors.rows import Rows
-from cluster.vectors.standardize import chosen_scale
+from cluster.vectors.standardize import Scale
 from pipeline.fitting.feasible_k import feasible_settings
 from pipeline.fitting.few_images import near_enough
-from pipeline.fitting.heads import Draw, Heads, Training, learn
+from pipeline.fitting.heads import Draw, Heads, HeadTraining, learn
 from pipeline.io.cell import Cell
 from pipeline.io.neighbors import neighbors_in_train
-from pipeline.io.space import Count, Dims, K, Seeds, open_space, print_space
+from pipeline.io.space import Count, Dims, K, Seeds, open_space
 from pipeline.params import Runtime, torch_device
 from stages import run
 
@@ -25,11 +25,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
-class Params(Training):
+class Params(HeadTraining):
     k: K
     dims: Dims
     neighbors: Count  # of an image, that may be its partner
-    standardize: bool  # each dim to mean 0 and deviation 1
     heads: Count
     hidden: Count
     bottleneck: Count
@@ -54,8 +53,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
     wanted = feasible_settings(cell, params.k, params.dims, space, cell.k)
     near = near_enough(cell.run, table, wanted)
 
-    def begin(rows: Rows, dims: int) -> Heads:
-        scale = chosen_scale(rows, space.found.dtype, standardize=params.standardize)
+    def begin(rows: Rows, dims: int, scale: Scale) -> Heads:
         gather = standardized_gather(rows, device, runtime.memory_gb, scale, training_dtype(device))
 
         def heads(watched: np.ndarray, k: int, seed: int) -> tuple[Temi, Draw]:
@@ -68,10 +66,8 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
 
         return heads
 
-    space_fact = print_space(
-        cell.run, space.basis, wanted, "each dim standardized" if params.standardize else ""
-    )
-    learn(
+    return learn(
+        cell,
         space,
         wanted,
         begin,
@@ -79,11 +75,8 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
         {"table": table},
         runtime,
         seeds=params.seeds,
-        clusters=cell.clusters,
-        epochs=cell.table,
         how="mlp",
     )
-    return space_fact
 
 
 if __name__ == "__main__":

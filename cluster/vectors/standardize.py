@@ -41,11 +41,6 @@ def identity_scale(dim: int) -> Scale:
     return Scale(np.zeros(dim, np.float32), np.ones(dim, np.float32))
 
 
-def chosen_scale(rows: Rows, stored: str, *, standardize: bool) -> Scale:
-    """`fit_scale` of the rows, or the identity."""
-    return fit_scale(rows, stored) if standardize else identity_scale(rows.dim)
-
-
 def fold_scale(
     weight: torch.Tensor, bias: torch.Tensor, scale: Scale
 ) -> tuple[torch.Tensor, torch.Tensor]:

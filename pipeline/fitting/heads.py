@@ -1,7 +1,6 @@
 """Train several heads for every setting and seed, one seed after the other, and keep the best."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -10,9 +9,11 @@ from pydantic import Field
 
 from cluster.heads.training import Learner, Schedule
 from cluster.vectors.rows import Rows
+from cluster.vectors.standardize import Scale, fit_scale, identity_scale
 from pipeline.fitting.loop import Build, CheckpointOf, checkpoint_inputs, fit_heads
+from pipeline.io.cell import Cell
 from pipeline.io.clusters import How
-from pipeline.io.space import Count, Space
+from pipeline.io.space import Count, Space, print_space
 from pipeline.params import Runtime, Section
 
 WATCHED = 2000  # images whose clusters are saved for every epoch
@@ -21,8 +22,8 @@ ADVICE = "train for fewer steps, or with a lower lr"  # when heads collapse
 Draw = Callable[[int], torch.Tensor]
 # From the images to watch, k and a seed: the heads, and what draws the batch of a step
 Heads = Callable[[np.ndarray, int, int], tuple[Learner[torch.Tensor], Draw]]
-# From the vectors to fit and their dims: that; what all k and seeds share is computed once
-PrepareHeads = Callable[[Rows, int], Heads]
+# From the vectors to fit, their dims and scale: that; what all k and seeds share is computed once
+PrepareHeads = Callable[[Rows, int, Scale], Heads]
 
 
 class Training(Section):
@@ -36,26 +37,36 @@ class Training(Section):
     weight_decay: Annotated[float, Field(ge=0)]
 
 
+class HeadTraining(Training):
+    """Those of the methods that `learn` trains."""
+
+    standardize: bool  # each dim to mean 0 and deviation 1
+
+
 def learn(
+    cell: Cell,
     space: Space,
     settings: Sequence[tuple[int, int]],
     prepare: PrepareHeads,
-    params: Training,
+    params: HeadTraining,
     inputs: dict[str, Any],
     runtime: Runtime,
     *,
     seeds: Sequence[int],
-    clusters: Path,
-    epochs: Path,
     how: How,
-) -> None:
-    """Train on `train` for every setting (k, dims) and seed; write CLUSTERS of all images, and
-    EPOCHS (csv). `inputs`: what the result depends on besides the store and `params`."""
+) -> dict[str, str]:
+    """Train on `train` for every setting (k, dims) and seed; write the clusters of all images and
+    the table of epochs of `cell`, and return the fact of the space in which they were learned.
+    `inputs`: what the result depends on besides the store and `params`."""
+    standardized = "each dim standardized" if params.standardize else ""
+    fact = print_space(cell.run, space.basis, settings, standardized)
     images = len(space.train)
     watched = np.linspace(0, images - 1, min(images, WATCHED)).astype(np.int64)
 
     def prepare_seeds(rows: Rows, dims: int) -> Build[torch.Tensor]:
-        heads = prepare(rows, dims)
+        dtype = space.found.dtype
+        scale = fit_scale(rows, dtype) if params.standardize else identity_scale(rows.dim)
+        heads = prepare(rows, dims, scale)
 
         def build(
             k: int, seeds: Sequence[int], place: CheckpointOf
@@ -77,8 +88,9 @@ def learn(
         watched=watched,
         known=None,
         seeds=seeds,
-        clusters=clusters,
-        epochs=epochs,
+        clusters=cell.clusters,
+        epochs=cell.table,
         how=how,
         advice=ADVICE,
     )
+    return fact

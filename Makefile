@@ -8,6 +8,7 @@ export PYTHONWARNINGS = ignore
 .PHONY: repro test check bench clean
 
 repro: .venv/installed
+	@test -e .git || { echo "DVC needs a git repository here: clone the project, or say git init" >&2; exit 1; }
 	@dvc repro
 	@echo
 	@cat report/table.md

@@ -3,6 +3,7 @@ none leaves the project in a state in which another fails."""
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,14 @@ def test_commands_run_in_the_order_of_the_pages_on_one_clone(reader: Reader):
     settings["datasets"] |= SHARED["datasets"]
     assert again == settings
     assert "kmeans@cub" in reader.type("dvc stage list")
+
+
+def test_an_archive_unpacked_without_git_is_told_what_it_lacks(tmp_path: Path):
+    (tmp_path / "Makefile").write_bytes((ROOT / "Makefile").read_bytes())
+    command = ["make", "--old-file=.venv/installed", "repro"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "say git init" in done.stderr.splitlines()[0]
 
 
 def test_what_is_said_to_be_elsewhere_is_shown():

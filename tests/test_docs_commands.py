@@ -146,6 +146,28 @@ def test_commands_run_in_the_order_of_the_pages_on_one_clone(reader: Reader):
     assert "kmeans@cub" in reader.type("dvc stage list")
 
 
+# What in params.yaml becomes what by mistake, and what DVC says of it
+SLIPS = (
+    (r"(?m)^  # photos: \{table.*", "  photos: {tree: known}", "YAML file structure is corrupted"),
+    (r"\Z", "kmeans: &kmeans {}", "found duplicate anchor"),
+    (r"(?m)^known: .*", r"report: {}\nknown: {}", "found duplicate key"),
+    (r"(?m)^  digits: .*", "", "expected list/dictionary, got NoneType"),
+    (r"temi: \[temi\]", "temi: temi", "object is not iterable"),
+    (r"(?m)^  pixels: \{\}", "  pixel: {}", "are missing from 'backbones/zoo.yaml'"),
+)
+
+
+@pytest.mark.parametrize(("right", "wrong", "words"), SLIPS, ids=[words for *_, words in SLIPS])
+def test_what_dvc_says_of_a_slip_is_explained(right: str, wrong: str, words: str, tmp_path: Path):
+    assert f"`{words}`" in (ROOT / "docs/get_started.md").read_text()
+    clone = made(tmp_path)
+    text, count = re.subn(right, wrong, (ROOT / "params.yaml").read_text())
+    assert count == 1
+    (clone.folder / "params.yaml").write_text(text)
+    with pytest.raises(AssertionError, match=words):
+        clone.dvc("repro", "--dry", "backbone")
+
+
 def test_an_archive_unpacked_without_git_is_told_what_it_lacks(tmp_path: Path):
     (tmp_path / "Makefile").write_bytes((ROOT / "Makefile").read_bytes())
     command = ["make", "--old-file=.venv/installed", "repro"]

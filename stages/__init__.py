@@ -17,6 +17,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+try:
+    import numpy  # noqa: F401
+except ModuleNotFoundError:
+    raise SystemExit(
+        f"{sys.executable} is a Python without the libraries of the project: say "
+        "`source .venv/bin/activate` first, or `make repro`, which installs them"
+    ) from None
+
 from pipeline.cost import cost
 from pipeline.io.absent import Absent, mark, reason
 from pipeline.io.cell import Cell, Pair

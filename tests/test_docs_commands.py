@@ -4,6 +4,7 @@ none leaves the project in a state in which another fails."""
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,14 @@ def test_an_archive_unpacked_without_git_is_told_what_it_lacks(tmp_path: Path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     assert "say git init" in done.stderr.splitlines()[0]
+
+
+def test_a_python_without_the_libraries_is_told_of_the_one_that_has_them():
+    command = [sys.executable, "-S", "-m", "stages.index", "digits"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "say `source .venv/bin/activate` first" in line
 
 
 def test_what_is_said_to_be_elsewhere_is_shown():

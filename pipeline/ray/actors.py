@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from pipeline.params import PARAMS, Runtime, StageError
+from pipeline.ray.lost import watch
 
 RESTARTS = 10  # of an actor: a task may kill whoever takes it
 LOOK = 1.0  # seconds between two looks at how far the tasks are
@@ -68,14 +69,20 @@ def start(share: Share, actor: type, held: tuple[Any, ...], number: int) -> list
 
 
 def answer(reference: Any) -> Any:
-    """What a task gave. Errors are raised as they were there; StageError when actors keep dying."""
+    """What a task gave. Errors are raised as they were there; StageError when actors keep dying, or
+    when Ray has stopped on this machine."""
     import ray
 
     try:
         return ray.get(reference)
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None
-    except ray.exceptions.RayActorError:
+    except ray.exceptions.RayActorError as error:
+        if "owner has died" in str(error):  # that is what asks, here
+            raise StageError(
+                "Ray has stopped on this machine (logs: /tmp/ray/session_latest/logs): ray start "
+                "it again, and run again to resume"
+            ) from None
         raise StageError(
             f"a Ray actor died {RESTARTS + 1} times: look for what killed it in Ray's logs "
             "(/tmp/ray/session_latest/logs)"
@@ -99,7 +106,7 @@ def each(
     import ray
 
     idle = start(share, actor, held, min(share.actors, count))
-    waiting, busy = iter(tasks), dict[Any, Any]()
+    waiting, busy, look_for_lost = iter(tasks), dict[Any, Any](), watch()
 
     def give(task: tuple[Any, ...]) -> None:
         one = idle.pop()
@@ -111,10 +118,12 @@ def each(
                 give(task)
             idle.clear()  # no name may hold them longer, or they would keep their room
             if not busy:
+                look_for_lost()
                 return
             done, _ = ray.wait(list(busy), timeout=LOOK)
             look()
             if not done:
+                look_for_lost()
                 divide(share.runtime)  # says so where no machine is left
             for reference in done:
                 yield answer(reference)

@@ -37,7 +37,7 @@ def connect(runtime: Runtime) -> None:
         ) from None
     if ray.is_initialized():
         return
-    if address not in ("auto", "local"):
+    if address != "local":
         _require_ray(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # one of several is enough
@@ -45,14 +45,15 @@ def connect(runtime: Runtime) -> None:
     own: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
-    except ray.exceptions.AuthenticationError:
-        raise StageError(_refused(runtime.ray_address)) from None
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0].partition(". ")[0].rstrip(".")
         raise StageError(
             f"{PARAMS}: {KEY} is {runtime.ray_address}: {reason}: start a cluster (ray start "
             "--head), or set local"
         ) from None
+    # Of each lost machine Ray prints twenty lines and more, on stdout, log_to_driver or not: what
+    # is of use of them pipeline.ray.lost says, and `answer` what no machine could do
+    ray._private.worker._worker_logs_enabled = False
 
 
 def _authenticate(address: str) -> None:
@@ -62,29 +63,31 @@ def _authenticate(address: str) -> None:
     if address == "local":
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         return
-    said = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    if said or (Path.home() / ".ray/auth_token").is_file():
+    if _has_token():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
+    elif os.environ.get("RAY_AUTH_MODE", "").lower() == "token":  # at which Ray aborts
+        raise StageError(_refused(address, "RAY_AUTH_MODE is token, and this machine has none"))
 
 
-def _refused(address: str) -> str:
+def _has_token() -> bool:
+    """Where Ray looks for one, in its order."""
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return True
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray/auth_token")
+    return path.is_file() and bool(path.read_bytes().strip())
+
+
+def _refused(address: str, why: str) -> str:
     return (
-        f"{PARAMS}: {KEY} is {address}: the Ray cluster there refuses the token of this "
-        "machine, or wants one: copy ~/.ray/auth_token of its head here, or set RAY_AUTH_TOKEN "
-        "(docs/scale.md)"
+        f"{PARAMS}: {KEY} is {address}: {why}: copy ~/.ray/auth_token of the cluster's head here, "
+        "or set RAY_AUTH_TOKEN (docs/scale.md)"
     )
 
 
 def _require_ray(address: str) -> None:
-    host, _, port = address.rpartition(":")
-    if not re.fullmatch(r"[\w.-]+|\[[\w:]+\]", host) or not port.isdecimal() or int(port) > 65535:
-        raise StageError(f"{PARAMS}: {KEY} is {address!r}: expected auto, local or HOST:PORT")
     wrong = f"{PARAMS}: {KEY} is {address}: no Ray cluster answers there"
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
-    except OSError as error:
-        reason = getattr(error, "strerror", None) or error
-        raise StageError(f"{wrong} ({reason}): ray start --head prints the right one") from None
+    if address != "auto":
+        _require_open(address, wrong)
     check = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
     try:
         done = subprocess.run(check, capture_output=True, timeout=HEALTH)
@@ -92,6 +95,21 @@ def _require_ray(address: str) -> None:
     except subprocess.TimeoutExpired as late:
         healthy, said = False, late.stderr or b""
     if b"AuthenticationError" in said or b"InvalidAuthToken" in said:
-        raise StageError(_refused(address))
-    if not healthy:
+        here = "refuses that of this machine" if _has_token() else "this machine has none"
+        raise StageError(_refused(address, f"the Ray cluster there wants a token, and {here}"))
+    if other := re.search(rb"cluster has Ray version .+", said):
+        line = other[0].decode()
+        raise StageError(f"{PARAMS}: {KEY} is {address}: {line}: install the same on all machines")
+    if not healthy and address != "auto":  # of which ray.init says what it has found
         raise StageError(f"{wrong}, something else does: ray start --head prints the right one")
+
+
+def _require_open(address: str, wrong: str) -> None:
+    host, _, port = address.rpartition(":")
+    if not re.fullmatch(r"[\w.-]+|\[[\w:]+\]", host) or not port.isdecimal() or int(port) > 65535:
+        raise StageError(f"{PARAMS}: {KEY} is {address!r}: expected auto, local or HOST:PORT")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
+    except OSError as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StageError(f"{wrong} ({reason}): ray start --head prints the right one") from None

@@ -20,6 +20,7 @@ from pipeline.params import Runtime
 from pipeline.ray.actors import LOOK, answer, divide, start
 from pipeline.ray.connect import connect
 from pipeline.ray.holder import Holder, Turn
+from pipeline.ray.lost import watch
 
 Result = TypeVar("Result")
 
@@ -39,6 +40,7 @@ class RayKMeans:
         self.centering: Centering = fit_centering(rows, cosine)
         self._n, self._jobs, self._runtime = len(rows), 0, runtime
         self._held = (Path.cwd(), features, pca, dims, self.centering)
+        self._look_for_lost = watch()
         self._gather()
 
     def engine(self, runs: int, _label: np.ndarray | None) -> "RayParts":
@@ -81,6 +83,7 @@ class RayKMeans:
         import ray
 
         while not ray.wait([reference], timeout=LOOK)[0]:
+            self._look_for_lost()
             if divide(self._runtime).actors < len(self._actors):
                 for actor in self._actors:
                     ray.kill(actor)

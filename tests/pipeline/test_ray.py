@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import threading
@@ -25,7 +26,7 @@ import store
 from pipeline.embedding.embedder import Embedder
 from pipeline.io.cell import Cell, images_of
 from pipeline.params import Runtime, StageError
-from pipeline.ray.actors import Share, each
+from pipeline.ray.actors import Share, answer, each
 from pipeline.ray.connect import connect
 from pipeline.ray.embed import RayEmbedder
 
@@ -215,7 +216,21 @@ def notes(seen: Path) -> list[tuple[int, str]]:
     ]
 
 
-def test_a_node_killed_while_it_embeds_loses_nothing(nodes: Cluster, pictures: list[str]):
+def require_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    """Of what is lost: Ray itself says it on stdout, in 22 lines and more, and in C++ on stderr."""
+    said = "".join(capfd.readouterr()).splitlines()
+    assert (
+        len([line for line in said if re.fullmatch("ray: the machine .* is lost; .*", line)]) == 1
+    )
+    assert not [
+        line for line in said if "(raylet)" in line or "state-dump" in line or ".cc:" in line
+    ]
+    assert len(said) <= 6  # with bars, and what our stages say
+
+
+def test_a_node_killed_while_it_embeds_loses_nothing(
+    nodes: Cluster, pictures: list[str], capfd: pytest.CaptureFixture[str]
+):
     embed(Embedder, runtime(), "here", pictures)
     seen, asleep = Path("seen").resolve(), Path("asleep").resolve()
     seen.mkdir()
@@ -235,6 +250,7 @@ def test_a_node_killed_while_it_embeds_loses_nothing(nodes: Cluster, pictures: l
     finally:
         over.set()
         thread.join()
+    require_one_line(capfd)
     nodes.add_node(num_cpus=1, **NODE)
     assert contents(Path("there")) == contents(Path("here"))
     [killed] = os.listdir(asleep)
@@ -264,6 +280,17 @@ def test_a_task_that_kills_every_actor_ends_the_run(
     monkeypatch.setattr("pipeline.ray.actors.RESTARTS", 1)
     with pytest.raises(StageError, match="a Ray actor died 2 times: look for what killed it"):
         list(each(ON_CORES, Deadly, (), [(task,) for task in range(5)], 5))
+
+
+def test_a_raylet_that_is_gone_on_the_machine_that_asks_is_said(monkeypatch: pytest.MonkeyPatch):
+    def get(_: object) -> None:
+        raise ray.exceptions.RayActorError(
+            error_msg="The actor is dead because its owner has died."
+        )
+
+    monkeypatch.setattr(ray, "get", get)
+    with pytest.raises(StageError, match="Ray has stopped on this machine"):
+        answer(None)
 
 
 CLOUDS = Cell("clouds", "pixels", "kmeans")
@@ -316,7 +343,10 @@ def cluster_clouds(folder: Path, run: Runtime) -> bytes:
 
 
 def test_clusters_are_those_of_one_machine_though_a_node_is_killed(
-    nodes: Cluster, clouds: Path, monkeypatch: pytest.MonkeyPatch
+    nodes: Cluster,
+    clouds: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ):
     here = cluster_clouds(clouds, runtime())
     moves: list[int] = []
@@ -332,6 +362,7 @@ def test_clusters_are_those_of_one_machine_though_a_node_is_killed(
 
     monkeypatch.setattr("stages.kmeans.passes", watched)
     there = cluster_clouds(clouds, on_ray(nodes))
+    require_one_line(capfd)
     assert moves[3] > 0  # it was not at its end
     assert there == here
 

@@ -4,8 +4,8 @@ params.yaml in, files out.
 `run(main)` reads both from main's signature. A `cell: Cell` stands for the words DATASET BACKBONE
 and `--run`, the section that `params` is read from and the name of what is written; a `pair: Pair`
 for FIRST SECOND BACKBONE; a `str` is a word; `runtime` and other models are sections of their name.
-What main returns are facts for `dvc metrics`, written with what the stage cost. A user's mistake
-ends in one line, not in a traceback.
+What main returns are facts, written with what the stage cost; dvc.yaml says which of them are for
+`dvc metrics`. A user's mistake ends in one line, not in a traceback.
 """
 
 import argparse
@@ -139,7 +139,8 @@ def _run(
         print(f"{name}: there is nothing to do: {absent}")
         return
     if to:
-        write_json(to, {"cost": cost(), **(facts or {})})
+        # In a list, which DVC passes over: no one compares the seconds of two experiments
+        write_json(to, {"cost": [cost()], **(facts or {})})
 
 
 def _metrics(where: Cell | Pair, given: dict[str, Any]) -> Path:

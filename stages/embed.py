@@ -115,7 +115,7 @@ def _list_unreadable(cell: Cell, names: np.ndarray, reasons: dict[int, str]) -> 
 
 
 def _facts(counts: dict[str, int], spent: dict[str, float]) -> dict[str, Any]:
-    """Where the time went: a line for the user, facts for `dvc metrics`."""
+    """Where the time went: a line for the user, facts for the report."""
     total, centre, more = (counts[name] for name in ("images", "embedded", "views_embedded"))
     views = f", {more} for {counts['views']} augmented views" if counts["views"] else ""
     seconds = {what: round(value, 2) for what, value in spent.items()}

@@ -40,7 +40,7 @@ class Cell(NamedTuple):
         return Path("data", self.dataset, self.backbone, name)
 
     def metric(self, name: str) -> Path:
-        """A small file that the report and `dvc metrics` read."""
+        """A small file that the report reads, or `dvc metrics`."""
         return Path("metrics", self.dataset, self.backbone, name)
 
     @property

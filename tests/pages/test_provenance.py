@@ -131,7 +131,7 @@ def spent(cell: Cell, name: str, seconds: float, memory: int, gpu: int | None = 
     path.parent.mkdir(parents=True, exist_ok=True)
     cost = {"seconds": seconds, "peak_memory_mb": memory}
     cost |= {} if gpu is None else {"gpu_peak_memory_mb": gpu}
-    path.write_text(json.dumps({"cost": cost, "acc": 1}))
+    path.write_text(json.dumps({"cost": [cost], "acc": 1}))
 
 
 ONE, TWO = Cell("d", "one"), Cell("d", "two")

@@ -64,12 +64,15 @@ def _read(path: Path, stage: str, where: str) -> list[Cost]:
     if not path.exists():
         return []
     with as_written(path):
-        said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")).get("cost")
-        if said is None:  # an absent cell
-            return []
-        gpu = said.get("gpu_peak_memory_mb")
-        memory = int(said["peak_memory_mb"])
-        return [Cost(stage, where, float(said["seconds"]), memory, gpu and int(gpu))]
+        # Not there for an absent cell; files of older runs have it without the list
+        found = json.loads(path.read_text(encoding="utf-8")).get("cost", [])
+        each: list[dict[str, Any]] = found if isinstance(found, list) else [found]
+        return [_of(stage, where, said) for said in each]
+
+
+def _of(stage: str, where: str, said: dict[str, Any]) -> Cost:
+    gpu, memory = said.get("gpu_peak_memory_mb"), int(said["peak_memory_mb"])
+    return Cost(stage, where, float(said["seconds"]), memory, gpu and int(gpu))
 
 
 def _stage(stem: str) -> str:

@@ -9,6 +9,7 @@ export PYTHONWARNINGS = ignore
 
 repro: .venv/installed
 	@test -e .git || { echo "DVC needs a git repository here: clone the project, or say git init" >&2; exit 1; }
+	@python -m pipeline.graph
 	@dvc repro
 	@echo
 	@cat report/table.md

@@ -26,10 +26,10 @@ except ModuleNotFoundError:
     ) from None
 
 from pipeline.cost import cost
+from pipeline.graph import require_graph
 from pipeline.io.absent import Absent, mark, reason
 from pipeline.io.cell import Cell, Pair
 from pipeline.io.whole import write_json
-from pipeline.names import require_names
 from pipeline.params import Section, read_params, section
 
 # Before torch and its like are imported: threads of theirs that wait for work, turning, take the
@@ -93,7 +93,7 @@ def _arguments(main: Callable[..., Any], name: str) -> dict[str, Any]:
         parser.add_argument("--run", default=name, help="section of params.yaml (%(default)s)")
     said = vars(parser.parse_args())
     run = said.pop("run", name)
-    require_names(read_params(""))
+    require_graph(read_params(""))
     given: dict[str, Any] = {}
     for word in wants:
         if hints[word] is Cell:

@@ -41,6 +41,7 @@ ROOMS = {
         "free_memory": set(),
         "params": {"yaml_as_dvc", "free_memory"},
         "names": {"params"},
+        "graph": {"params", "names"},
         "cost": set[str](),
         "kept": {"yaml_as_dvc", "params"},
         "io": {"params"},

@@ -1,0 +1,99 @@
+"""What dvc.yaml makes stages of is checked before: DVC ends at a path that is not there, or at an
+`unexpected error`, and names no setting.
+
+Each stage checks all of it. Where a list is a text DVC cannot read dvc.yaml, so that no stage runs:
+`python -m pipeline.graph` checks alone, and `make repro` does so first.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeline.names import require_names
+from pipeline.params import PARAMS, StageError, did_you_mean, read_params
+
+MAPPINGS = ("datasets", "known", "backbones", "imported", "adapted", "all", "runs")
+PRODUCTS = {  # lists of which every combination is a stage, and what each of them names
+    "assign": {"from": "dataset", "to": "dataset", "runs": "run"},
+    "similar": {"target": "dataset", "among": "dataset"},
+    "similar_by_labels": {"target": "dataset", "among": "dataset"},
+}
+ADAPTED = ("objective", "dataset", "backbone", "learns_from")  # that the graph itself reads
+TABLES = {"export": "datasets", "export_discovered": "known"}  # of runs: no runs themselves
+
+
+def require_graph(params: object) -> None:
+    """Raise StageError at the first name or list of which DVC can make no stages; `params`: all of
+    params.yaml. What is not there is not checked."""
+    if not isinstance(params, Mapping):  # whoever reads a section says so
+        return
+    _require_shapes(params)
+    require_names(params)
+    known = {"dataset": list(params.get("datasets", ())), "backbone": list(params.get("all", ()))}
+    for where, kind, name in _references(params):
+        if kind == "run":
+            _require_run(params, where, name)
+        elif name not in known[kind]:
+            raise StageError(
+                f"{PARAMS}: {where}: {name} is no {kind}{did_you_mean(str(name), known[kind])}"
+            )
+
+
+def _require_shapes(params: Mapping[str, Any]) -> None:
+    for where in MAPPINGS:
+        if where in params and not isinstance(params[where], Mapping):
+            raise _mistake(where, params[where], "names with their settings, or {} for none")
+    lists = [("runs", name) for name in params.get("runs", ())]
+    lists += [(where, name) for where, names in PRODUCTS.items() for name in names]
+    for where, name in lists:
+        section = params.get(where)
+        if isinstance(section, Mapping) and not isinstance(section.get(name, []), list):
+            raise _mistake(f"{where}.{name}", section[name], "a list, as [name], or [] for none")
+    for name, row in params.get("adapted", {}).items():
+        for key in ADAPTED:
+            if not isinstance(row, Mapping) or key not in row:
+                raise StageError(f"{PARAMS}: adapted.{name} has no '{key}'")
+
+
+def _mistake(where: str, found: object, expected: str) -> StageError:
+    return StageError(f"{PARAMS}: {where} is {found!r}: expected {expected}")
+
+
+def _references(params: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """(where, kind of what is named, name)."""
+    yield from (("known", "dataset", name) for name in params.get("known", ()))
+    for name, row in params.get("adapted", {}).items():
+        yield from ((f"adapted.{name}.{kind}", kind, row[kind]) for kind in ("dataset", "backbone"))
+    for where, kinds in PRODUCTS.items():
+        section = params.get(where)
+        if isinstance(section, Mapping) and all(section.get(name) for name in kinds):
+            for name, kind in kinds.items():
+                yield from ((f"{where}.{name}", kind, one) for one in section[name])
+    for method, names in params.get("runs", {}).items():
+        if params.get(TABLES.get(method, "runs")):
+            yield from ((f"runs.{method}", "run", name) for name in names)
+
+
+def _require_run(params: Mapping[str, Any], where: str, name: Any) -> None:
+    """A run is a section. Those of a method that has a list below `runs` are on if they are in it;
+    all runs of a method have the same settings."""
+    section = params.get(name) if isinstance(name, str) else None
+    if not isinstance(section, Mapping):
+        raise StageError(
+            f"{PARAMS}: {where}: {name} has no section of settings{did_you_mean(str(name), params)}"
+        )
+    on = {method: names for method, names in params.get("runs", {}).items() if method not in TABLES}
+    if any(name in names for names in on.values()):
+        return
+    for method in on:
+        of_method = params.get(method)
+        if isinstance(of_method, Mapping) and of_method.keys() == section.keys():
+            raise StageError(
+                f"{PARAMS}: {where}: {name} is off: take it out, or add it to runs.{method}"
+            )
+
+
+if __name__ == "__main__":
+    try:
+        require_graph(read_params(""))
+    except StageError as error:
+        raise SystemExit(str(error)) from None

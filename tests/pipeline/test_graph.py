@@ -1,0 +1,103 @@
+"""What DVC could make no stages of is said in one line, by the name of the setting."""
+
+import subprocess
+import sys
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import PARAMS, Project, environment
+
+from pipeline.graph import require_graph
+from pipeline.params import StageError
+from recipes.__main__ import FOLDER
+
+
+def changed(path: str, value: object) -> dict[str, Any]:
+    """The settings of the project with one change; two datasets to name."""
+    params = deepcopy(PARAMS)
+    params["datasets"]["photos"] = {"from": "folder", "root": "photos"}
+    params["similar"] |= {"target": ["photos"], "among": ["digits"]}
+    *folders, last = path.split(".")
+    section = params
+    for folder in folders:
+        section = section[folder]
+    section[last] = value
+    return params
+
+
+ROW = {"objective": "scan", "dataset": "digits", "backbone": "pixels", "learns_from": "x"}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("runs.kmeans", "kmeans", r"runs\.kmeans is 'kmeans': expected a list"),
+        ("runs.temi", None, r"runs\.temi is None: expected a list, as \[name\], or \[\] for none"),
+        ("runs", ["kmeans"], r"runs is \['kmeans'\]: expected names with their settings"),
+        ("runs.kmeans", ["kmeens"], "runs.kmeans: kmeens has no section .*did you mean 'kmeans'"),
+        ("runs.temi", [], "runs.export: temi is off: take it out, or add it to runs.temi"),
+        ("runs.export", ["temi_long"], "runs.export: temi_long is off: .*runs.temi"),
+        ("runs.export", ["spektral"], "spektral has no section .*did you mean 'spectral'"),
+        ("datasets", None, "datasets is None: expected names"),
+        ("datasets", ["digits"], r"datasets is \['digits'\]: expected names"),
+        ("similar.target", "photos", r"similar\.target is 'photos': expected a list"),
+        ("similar.target", ["foto"], r"similar\.target: foto is no dataset; did you mean 'photos'"),
+        ("similar.among", [2024], r"similar\.among: 2024 is no dataset; known: digits, photos"),
+        ("assign", {"from": ["digits"], "to": ["phots"], "runs": ["kmeans"]},
+         r"assign\.to: phots is no dataset; did you mean 'photos'"),
+        ("assign", {"from": ["digits"], "to": ["photos"], "runs": ["kmeens"]},
+         r"assign\.runs: kmeens has no section"),
+        ("known", {"photo": {"old": 5}}, "known: photo is no dataset; did you mean 'photos'"),
+        ("adapted", {"mine": {**ROW, "dataset": "digit"}}, r"adapted\.mine\.dataset: digit is no"),
+        ("adapted", {"mine": {**ROW, "backbone": "pixel"}}, "backbone: pixel is no backbone"),
+        ("adapted", {"mine": {"objective": "scan"}}, r"adapted\.mine has no 'dataset'"),
+    ],
+)  # fmt: skip
+def test_a_slip_is_named_with_what_was_expected(path: str, value: object, says: str):
+    with pytest.raises(StageError, match=f"^params.yaml: .*{says}"):
+        require_graph(changed(path, value))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("runs.export", ["kmeans", "spectral", "scan"]), ("runs.temi", ["temi", "temi_long"]),
+        ("assign.from", ["gone"]), ("similar", {"target": [], "among": ["gone"]}),
+        ("runs.export_discovered", ["gone"]), ("adapted", {"mine": ROW}),
+    ],
+)  # fmt: skip
+def test_what_makes_no_stage_may_name_anything(path: str, value: object):
+    """assign.from, while assign.to is empty; tables of category discovery, while no class is known."""
+    require_graph(changed(path, value))
+
+
+def test_the_project_and_its_recipes_can_be_run():
+    require_graph(PARAMS)
+    for recipe in FOLDER.glob("*.yaml"):
+        runs = yaml.safe_load(recipe.read_text()).get("runs", {})
+        assert all(isinstance(names, list) for names in runs.values()), recipe
+
+
+def test_a_stage_tells_of_a_dataset_that_is_not_there(project: Project):
+    project.params["similar"] |= {"target": ["digit"], "among": ["digits"]}
+    assert "similar.target: digit is no dataset" in project.refusal("index", "digits")
+
+
+def test_it_is_a_command_for_what_dvc_cannot_read(project: Project):
+    def command() -> subprocess.CompletedProcess[str]:
+        check = [sys.executable, "-m", "pipeline.graph"]
+        return subprocess.run(
+            check, cwd=project.folder, env=environment(), capture_output=True, text=True
+        )
+
+    project.write_params()
+    assert (command().returncode, command().stderr) == (0, "")
+    project.params["runs"]["kmeans"] = "kmeans"
+    project.write_params()
+    assert command().stderr.startswith("params.yaml: runs.kmeans is 'kmeans'")
+    assert command().stderr.count("\n") == 1
+    Path(project.folder, "params.yaml").unlink()
+    assert command().stderr == "no params.yaml here: run in the folder that holds it\n"

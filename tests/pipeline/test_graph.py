@@ -70,7 +70,7 @@ def test_a_slip_is_named_with_what_was_expected(path: str, value: object, says: 
     ],
 )  # fmt: skip
 def test_what_makes_no_stage_may_name_anything(path: str, value: object):
-    """assign.from, while assign.to is empty; tables of category discovery, while no class is known."""
+    """assign.from while assign.to is empty; what is discovered while no class is known."""
     require_graph(changed(path, value))
 
 

@@ -477,6 +477,7 @@ def test_stores_that_do_not_fit_together_are_refused() -> None:
 def test_the_stage_runs_and_refuses_from_the_command_line(project: Project) -> None:
     write("t", directions([0, 40, 80]))
     write("a", directions([5, 30]))
+    project.params["datasets"] = {name: {"from": "digits"} for name in ("t", "a")}
     project.params |= {"similar": PARAMS, "examples": EXAMPLES.model_dump()}
     said = project.stage("similar", "t", "a", "pixels")
     assert "similar: 3 images of t ask, 0 near-duplicates do not" in said

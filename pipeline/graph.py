@@ -28,13 +28,13 @@ def require_graph(params: object) -> None:
         return
     _require_shapes(params)
     require_names(params)
-    known = {"dataset": list(params.get("datasets", ())), "backbone": list(params.get("all", ()))}
+    known = {"dataset": params.get("datasets"), "backbone": params.get("all")}
     for where, kind, name in _references(params):
         if kind == "run":
             _require_run(params, where, name)
-        elif name not in known[kind]:
+        elif (there := known[kind]) is not None and name not in list(there):
             raise StageError(
-                f"{PARAMS}: {where}: {name} is no {kind}{did_you_mean(str(name), known[kind])}"
+                f"{PARAMS}: {where}: {name} is no {kind}{did_you_mean(str(name), there)}"
             )
 
 

@@ -57,7 +57,8 @@ def write_collection(folder: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         own_zoo(patch, **{BASE: VIT})
-        params = {name: PARAMS[name] for name in ("embed", "neighbors", "runs", "runtime")}
+        params = {name: PARAMS[name] for name in ("embed", "neighbors", "runtime")}
+        params["runs"] = {method: [] for method in PARAMS["runs"]}
         params["runtime"] = {**params["runtime"], "device": "cpu", "workers": 1}
         params["datasets"] = {"digits": {"from": "digits", "part": 0.05}}
         params["known"] = {"digits": {"old": 5, "labelled": 0.5, "seed": 0}}

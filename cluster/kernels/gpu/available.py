@@ -1,0 +1,94 @@
+"""Whether the fused kernels run on a device, rightly, and where they are faster than plain torch.
+
+Both are found out by trying, once in a process: a kernel that fails to compile, gives a wrong
+answer or is slower is not used. The answers of the two ways are the same.
+"""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from cluster.kernels.gpu.launch import Blocks
+
+LEAST_CAPABILITY = 8  # of a GPU that multiplies bfloat16
+TURNS = 3  # of which the fastest counts, after one that compiles
+
+_blocks: dict[str, "Blocks | None"] = {}
+_fused_wins: dict[tuple[Any, ...], bool] = {}
+
+
+def fused_blocks(device: torch.device) -> "Blocks | None":
+    """The block sizes of the fused kernels on a GPU, None where they cannot be used."""
+    name = str(device)
+    if name not in _blocks:
+        _blocks[name] = _first_that_works(device)
+    return _blocks[name]
+
+
+def fused_is_faster(
+    shape: tuple[Any, ...], fused: Callable[[], torch.Tensor], plain: Callable[[], torch.Tensor]
+) -> bool:
+    """Whether `fused` takes less time than `plain`; measured for the first of a class of shapes,
+    and remembered."""
+    if shape not in _fused_wins:
+        _fused_wins[shape] = _seconds(fused) < _seconds(plain)
+    return _fused_wins[shape]
+
+
+def size_class(count: int) -> int:
+    """Numbers up to the same power of 2 are of one class."""
+    return max(1, count - 1).bit_length()
+
+
+def _seconds(work: Callable[[], torch.Tensor]) -> float:
+    def once() -> float:
+        start = time.perf_counter()
+        work().ravel()[:1].cpu()  # waits for the device
+        return time.perf_counter() - start
+
+    once()
+    return min(once() for _ in range(TURNS))
+
+
+def _first_that_works(device: torch.device) -> "Blocks | None":
+    try:
+        # Here: triton is not installed everywhere, and takes half a second to import
+        from cluster.kernels.gpu import launch
+    except ImportError:
+        return None
+    if not launch.interpreting():
+        if device.type != "cuda":
+            return None
+        if torch.cuda.get_device_capability(device)[0] < LEAST_CAPABILITY:
+            return None
+    return next((blocks for blocks in launch.sizes(device) if _is_right(blocks, device)), None)
+
+
+def _is_right(blocks: "Blocks", device: torch.device) -> bool:
+    """Whether kernels of these block sizes find the answer of a small problem, of small integers so
+    that no sum is rounded."""
+    from cluster.kernels.gpu.collect import collect, empty_lists
+    from cluster.kernels.gpu.nearest3 import nearest3
+
+    rows, columns = blocks.rows + 1, 2 * blocks.columns
+    drawn = torch.randint(
+        -3, 4, (rows + columns, 128), generator=torch.Generator().manual_seed(0)
+    ).to(device, torch.bfloat16)
+    x, c = drawn[:rows].contiguous(), drawn[rows:].contiguous()
+    squares = torch.zeros(1, columns, device=device)
+    products = x.double() @ c.double().T
+    least, which = torch.sort(products, dim=1, stable=True)
+    cut, own = -least[:, 2].float(), which[:, 0].int()
+    try:
+        found = nearest3(x, c[None], squares, blocks)
+        lists = empty_lists(rows, columns, device)
+        collect(x, -c, cut, own, 0, lists, blocks)
+        right = (found.score[:, 0] == least[:, :3]).all()
+        right &= (found.index[:, 0] == which[:, :2]).all()
+        right &= (lists.count == (products <= -cut[:, None]).sum(1) - 1).all()
+        return bool(right)
+    except Exception:  # of the compiler, the driver or the launcher: there are many kinds
+        return False

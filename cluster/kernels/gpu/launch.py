@@ -1,0 +1,70 @@
+"""Block sizes of the Triton kernels, by the shared memory of the GPU.
+
+Sizes are fixed, not tuned at run time. Triton's interpreter (TRITON_INTERPRET=1), which runs
+kernels on a CPU for tests, takes small ones, since it is slow.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+import triton
+
+DIMS = 64  # vectors have a multiple of so many dims, zeros at the end
+SPARE = 8192  # bytes of shared memory for reductions
+
+
+class Blocks(NamedTuple):
+    """rows and columns of a tile of products, and the dims that are loaded at once."""
+
+    rows: int
+    columns: int
+    dims: int
+    warps: int
+    stages: int
+
+    def launch_options(self) -> dict[str, Any]:
+        """Keyword arguments of a launch."""
+        names = {"BM": self.rows, "BN": self.columns, "BK": self.dims}
+        if interpreting():
+            # The interpreter multiplies bfloat16 wrongly
+            return {**names, "UPCAST": True}
+        return {**names, "UPCAST": False, "num_warps": self.warps, "num_stages": self.stages}
+
+    def fitted_to(self, columns: int) -> "Blocks":
+        """Narrower tiles where there are few columns."""
+        width = max(32, 1 << (columns - 1).bit_length())
+        return self._replace(columns=min(self.columns, width))
+
+
+# The first is that of the H200 (144 KiB of shared memory); consumer GPUs have 99 KiB
+SIZES = (
+    Blocks(128, 256, 64, 8, 3),
+    Blocks(128, 128, 64, 8, 3),
+    Blocks(128, 128, 64, 8, 2),
+    Blocks(64, 64, 64, 4, 2),
+)
+INTERPRETED = Blocks(32, 32, 32, 1, 1)
+
+
+def interpreting() -> bool:
+    """Whether kernels run on a CPU."""
+    return bool(triton.knobs.runtime.interpret)
+
+
+def sizes(device: torch.device) -> Iterator[Blocks]:
+    """Block sizes whose operands fit in the shared memory of the device, the fastest first."""
+    if interpreting():
+        yield INTERPRETED
+        return
+    facts = torch.cuda.get_device_properties(device)
+    room = getattr(facts, "shared_memory_per_block_optin", 0) or 48 * 2**10
+    for blocks in SIZES:
+        needed = 2 * blocks.stages * blocks.dims * (blocks.rows + blocks.columns)
+        if needed + SPARE <= room:
+            yield blocks
+
+
+def padded_bf16(x: torch.Tensor) -> torch.Tensor:
+    """x [..., dim] as bfloat16, with zeros up to a multiple of DIMS."""
+    return torch.nn.functional.pad(x.bfloat16(), (0, -x.shape[-1] % DIMS))

@@ -3,9 +3,9 @@
 import torch
 
 from cluster.kernels.argmin_cpu import TIE, ArgminProblem, ArgminResult
+from cluster.vectors.device import cells_on_gpu
 
-CELLS = 2**22  # scores of undecided images that are held at once
-PAIRS = 2**24  # numbers in the vectors that are compared in float64 at once
+PAIRS = 2**26  # numbers in the vectors that are compared in float64 at once
 
 
 def certified_argmin_gpu(products: torch.Tensor, problem: ArgminProblem, out: ArgminResult) -> None:
@@ -21,24 +21,28 @@ def certified_argmin_gpu(products: torch.Tensor, problem: ArgminProblem, out: Ar
     scores.scatter_(1, which[:, None], low[:, None])
     out.cluster[:], out.upper[:] = which.view(error.shape), low.view(error.shape) + error
     out.lower[:] = second.view(error.shape) - error
-    for pair in torch.nonzero(second <= limit).ravel().split(max(1, CELLS // k)):
-        undecided = scores[pair] <= limit[pair, None]
-        rest = scores[pair].masked_fill_(undecided, torch.inf).amin(1)
+    doubt = torch.nonzero(~(second > limit)).ravel()
+    for pair in doubt.split(max(1, cells_on_gpu(doubt.device) // k)):
+        near = scores[pair]
+        undecided = ~(near > limit[pair, None])
         line, name = torch.nonzero(undecided, as_tuple=True)
+        rest = near.masked_fill_(undecided, torch.inf).amin(1)
         image, run = pair // runs, pair % runs
-        exact = exact_squares[run[line], name] - 2 * _dots(
+        squares = exact_squares[run[line], name]
+        exact = squares - 2 * dots(
             problem.x, problem.row[image[line]], centroids.flatten(0, 1), run[line] * k + name
         )
         first = _lowest(exact, line, len(pair))
-        far = torch.zeros_like(first)
-        far.scatter_reduce_(0, line, exact_squares[run[line], name], "amax")
+        far = torch.zeros_like(first).scatter_reduce_(0, line, squares, "amax")
         far.sqrt_()  # the longest of those that are compared
         tie = TIE * far * (problem.norms[image] + far)
         equal = exact <= (first + tie)[line]
-        own = torch.full_like(pair, k).scatter_reduce_(0, line[equal], name[equal], "amin")
+        own = torch.full_like(pair, k - 1)
+        own.scatter_reduce_(0, line, torch.where(equal, name, k - 1), "amin")
         chosen = name == own[line]
+        best = _lowest(exact.masked_fill(~chosen, torch.inf), line, len(pair))
         other = _lowest(exact.masked_fill(chosen, torch.inf), line, len(pair))
-        out.cluster[image, run], out.upper[image, run] = own, exact[chosen].to(out.upper.dtype)
+        out.cluster[image, run], out.upper[image, run] = own, best.to(out.upper.dtype)
         least = torch.minimum(other, rest - error[image, run])
         out.lower[image, run] = least.to(out.lower.dtype)
 
@@ -49,7 +53,7 @@ def _lowest(value: torch.Tensor, line: torch.Tensor, lines: int) -> torch.Tensor
     return lowest.scatter_reduce_(0, line, value, "amin")
 
 
-def _dots(
+def dots(
     x: torch.Tensor, image: torch.Tensor, c: torch.Tensor, which: torch.Tensor
 ) -> torch.Tensor:
     """x[image]·c[which], float64 [pair], in which the product of two float32 is exact."""

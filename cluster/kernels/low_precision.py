@@ -55,6 +55,18 @@ class MatmulPrecision(NamedTuple):
         finally:
             self.switch.fp32_precision = before
 
+    def rounding(self, dim: int) -> float:
+        """The error of the sums in a product of vectors of `dim` numbers: where scores are -2 x·c,
+        at most this times |c|(|x| + |c|); for x·y, this times |x||y|.
+
+        But: tensor cores truncate, so that terms of one sign drift one way, in proportion to the
+        dims. They align each term with the sum and keep at least one bit below its last: a term
+        loses up to 2^-24 of the largest sum, 2|x||c|, and each step of at least 4 terms 2^-23.
+        """
+        if self.error and self.switch is torch.backends.cuda.matmul:
+            return (0.75 * dim + 16) * 2.0**-22
+        return ROUNDING * dim**0.5
+
     def residual(self, x: torch.Tensor) -> torch.Tensor:
         """The norm of x - x', where x' is what is multiplied in place of x [image, dim], at most:
         float32 [image]. |product - x·y| is at most residual(x)|y| + (|x| + residual(x))
@@ -75,6 +87,12 @@ def fast_precision(device: torch.device | str) -> MatmulPrecision:
     elif has_amx():
         return MatmulPrecision(_product_error(BFLOAT16), "bf16", None)
     return full_precision(device)
+
+
+def fused_precision() -> MatmulPrecision:
+    """That of the fused kernels of a GPU, bfloat16, whatever torch's setting: `applied` is not
+    for it."""
+    return MatmulPrecision(_product_error(BFLOAT16), "bf16", torch.backends.cuda.matmul)
 
 
 def full_precision(device: torch.device | str) -> MatmulPrecision:

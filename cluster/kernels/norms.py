@@ -5,16 +5,19 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from cluster.kernels.gpu.available import precision_of_rows
 from cluster.kernels.jit import compiled
 from cluster.kernels.low_precision import fast_precision
 from cluster.kernels.threads import on_cores
+from cluster.vectors.rows import TILE
 
 ROWS = 1024  # rows that a core processes at once
 
 
 class RowStats(NamedTuple):
     """norm: float32 [image]; residual: float32 [image], an upper bound of MatmulPrecision.residual
-    in the fast arithmetic of the device; block_sums: float64 [block of ROWS, dim]."""
+    in the fast arithmetic of the device (on a GPU: precision_of_rows); block_sums: float64 [block
+    of ROWS, dim]."""
 
     norm: torch.Tensor
     residual: torch.Tensor
@@ -24,26 +27,25 @@ class RowStats(NamedTuple):
 def row_stats(x: torch.Tensor, bf16: torch.Tensor | None = None) -> RowStats:
     """Statistics of x [image, dim] in one read. If `bf16` is given, writes x to it as bfloat16."""
     n, dim = x.shape
-    norm, residual = torch.empty(2, n, device=x.device)
     sums = torch.zeros(-(-n // ROWS), dim, dtype=torch.float64, device=x.device)
-    precision = fast_precision(x.device)
     if x.is_cuda:
-        for at, some in enumerate(x.split(ROWS)):
-            here = slice(at * ROWS, at * ROWS + len(some))
-            norm[here], residual[here] = some.norm(dim=1), precision.residual(some)
-            sums[at] = some.sum(0, dtype=torch.float64)
-    else:
-        half = torch.empty(0, dim, dtype=torch.int16) if bf16 is None else bf16.view(torch.int16)
-        arrays = tuple(each.numpy() for each in (x, norm, residual, sums, half))
-        rounds = bool(precision.error) or bf16 is not None
-        on_cores(lambda start: _row_stats(start, rounds, *arrays), range(0, n, ROWS))
+        whole = n // ROWS
+        sums[:whole] = x[: whole * ROWS].unflatten(0, (whole, ROWS)).sum(1, dtype=torch.float64)
+        sums[whole:] = x[whole * ROWS :].sum(0, dtype=torch.float64)
+        return RowStats(x.norm(dim=1), residuals(x), sums)
+    norm, residual = torch.empty(2, n)
+    precision = fast_precision(x.device)
+    half = torch.empty(0, dim, dtype=torch.int16) if bf16 is None else bf16.view(torch.int16)
+    arrays = tuple(each.numpy() for each in (x, norm, residual, sums, half))
+    rounds = bool(precision.error) or bf16 is not None
+    on_cores(lambda start: _row_stats(start, rounds, *arrays), range(0, n, ROWS))
     return RowStats(norm, residual, sums)
 
 
 def residuals(x: torch.Tensor) -> torch.Tensor:
     """The residual of `row_stats` alone, float32 [image], of x [image, dim]."""
     if x.is_cuda:
-        return fast_precision(x.device).residual(x)
+        return precision_of_rows(x.device).residual(x)
     return row_stats(x).residual
 
 
@@ -58,6 +60,16 @@ def distances(x: torch.Tensor, centroids: torch.Tensor, cluster: torch.Tensor) -
     on_cores(lambda start: _distances(start, min(start + ROWS, len(x)), *arrays),
              range(0, len(x), ROWS))  # fmt: skip
     return out
+
+
+def sum_of_squares(numbers: torch.Tensor, before: float) -> float:
+    """The sum of squares of float32 [image], added to `before`; on a CPU in pieces that torch does
+    not divide among threads, so that their number has no influence on the order."""
+    if numbers.is_cuda:
+        return before + float(numbers.double().square().sum())
+    for some in numbers.split(TILE):
+        before += float(some.double().square().sum())
+    return before
 
 
 @compiled

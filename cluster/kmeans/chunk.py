@@ -14,18 +14,25 @@ from jaxtyping import Bool, Float32, Float64, Int, Int32, Int64
 
 from cluster.kernels.bf16_rows import empty_bf16
 from cluster.kernels.cluster_sums import Sums, add_to_sums, empty_sums
-from cluster.kernels.norms import distances, row_stats
+from cluster.kernels.gpu.padding import padded_bf16
+from cluster.kernels.norms import distances, row_stats, sum_of_squares
 from cluster.kmeans.chunk_messages import Farthest, StepInput, StepResult
-from cluster.kmeans.data import Data, keeps_bf16
+from cluster.kmeans.data import Data, keeps_bf16, keeps_padded_bf16
+from cluster.kmeans.gpu.assign_chunk import ChunkArrays, assign_chunk
 from cluster.kmeans.hamerly_bounds import Bounds
 from cluster.kmeans.nearest import PreparedCentroids, nearest, prepare_centroids
+from cluster.vectors.device import rows_on_gpu
 from cluster.vectors.rows import TILE
 
 CHUNK_ROWS = 65_536  # fixed, since chunks decide the order of sums
 ASSIGNMENTS = 2**19  # images x runs that are processed at once
-CLUSTERS = (
-    512  # of all runs in one product: fewer are no faster, with more fewer images are skipped
-)
+# Clusters of all runs in one product: fewer are no faster, with more fewer images are skipped
+CLUSTERS = 512
+
+
+def chunk_rows(data: Data) -> int:
+    """The most rows in a chunk, fixed for a device."""
+    return CHUNK_ROWS if data.device == "cpu" else rows_on_gpu(data.dim)
 
 
 class _RunGroup(NamedTuple):
@@ -46,23 +53,26 @@ class _Tile(NamedTuple):
 
 @final
 class ChunkState:
-    """Rows start.. of the data, at most CHUNK_ROWS."""
+    """Rows start.. of the data, at most chunk_rows."""
 
     def __init__(
         self, data: Data, start: int, runs: int, label: Int[torch.Tensor, " image"] | None = None
     ) -> None:
         """label: the cluster that an image of the chunk is pinned to; -1: none."""
         self._data, self._start, self._label = data, start, label
-        n = min(CHUNK_ROWS, len(data) - start)
+        n = min(chunk_rows(data), len(data) - start)
         self._norms, self._residual = torch.empty(2, n, device=data.device)
         self._cluster = torch.full((runs, n), -1, dtype=torch.int32, device=data.device)
+        self._is_assigned = torch.zeros(runs, dtype=torch.bool)
         self._bounds = Bounds(runs, n, data.device)
         self._total = torch.zeros(data.dim, dtype=torch.float64, device=data.device)
         self._bf16 = empty_bf16(n, data.dim) if keeps_bf16(data) else None
         for here in self._tiles():
-            bf16 = None if self._bf16 is None else self._bf16[here]
-            stats = row_stats(self._read(here), bf16)
+            x, bf16 = self._read(here), None if self._bf16 is None else self._bf16[here]
+            stats = row_stats(x, bf16)
             self._norms[here], self._residual[here] = stats.norm, stats.residual
+            if keeps_padded_bf16(data):
+                self._bf16 = padded_bf16(x)  # a GPU takes a chunk as one tile
             for block_sum in stats.block_sums:
                 self._total += block_sum
 
@@ -71,20 +81,21 @@ class ChunkState:
 
     def moments(self) -> tuple[float, Float64[torch.Tensor, " dim"]]:
         """The sum of |x|², and the sum of x."""
-        return _sum_of_squares(self._norms, 0.0), self._total
+        return sum_of_squares(self._norms, 0.0), self._total
 
     def step(self, step: StepInput) -> StepResult:
         """Assign each image to its nearest centroid in the active runs."""
-        step = step.to(self._data.device)
+        runs, step = step.runs.cpu(), step.to(self._data.device)
         if step.before is not None:
-            self._ensure_assigned(step.runs, step.before)
-        return self._assign(step)
+            self._ensure_assigned(runs, step.before)
+        return self._assign(step, runs)
 
     def set_assignment(self, cluster: Int32[torch.Tensor, "run image_of_all"], k: int) -> Sums:
         """Assign the images as `cluster` says, whatever is nearest; the cluster sums of that, by
         run x k + cluster."""
         own = cluster[:, self._start : self._start + len(self)].to(self._data.device)
         self._cluster[:] = own
+        self._is_assigned[:] = True
         self._bounds.reset()
         sums = empty_sums(self._data.dim, own.device)
         base = torch.arange(len(own), device=own.device)[:, None] * k
@@ -100,7 +111,7 @@ class ChunkState:
         """The `count` images furthest from the centroids of a run by which they were assigned;
         labelled images come last."""
         centroids = centroids.to(self._data.device)
-        self._ensure_assigned(torch.tensor([run], device=centroids.device), centroids[None])
+        self._ensure_assigned(torch.tensor([run]), centroids[None])
         cluster = self._cluster[run].long()
         distance = torch.empty(len(self), device=self._data.device)
         for here in self._tiles():
@@ -118,23 +129,25 @@ class ChunkState:
         for some runs."""
         total = [0.0] * len(runs)
         centroids = centroids.to(self._data.device)
-        self._ensure_assigned(runs.to(self._data.device), centroids)
+        self._ensure_assigned(runs.cpu(), centroids)
         for here in self._tiles():
             x = self._read(here)
             for at, run in enumerate(runs.tolist()):
                 own = self._cluster[run, here].long()
-                total[at] = _sum_of_squares(distances(x, centroids[at], own), total[at])
+                total[at] = sum_of_squares(distances(x, centroids[at], own), total[at])
         return torch.tensor(total, dtype=torch.float64)
 
     def _ensure_assigned(
         self, runs: Int64[torch.Tensor, " run"], centroids: Float32[torch.Tensor, "run cluster dim"]
     ) -> None:
         """Assign the images of runs whose state was lost, by their previous centroids."""
-        lost = (self._cluster[runs] < 0).any(1)
+        lost = ~self._is_assigned[runs]
         if bool(lost.any()):
-            self._assign(StepInput(runs[lost], centroids[lost], None, None))
+            some = StepInput(runs[lost], centroids[lost.to(centroids.device)], None, None)
+            self._assign(some.to(self._data.device), runs[lost])
 
-    def _assign(self, step: StepInput) -> StepResult:
+    def _assign(self, step: StepInput, runs: Int64[torch.Tensor, " active"]) -> StepResult:
+        """runs: those of the step, on the CPU."""
         size = max(1, CLUSTERS // step.centroids.shape[1])
         groups = []
         for low in range(0, len(step.runs), size):
@@ -143,7 +156,12 @@ class ChunkState:
             groups.append(
                 _RunGroup(step.runs[some], prepare_centroids(step.centroids[some]), shift)
             )
-        moved = torch.zeros(int(step.runs.max()) + 1, dtype=torch.int64, device=step.runs.device)
+        before, self._is_assigned[runs] = self._is_assigned[runs], True
+        if self._cluster.is_cuda:
+            arrays = self._cluster, self._bounds, self._norms, self._residual
+            chunk = ChunkArrays(*arrays, self._bf16, self._label)
+            return assign_chunk(chunk, groups, self._load, bool(before.any()))
+        moved = torch.zeros(len(self._cluster), dtype=torch.int64)
         sums = empty_sums(self._data.dim, step.runs.device)
         for here in self._tiles():
             sums = self._assign_tile(here, groups, moved, sums)
@@ -177,9 +195,11 @@ class ChunkState:
 
     def _load(self, here: slice, undecided: Sequence[Bool[torch.Tensor, " image"]]) -> _Tile:
         """Read the images of a tile that are undecided in any group."""
+        place = torch.arange(here.stop - here.start, device=self._norms.device)
+        if self._data.is_resident:
+            return _Tile(here, self._read(here), place)
         rows = torch.nonzero(torch.stack(list(undecided)).any(0)).ravel()
-        place = torch.arange(here.stop - here.start, device=rows.device)
-        if self._data.is_resident or 2 * len(rows) > len(place):
+        if 2 * len(rows) > len(place):
             return _Tile(here, self._read(here), place)
         place[rows] = torch.arange(len(rows), device=rows.device)
         x = self._data.take(rows.cpu().numpy() + here.start + self._start)
@@ -191,13 +211,9 @@ class ChunkState:
         group: _RunGroup,
         rows: Int64[torch.Tensor, " undecided"],
         moved: Int64[torch.Tensor, " run"],
-    ) -> tuple[
-        Int64[torch.Tensor, " change"],
-        Int64[torch.Tensor, " change"],
-        Int64[torch.Tensor, " change"],
-    ]:
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Assign some images of a tile and count those that moved. The changes of the sums as
-        add_to_sums takes them, in the order of the images: image, group and sign."""
+        add_to_sums takes them, in the order of the images: image, group and sign, int64."""
         at: slice | torch.Tensor = rows + tile.here.start
         where: Any = group.runs[:, None], at
         if len(rows) == len(tile.place):
@@ -226,14 +242,8 @@ class ChunkState:
 
     def _tiles(self) -> list[slice]:
         n, step = len(self), TILE
-        if self._data.device == "cpu" and self._data.is_resident:  # larger tiles are faster
+        if self._norms.is_cuda:
+            step = n
+        elif self._data.is_resident:  # larger tiles are faster
             step = max(TILE, min(CHUNK_ROWS, ASSIGNMENTS // len(self._cluster) // TILE * TILE))
         return [slice(start, min(start + step, n)) for start in range(0, n, step)]
-
-
-def _sum_of_squares(numbers: Float32[torch.Tensor, " image"], before: float) -> float:
-    """The sum of squares, added to `before`; in pieces that torch does not divide among threads, so
-    that their number has no influence on the order."""
-    for some in numbers.split(TILE):
-        before += float(some.double().square().sum())
-    return before

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int
 
+from cluster.kernels.gpu.available import fused_blocks
 from cluster.kernels.low_precision import has_amx
 from cluster.kmeans.centering import Centering
 from cluster.vectors.device import fits_on_gpu
@@ -21,9 +22,17 @@ class Data:
 
     def __init__(self, rows: Rows, centering: Centering, device: str) -> None:
         self._rows, self.centering, self.device, self.dim = rows, centering, device, rows.dim
-        self._kept: list[tuple[slice, torch.Tensor]] | None = None
+        self._kept: torch.Tensor | None = None
         if fits_on_gpu(len(rows) * rows.dim, device):
-            self._kept = list(self.tiles())
+            kept = torch.empty(len(rows), rows.dim, device=device)
+            for here, x in self.tiles():
+                kept[here] = x
+            self._kept = kept
+
+    @property
+    def is_on_gpu(self) -> bool:
+        """Whether all rows are in the memory of a GPU."""
+        return self._kept is not None
 
     @property
     def is_resident(self) -> bool:
@@ -39,21 +48,20 @@ class Data:
 
     def tiles(self) -> Iterator[tuple[slice, Float32[torch.Tensor, "image dim"]]]:
         """The range of rows of each tile, and those rows."""
-        if self._kept is not None:
-            yield from self._kept
-            return
         for start in range(0, len(self), TILE):
             here = slice(start, min(start + TILE, len(self)))
             yield here, self.tile(here)
 
     def tile(self, here: slice) -> Float32[torch.Tensor, "image dim"]:
-        """Rows start..stop of one tile."""
+        """Rows start..stop."""
         if self._kept is not None:
-            return self._kept[here.start // TILE][1]
+            return self._kept[here]
         return self.centering.transform_rows(self._rows.block(here.start, here.stop), self.device)
 
     def take(self, rows: Int[np.ndarray, " image"]) -> Float32[torch.Tensor, "image dim"]:
         """Some rows, in any order."""
+        if self._kept is not None:
+            return self._kept[torch.from_numpy(rows).to(self.device)]
         return self.centering.transform_rows(self._rows.take(rows), self.device)
 
 
@@ -61,3 +69,10 @@ def keeps_bf16(data: Data) -> bool:
     """Whether to cache a bfloat16 copy of the rows: it is used by the processor, and small."""
     small = 2 * len(data) * data.dim <= MAX_BF16_BYTES
     return small and data.is_resident and data.device == "cpu" and has_amx()
+
+
+def keeps_padded_bf16(data: Data) -> bool:
+    """The same on a GPU, for the fused product."""
+    if not (data.is_on_gpu and fits_on_gpu(len(data) * data.dim // 2, data.device)):
+        return False
+    return fused_blocks(torch.device(data.device)) is not None

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Int
 
 from cluster.kmeans.centering import Centering, fit_centering
-from cluster.kmeans.chunk import CHUNK_ROWS, ChunkState
+from cluster.kmeans.chunk import ChunkState, chunk_rows
 from cluster.kmeans.data import Data
 from cluster.vectors.rows import Rows
 
@@ -64,9 +64,8 @@ def local_engine(data: Data, runs: int, label: Int[np.ndarray, " image"] | None)
 def chunks_of(data: Data, runs: int, label: Int[np.ndarray, " image"] | None) -> list[ChunkState]:
     """The chunks of all rows. label: the cluster that an image is pinned to, or -1."""
     pinned = None if label is None else torch.as_tensor(label, device=data.device)
+    size = chunk_rows(data)
     return [
-        ChunkState(
-            data, start, runs, None if pinned is None else pinned[start : start + CHUNK_ROWS]
-        )
-        for start in range(0, len(data), CHUNK_ROWS)
+        ChunkState(data, start, runs, None if pinned is None else pinned[start : start + size])
+        for start in range(0, len(data), size)
     ]

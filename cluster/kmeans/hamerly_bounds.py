@@ -48,11 +48,10 @@ class Bounds:
             other = torch.where(own == which[:, None], second[:, None], first[:, None])
             lower = self.lower[runs, here].sub_(other).mul_(float(DOWN))
             self.upper[runs, here], self.lower[runs, here] = upper, lower
-            undecided = (lower <= upper).any(0)
-        else:
-            undecided = torch.zeros(here.stop - here.start, dtype=torch.bool)
-            arrays = self.upper, self.lower, cluster, runs, shift, first, second, which, undecided
-            _widen_runs(here.start, *(each.numpy() for each in arrays))
+            return (lower <= upper).any(0)
+        undecided = torch.zeros(here.stop - here.start, dtype=torch.bool)
+        arrays = self.upper, self.lower, cluster, runs, shift, first, second, which, undecided
+        _widen_runs(here.start, *(each.numpy() for each in arrays))
         if float(undecided.sum()) * (shift.numel() + GATHER) > len(undecided) * shift.numel():
             undecided[:] = True  # a whole tile needs no fetching of single images
         return undecided

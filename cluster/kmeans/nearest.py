@@ -14,17 +14,19 @@ from jaxtyping import BFloat16, Float, Float32, Float64, Int64
 
 from cluster.kernels.argmin_cpu import ArgminProblem, ArgminResult, certified_argmin
 from cluster.kernels.argmin_gpu import certified_argmin_gpu
+from cluster.kernels.gpu.available import precision_of_rows
+from cluster.kernels.gpu.fused_argmin import FusedCentroids, fused_argmin
+from cluster.kernels.gpu.padding import padded_bf16
 from cluster.kernels.low_precision import (
-    ROUNDING,
     MatmulPrecision,
     fast_precision,
     full_precision,
 )
 from cluster.kernels.norms import residuals
 from cluster.kernels.threads import on_cores
+from cluster.vectors.device import cells_on_gpu
 
-CELLS = 64_000_000  # distances that a GPU holds at once (256 MB of float32)
-CORE_CELLS = 2**20  # and a core of a CPU, in its cache
+CORE_CELLS = 2**20  # distances that a core of a CPU holds at once, in its cache
 CORE_ROWS, FEWEST_ROWS = 4096, 512  # rows that a core processes at once, at most and at least
 SHAPE = 256  # the number of rows of a product is a multiple of this, or a power of 2 below
 ROUGH = 1e-5  # the share by which bounds are moved to the safe side
@@ -38,7 +40,8 @@ class PreparedCentroids(NamedTuple):
 
     precision: the arithmetic of products; scaled: centroids times -2, with columns of zeros at the
     end in bfloat16; squares: |c|², like exact_squares; longest: the largest norm of a run;
-    residual: the largest MatmulPrecision.residual of a run.
+    residual: the largest MatmulPrecision.residual of a run; fused: operands of the fused product,
+    where that is used.
     """
 
     precision: MatmulPrecision
@@ -48,6 +51,7 @@ class PreparedCentroids(NamedTuple):
     centroids: Float32[torch.Tensor, "run cluster dim"]
     exact_squares: Float64[torch.Tensor, "run cluster"]
     residual: Float32[torch.Tensor, " run"]
+    fused: FusedCentroids | None = None
 
 
 class NearestWithBounds(NamedTuple):
@@ -61,12 +65,18 @@ class NearestWithBounds(NamedTuple):
 
 def prepare_centroids(centroids: Float32[torch.Tensor, "run cluster dim"]) -> PreparedCentroids:
     """Compute what `nearest` needs of the centroids."""
-    squares = torch.stack([c.double().square_().sum(1) for c in centroids])
-    scaled, device = -2 * centroids.reshape(-1, centroids.shape[2]), centroids.device
-    large = len(scaled) >= FEWEST_COLUMNS and scaled.shape[1] >= FEWEST_DIMS
+    runs, k, dim = centroids.shape
+    large = runs * k >= FEWEST_COLUMNS and dim >= FEWEST_DIMS
+    device = centroids.device
     precision = fast_precision(device) if large else full_precision(device)
+    if centroids.is_cuda:
+        from cluster.kmeans.gpu.prepared_centroids import prepare_on_gpu  # which imports this file
+
+        return prepare_on_gpu(centroids, precision, large)
+    squares = torch.stack([c.double().square_().sum(1) for c in centroids])
+    scaled = -2 * centroids.reshape(-1, dim)
     residual = torch.stack([precision.residual(c).amax() for c in centroids])
-    if precision.error and not scaled.is_cuda:
+    if precision.error:
         scaled = torch.nn.functional.pad(scaled, (0, 0, 0, -len(scaled) % COLUMNS)).bfloat16()
     longest = squares.amax(1).sqrt().float()
     short = squares.float().ravel()
@@ -88,16 +98,22 @@ def nearest(
     to: PreparedCentroids,
     rows: Int64[torch.Tensor, " image"] | None = None,
     residual: Float32[torch.Tensor, " image"] | None = None,
-    bf16: BFloat16[torch.Tensor, "row dim"] | None = None,
+    bf16: BFloat16[torch.Tensor, "row padded"] | None = None,
 ) -> NearestWithBounds:
     """The nearest cluster of each run, with bounds on the distances.
 
     rows: the images are these rows of x, by default all. norms, residual (as row_stats has them):
-    of the images; residuals are computed if not given. bf16: x as bfloat16, if it is cached.
+    of the images; residuals are computed if not given. bf16: x as bfloat16, if it is cached (on a
+    GPU: padded_bf16).
     """
     n, runs = len(norms), len(to.longest)
+    if x.is_cuda and to.precision.precision != precision_of_rows(x.device).precision:
+        residual = None  # of another arithmetic
     if residual is None and to.precision.error:
-        residual = residuals(x if rows is None else x.index_select(0, rows))
+        some = x if rows is None else x.index_select(0, rows)
+        residual = to.precision.residual(some) if x.is_cuda else residuals(some)
+    if to.fused is not None:
+        return _nearest_fused(x, norms, to, to.fused, rows, residual, bf16)
     scores = ArgminResult(
         torch.empty(n, runs, dtype=torch.int64, device=x.device),
         *(torch.empty(n, runs, device=x.device) for _ in range(2)),
@@ -124,6 +140,28 @@ def nearest(
     return NearestWithBounds(scores.cluster, upper, lower)
 
 
+def _nearest_fused(
+    x: Float32[torch.Tensor, "row dim"],
+    norms: Float32[torch.Tensor, " image"],
+    to: PreparedCentroids,
+    fused: FusedCentroids,
+    rows: Int64[torch.Tensor, " image"] | None,
+    residual: Float32[torch.Tensor, " image"],
+    bf16: BFloat16[torch.Tensor, "row padded"] | None,
+) -> NearestWithBounds:
+    """As nearest, without scores in memory."""
+    if bf16 is None:
+        bf16 = padded_bf16(x)
+    norm, row = norms[:, None], torch.arange(len(x), device=x.device) if rows is None else rows
+    problem = ArgminProblem(
+        to.squares, _error(norm, residual[:, None], to), x, row, norms, to.centroids,
+        to.exact_squares,
+    )  # fmt: skip
+    found = fused_argmin(bf16 if rows is None else bf16.index_select(0, rows), fused, problem)
+    upper, lower = _distance_above(found.upper, norm), _distance_below(found.lower, norm)
+    return NearestWithBounds(found.cluster, upper, lower)
+
+
 def _in_pieces(
     work: Callable[[slice], None], n: int, columns: Float[torch.Tensor, "column dim"]
 ) -> None:
@@ -131,7 +169,7 @@ def _in_pieces(
     each core takes a piece through all steps by itself."""
     wide = len(columns)
     if columns.is_cuda:
-        step = max(16, CELLS // wide)
+        step = max(16, cells_on_gpu(columns.device) // wide)
         for start in range(0, n, step):
             work(slice(start, start + step))
         return
@@ -169,7 +207,7 @@ def _error(
 ) -> Float32[torch.Tensor, "image run"]:
     """The error of the scores of rows of such norms, besides the rounding of products to
     bfloat16."""
-    error = ROUNDING * to.scaled.shape[1] ** 0.5 * to.longest * (norms + to.longest)
+    error = to.precision.rounding(to.scaled.shape[1]) * to.longest * (norms + to.longest)
     if to.precision.error:
         error = error + 2 * (residual * to.longest + (norms + residual) * to.residual)
     return error

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from cluster.kernels.low_precision import MatmulPrecision, fast_precision, fused_precision
+
 if TYPE_CHECKING:
     from cluster.kernels.gpu.launch import Blocks
 
@@ -36,6 +38,11 @@ def fused_is_faster(
     if shape not in _fused_wins:
         _fused_wins[shape] = _seconds(fused) < _seconds(plain)
     return _fused_wins[shape]
+
+
+def precision_of_rows(device: torch.device) -> MatmulPrecision:
+    """The arithmetic whose residuals are kept for rows that are compared again and again."""
+    return fused_precision() if fused_blocks(device) else fast_precision(device)
 
 
 def size_class(count: int) -> int:

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import torch
 import triton
 
-DIMS = 64  # vectors have a multiple of so many dims, zeros at the end
 SPARE = 8192  # bytes of shared memory for reductions
 
 
@@ -63,8 +62,3 @@ def sizes(device: torch.device) -> Iterator[Blocks]:
         needed = 2 * blocks.stages * blocks.dims * (blocks.rows + blocks.columns)
         if needed + SPARE <= room:
             yield blocks
-
-
-def padded_bf16(x: torch.Tensor) -> torch.Tensor:
-    """x [..., dim] as bfloat16, with zeros up to a multiple of DIMS."""
-    return torch.nn.functional.pad(x.bfloat16(), (0, -x.shape[-1] % DIMS))

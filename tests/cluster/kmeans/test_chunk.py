@@ -92,7 +92,7 @@ def test_the_size_of_chunks_changes_only_rounding(cosine: bool, monkeypatch: pyt
     one = kmeans(rows, 8, **SETTINGS, cosine=cosine)
     for module in ("kmeans.chunk", "kmeans.data", "vectors.tiles"):
         monkeypatch.setattr(f"cluster.{module}.TILE", 64)
-    for module in ("kmeans.chunk", "kmeans.engine"):
+    for module in ("kmeans.chunk",):
         monkeypatch.setattr(f"cluster.{module}.CHUNK_ROWS", 256)
     many = kmeans(rows, 8, **SETTINGS, cosine=cosine)
     np.testing.assert_allclose(one.centroids, many.centroids, atol=1e-4)
@@ -137,14 +137,14 @@ def test_equally_far_images_are_taken_by_row_whatever_the_chunks(monkeypatch: py
     one = kmeans(ArrayRows(x), 3, seeds=[0], n_init=1, max_iter=1, tol=0, starts=starts)
     for module in ("kmeans.chunk", "kmeans.data", "vectors.tiles"):
         monkeypatch.setattr(f"cluster.{module}.TILE", 8)
-    for module in ("kmeans.chunk", "kmeans.engine"):
+    for module in ("kmeans.chunk",):
         monkeypatch.setattr(f"cluster.{module}.CHUNK_ROWS", 16)
     many = kmeans(ArrayRows(x), 3, seeds=[0], n_init=1, max_iter=1, tol=0, starts=starts)
     np.testing.assert_array_equal(one.centroids, many.centroids)
 
 
 def test_chunks_come_in_the_order_of_the_rows(monkeypatch: pytest.MonkeyPatch):
-    for module in ("kmeans.chunk", "kmeans.engine"):
+    for module in ("kmeans.chunk",):
         monkeypatch.setattr(f"cluster.{module}.CHUNK_ROWS", 64)
     for module in ("kmeans.chunk", "kmeans.data"):
         monkeypatch.setattr(f"cluster.{module}.TILE", 64)

@@ -1,65 +1,23 @@
 """TF32 that others switch on for all of torch reaches no answer that is promised.
 
 torch.set_float32_matmul_precision("high") and TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1, which NVIDIA's
-containers set, make a GPU cut the factors of float32 products to 10 bits. No GPU is needed here:
-`LikeGpu` runs what is meant for one on the CPU, and cuts the factors wherever the switch says so.
+containers set, make a GPU cut the factors of float32 products to 10 bits. No GPU is needed here.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import test_near_duplicates
 import test_neighbors
 import torch
-from torch.overrides import TorchFunctionMode
+from like_gpu import SWITCH, TF32_WAY, LikeGpu
 
-from cluster.kernels.low_precision import TF32, TF32_MASK, MatmulPrecision, full_precision
-
-SWITCH = torch.backends.cuda.matmul
-PRODUCTS = {"matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "addmm", "baddbmm", "linear"}
-
-
-def cut(x: Any) -> Any:
-    if isinstance(x, torch.Tensor) and x.dtype == torch.float32:
-        return (x.contiguous().view(torch.int32) & TF32_MASK).view(torch.float32)
-    return x
-
-
-def on_cpu(x: Any) -> Any:
-    return "cpu" if str(x) == "cuda" else x
-
-
-class LikeGpu(TorchFunctionMode):
-    """Tensors of the CPU say that they are a GPU's, and are multiplied as the switch says."""
-
-    products = 0
-
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        if function == torch.Tensor.is_cuda.__get__:  # type: ignore[attr-defined]
-            return True
-        if function is torch.device:  # a name, no tensor
-            return function(*args, **(kwargs or {}))
-        args = tuple(map(on_cpu, args))
-        kwargs = {name: on_cpu(value) for name, value in (kwargs or {}).items()}
-        if getattr(function, "__name__", "") in PRODUCTS:
-            self.products += 1
-            if SWITCH.fp32_precision == "tf32":
-                args = tuple(map(cut, args))
-        return function(*args, **kwargs)
-
+from cluster.kernels.low_precision import full_precision
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[LikeGpu]:
-    way = MatmulPrecision(2 * TF32 + TF32**2, "tf32", SWITCH)
-    monkeypatch.setattr("cluster.neighbors.exact.fast_precision", lambda device: way)
+    monkeypatch.setattr("cluster.neighbors.exact.fast_precision", lambda device: TF32_WAY)
     monkeypatch.setattr("cluster.neighbors.candidates.fits_on_gpu", lambda numbers, device: False)
     before = SWITCH.fp32_precision
     SWITCH.fp32_precision = "tf32"

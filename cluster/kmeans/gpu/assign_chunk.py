@@ -1,0 +1,120 @@
+"""The assignment step of a chunk on a GPU: the steps of chunk.py on all its images at once.
+
+The device is waited for when a number of images decides what comes next: how many are undecided,
+how many need float64 (fused_argmin.py), how many moved.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import BFloat16, Bool, Float32, Int, Int32, Int64
+
+from cluster.kernels.cluster_sums import Sums, empty_sums
+from cluster.kernels.gpu.dense_sums import dense_sums
+from cluster.kmeans.chunk_messages import StepResult
+from cluster.kmeans.hamerly_bounds import GATHER, Bounds
+from cluster.kmeans.nearest import PreparedCentroids, nearest
+
+Group = tuple[torch.Tensor, PreparedCentroids, torch.Tensor | None]  # runs, centroids and shift
+Tile = tuple[slice, torch.Tensor, torch.Tensor]  # as chunk.py loads it: its range, rows and places
+Changes = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # image, group and sign, int64 [change]
+
+
+class ChunkArrays(NamedTuple):
+    """What a chunk knows of its images. bf16: the padded rows, if they are cached; label: the
+    cluster that an image is pinned to, -1: none."""
+
+    cluster: Int32[torch.Tensor, "run image"]
+    bounds: Bounds
+    norms: Float32[torch.Tensor, " image"]
+    residual: Float32[torch.Tensor, " image"]
+    bf16: BFloat16[torch.Tensor, "image padded"] | None
+    label: Int[torch.Tensor, " image"] | None
+
+
+def assign_chunk(
+    chunk: ChunkArrays,
+    groups: Sequence[Group],
+    load: Callable[[slice, Sequence[Bool[torch.Tensor, " image"]]], Tile],
+    was_assigned: bool,
+) -> StepResult:
+    """Assign the images of a chunk to the nearest centroids of each group of runs.
+
+    load: reads the images that are undecided in any group; was_assigned: whether any of the runs
+    had assigned its images before.
+    """
+    here, k = slice(0, len(chunk.norms)), groups[0][1].centroids.shape[1]
+    undecided = [
+        torch.ones_like(chunk.norms, dtype=torch.bool)
+        if shift is None
+        else chunk.bounds.widen(runs, here, chunk.cluster, shift)
+        for runs, _, shift in groups
+    ]
+    tile, first = load(here, undecided), 0
+    changes, moved = list[Changes](), list[int]()
+    for group, mask in zip(groups, undecided, strict=True):
+        rows = _rows_to_compare(mask, group)
+        found, own = _assign_group(chunk, tile, group, rows, first, was_assigned)
+        changes += found
+        moved += own
+        first += len(group[0]) * k
+    runs = torch.cat([group[0] for group in groups])
+    told = torch.tensor(moved, dtype=torch.int64, device="cpu")
+    if not changes:
+        return StepResult(empty_sums(tile[1].shape[1], runs.device), told)
+    image, name, sign = (torch.cat(each) for each in zip(*changes, strict=True))
+    sums, count = dense_sums(tile[1], image, name, sign, first)
+    every = (runs[:, None] * k + torch.arange(k, device=runs.device)).ravel()
+    return StepResult(Sums(every, sums, count), told)
+
+
+def _rows_to_compare(
+    undecided: Bool[torch.Tensor, " image"], group: Group
+) -> Int64[torch.Tensor, " undecided"] | None:
+    """The undecided images, or None for all, where fetching single ones takes as long."""
+    if group[2] is None:
+        return None
+    rows, cells = torch.nonzero(undecided).ravel(), group[2].numel()
+    return None if len(rows) * (cells + GATHER) > len(undecided) * cells else rows
+
+
+def _assign_group(
+    chunk: ChunkArrays,
+    tile: Tile,
+    group: Group,
+    rows: Int64[torch.Tensor, " undecided"] | None,
+    first: int,
+    was_assigned: bool,
+) -> tuple[list[Changes], list[int]]:
+    """Assign some images in the runs of a group, whose first cluster is number `first` of all
+    groups: the changes, and how many images moved in each run."""
+    (runs, to, _), (_, x, places) = group, tile
+    at: Any = slice(0, len(places)) if rows is None else rows
+    where: Any = (runs, at) if rows is None else (runs[:, None], at)
+    if rows is not None and not len(rows):
+        return [], [0] * len(runs)
+    place = None if rows is None or len(rows) == len(x) else places[rows]
+    found = nearest(x, chunk.norms[at], to, place, chunk.residual[at], chunk.bf16)
+    new, upper, lower = (each.T for each in found)
+    if chunk.label is not None:
+        pinned = chunk.label[at]
+        new = torch.where(pinned >= 0, pinned, new)
+        lower = lower.masked_fill(pinned >= 0, torch.inf)
+    old = chunk.cluster[where].long()
+    chunk.cluster[where] = new.int()
+    chunk.bounds.upper[where], chunk.bounds.lower[where] = upper, lower
+    same = old == new
+    moved = (~same).sum(1).tolist()
+    if not any(moved):
+        return [], moved
+    # Those that moved come first
+    pair = torch.sort(same.ravel().byte(), stable=True).indices[: sum(moved)]
+    image, base = pair % same.shape[1], first + pair // same.shape[1] * to.centroids.shape[1]
+    image_of, to_name = image if rows is None else rows[image], new.reshape(-1)[pair]
+    changes = [(places[image_of], base + to_name, torch.ones_like(image))]
+    if was_assigned:
+        old = old.ravel()[pair]
+        sign = -(old >= 0).long()  # a run that was not assigned takes nothing away
+        changes.append((places[image_of], base + old.clamp(min=0), sign))
+    return changes, moved

@@ -25,7 +25,7 @@ def cut(x: Any) -> Any:
 
 
 def on_cpu(x: Any) -> Any:
-    return "cpu" if str(x) == "cuda" else x
+    return "cpu" if isinstance(x, str | torch.device) and str(x) == "cuda" else x
 
 
 class LikeGpu(TorchFunctionMode):

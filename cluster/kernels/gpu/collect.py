@@ -47,7 +47,8 @@ def collect(
     DIMS; cut: float32 [query]; own: int32 [query], the position to leave out, -1 for none.
     """
     (n, dim), count = query.shape, len(target)
-    assert query.is_contiguous() and target.is_contiguous() and not dim % blocks.dims
+    assert all(each.is_contiguous() for each in (query, target, cut, own))
+    assert dim % blocks.dims == 0
     if n and count:
         _collect[(-(-n // blocks.rows), -(-count // blocks.columns))](
             query, target, cut, own, lists.count, lists.position, lists.value, n, count, first,

@@ -30,8 +30,8 @@ def nearest3(x: torch.Tensor, c: torch.Tensor, squares: torch.Tensor, blocks: Bl
     the columns of a block.
     """
     (n, dim), (runs, k, _) = x.shape, c.shape
-    assert x.is_contiguous() and c.is_contiguous() and squares.is_contiguous()
-    assert not dim % blocks.dims and not k % blocks.columns
+    assert all(each.is_contiguous() for each in (x, c, squares))
+    assert dim % blocks.dims == k % blocks.columns == 0
     index = torch.empty(n, runs, 2, dtype=torch.int32, device=x.device)
     score = torch.empty(n, runs, 3, device=x.device)
     if n:

@@ -45,16 +45,11 @@ def assign_chunk(
     had assigned its images before.
     """
     here, k = slice(0, len(chunk.norms)), groups[0][1].centroids.shape[1]
-    undecided = [
-        torch.ones_like(chunk.norms, dtype=torch.bool)
-        if shift is None
-        else chunk.bounds.widen(runs, here, chunk.cluster, shift)
-        for runs, _, shift in groups
-    ]
-    tile, first = load(here, undecided), 0
-    changes, moved = list[Changes](), list[int]()
-    for group, mask in zip(groups, undecided, strict=True):
-        rows = _rows_to_compare(mask, group)
+    compared = [_rows_to_compare(chunk, group) for group in groups]
+    every = chunk.norms.new_ones((), dtype=torch.bool).expand(here.stop)
+    tile = load(here, [every if mask is None else mask for mask, _ in compared])
+    changes, moved, first = list[Changes](), list[int](), 0
+    for group, (_, rows) in zip(groups, compared, strict=True):
         found, own = _assign_group(chunk, tile, group, rows, first, was_assigned)
         changes += found
         moved += own
@@ -65,18 +60,23 @@ def assign_chunk(
         return StepResult(empty_sums(tile[1].shape[1], runs.device), told)
     image, name, sign = (torch.cat(each) for each in zip(*changes, strict=True))
     sums, count = dense_sums(tile[1], image, name, sign, first)
-    every = (runs[:, None] * k + torch.arange(k, device=runs.device)).ravel()
-    return StepResult(Sums(every, sums, count), told)
+    number = (runs[:, None] * k + torch.arange(k, device=runs.device)).ravel()
+    return StepResult(Sums(number, sums, count), told)
 
 
 def _rows_to_compare(
-    undecided: Bool[torch.Tensor, " image"], group: Group
-) -> Int64[torch.Tensor, " undecided"] | None:
-    """The undecided images, or None for all, where fetching single ones takes as long."""
-    if group[2] is None:
-        return None
-    rows, cells = torch.nonzero(undecided).ravel(), group[2].numel()
-    return None if len(rows) * (cells + GATHER) > len(undecided) * cells else rows
+    chunk: ChunkArrays, group: Group
+) -> tuple[Bool[torch.Tensor, " image"] | None, Int64[torch.Tensor, " undecided"] | None]:
+    """The undecided images, as a mask and as rows, or None for all, where fetching single ones
+    takes as long."""
+    runs, _, shift = group
+    if shift is None:
+        return None, None
+    undecided = chunk.bounds.widen(runs, slice(0, len(chunk.norms)), chunk.cluster, shift)
+    rows, cells = torch.nonzero(undecided).ravel(), shift.numel()
+    if len(rows) * (cells + GATHER) > len(undecided) * cells:
+        return None, None
+    return undecided, rows
 
 
 def _assign_group(

@@ -27,9 +27,7 @@ def prepare_on_gpu(
         return nearest(x, x.norm(dim=1), _prepared(centroids, squares, precision, fused)).cluster
 
     shape = str(centroids.device), size_class(runs), size_class(k), size_class(dim)
-    if fused_is_faster(
-        shape, lambda: found(fused_precision(), fused), lambda: found(plain, None)
-    ):
+    if fused_is_faster(shape, lambda: found(fused_precision(), fused), lambda: found(plain, None)):
         return _prepared(centroids, squares, fused_precision(), fused)
     return _prepared(centroids, squares, plain, None)
 
@@ -43,9 +41,7 @@ def _prepared(
     residual = precision.residual(centroids.flatten(0, 1)).view(squares.shape).amax(1)
     longest = squares.amax(1).sqrt().float()
     scaled, short = -2 * centroids.flatten(0, 1), squares.float().ravel()
-    return PreparedCentroids(
-        precision, scaled, short, longest, centroids, squares, residual, fused
-    )
+    return PreparedCentroids(precision, scaled, short, longest, centroids, squares, residual, fused)
 
 
 def _between(

@@ -15,6 +15,7 @@ from like_gpu import SWITCH, TF32_WAY, LikeGpu
 
 from cluster.kernels.low_precision import full_precision
 
+
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[LikeGpu]:
     monkeypatch.setattr("cluster.neighbors.exact.fast_precision", lambda device: TF32_WAY)

@@ -10,14 +10,17 @@ from blobs import blobs
 from like_gpu import TF32_WAY, LikeGpu, kernels
 
 import cluster.kmeans.nearest as module
-from cluster.kmeans.api import kmeans
+from cluster.kmeans.api import Fit, kmeans
+from cluster.kmeans.semi_supervised import sskmeans
 from cluster.vectors.rows import ArrayRows
 
-SETTINGS: dict[str, Any] = {"seeds": [0], "n_init": 2, "max_iter": 20, "tol": 0}
+SETTINGS: dict[str, Any] = {"seeds": [0, 1], "n_init": 1, "max_iter": 10, "tol": 0}
 
 
 @pytest.fixture(params=[True, False], ids=["fused", "plain"])
-def fused_calls(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def fused_calls(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[list[int]]:
     """The number of images of each fused product; of none, where the plain one is taken."""
     kernels(monkeypatch)
     calls: list[int] = []
@@ -48,15 +51,48 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-@pytest.mark.usefixtures("gpu")
-@pytest.mark.parametrize("rows", [70, 1000])
-@pytest.mark.parametrize("k", [1, 2, 9])
-def test_it_ends_where_it_does_on_a_cpu(k, rows, fused_calls, monkeypatch):
-    monkeypatch.setattr("cluster.kmeans.chunk.rows_on_gpu", lambda dim: rows)
-    x = ArrayRows(blobs(180, spread=3.0))
-    gpu = kmeans(x, k, **SETTINGS, device="cuda")
+def on_cpu(x: np.ndarray, k: int, **more: Any) -> Fit:
     with torch._C.DisableTorchFunction():
-        cpu = kmeans(x, k, **SETTINGS, device="cpu")
+        return kmeans(ArrayRows(x), k, **{**SETTINGS, **more}, device="cpu")
+
+
+def assert_same(gpu: Fit, cpu: Fit) -> None:
     np.testing.assert_allclose(gpu.centroids, cpu.centroids, atol=1e-5)
     np.testing.assert_array_equal(gpu.iterations, cpu.iterations)
     np.testing.assert_allclose(gpu.inertia, cpu.inertia, rtol=1e-6)
+
+
+@pytest.mark.usefixtures("gpu", "fused_calls")
+@pytest.mark.parametrize(("k", "rows"), [(1, 1000), (2, 70), (9, 70)])
+def test_it_ends_where_it_does_on_a_cpu(k: int, rows: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("cluster.kmeans.chunk.rows_on_gpu", lambda dim: rows)
+    x = blobs(180, spread=3.0)
+    assert_same(kmeans(ArrayRows(x), k, **SETTINGS, device="cuda"), on_cpu(x, k))
+
+
+@pytest.mark.usefixtures("gpu", "fused_calls")
+def test_rows_that_do_not_fit_are_read_again(monkeypatch: pytest.MonkeyPatch):
+    """Those that are undecided, one by one where they are few."""
+    monkeypatch.setattr("cluster.kmeans.data.fits_on_gpu", lambda numbers, device: False)
+    x = blobs(300, spread=2.0) + 50  # shifted to the origin, so that tiles are made anew
+    assert_same(kmeans(ArrayRows(x), 8, **SETTINGS, device="cuda"), on_cpu(x, 8))
+
+
+@pytest.mark.usefixtures("gpu", "fused_calls")
+def test_images_with_a_label_stay():
+    x = blobs(150, spread=2.0)
+    label = np.where(np.arange(150) % 3, -1, np.arange(150) % 2)
+    settings: dict[str, Any] = {**SETTINGS, "seeds": [0], "cluster_size": 40}
+    gpu = sskmeans(ArrayRows(x), label, 5, **settings, device="cuda")
+    with torch._C.DisableTorchFunction():
+        cpu = sskmeans(ArrayRows(x), label, 5, **settings)
+    assert_same(gpu, cpu)
+
+
+@pytest.mark.usefixtures("gpu", "fused_calls")
+def test_empty_clusters_are_relocated_and_converged_runs_leave():
+    x = blobs(150, spread=2.0)
+    starts = np.stack([x[:5], x[5:10]])
+    starts[0, 4] = 1e3  # wins no image
+    gpu = kmeans(ArrayRows(x), 5, **SETTINGS, starts=starts, device="cuda")
+    assert_same(gpu, on_cpu(x, 5, starts=starts))

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from cluster.errors import ClusterError
-from cluster.kernels.low_precision import ROUNDING
+from cluster.kernels.low_precision import ROUNDING, MatmulPrecision
 from cluster.kernels.threads import on_cores
 from cluster.vectors.rows import TILE, Rows
 
@@ -161,12 +161,12 @@ class ProductSpace(NamedTuple):
         reach = length - similarity / self.scale  # the norm of any target that near
         return rounding * query.shape[1] ** 0.5 * reach * (length + reach)
 
-    def margin(self, query: np.ndarray, error: float) -> np.ndarray:
+    def margin(self, query: np.ndarray, precision: MatmulPrecision) -> np.ndarray:
         """How far below the k-th largest product one of the k true neighbours may lie, float32
-        [image], where products are off by `error` times the norms, besides rounding."""
+        [image], whatever the vectors."""
         # The norm of a target is at most 1 here, or, with the dim added, √(1 + 1/4).
         longest = 1.25**0.5 if self.metric == "euclidean" else 1.0
-        off = (error + ROUNDING * query.shape[1] ** 0.5) * longest * 1.01
+        off = (precision.error + precision.rounding(query.shape[1])) * longest * 1.01
         return (2 * off * np.linalg.norm(query, axis=1)).astype(np.float32)
 
     def _squared_norm(self, query: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ Nearly all of the work is the matrix product, which may be of low precision
 (`cluster.kernels.low_precision`): a target is dropped only if it cannot be one of the k given the
 error of its product and of the k-th."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
@@ -17,12 +17,11 @@ from cluster.kernels.norms import RowStats, row_stats
 from cluster.kernels.threads import on_cores
 from cluster.kernels.topk_cpu import TopKBuffer
 from cluster.kernels.topk_gpu import TopKBufferGpu
-from cluster.vectors.device import fits_on_gpu
+from cluster.vectors.device import cells_on_gpu
 
 ROWS = 512  # queries in one product of a core
 DIMS = 32  # bfloat16 products are fast with multiples of so many dims
 TINY = 2.0**-120  # more than the error of numbers that are nearly 0
-CELLS = 64_000_000  # products that a GPU holds at once (256 MB)
 
 Tile = tuple[int, np.ndarray | torch.Tensor]  # its first target, and float32 [target, dim]
 
@@ -68,13 +67,6 @@ def find_candidates(
     return search(queries, tiles, device, precision, progress)
 
 
-def tiles_on_gpu(tiles: Iterator[Tile], numbers: int, device: str) -> list[Tile] | None:
-    """The tiles as tensors on the GPU, if it has enough memory for `numbers` float32."""
-    if not fits_on_gpu(numbers, device):
-        return None
-    return [(start, torch.as_tensor(tile, device=device)) for start, tile in tiles]
-
-
 def _on_gpu(
     queries: Queries,
     tiles: Iterable[Tile],
@@ -82,13 +74,14 @@ def _on_gpu(
     precision: MatmulPrecision,
     progress: Callable[[], None],
 ) -> Candidates:
-    q = torch.from_numpy(queries.vectors).to(device)
-    margin, own = (torch.from_numpy(each).to(device) for each in (queries.margin, queries.own))
+    told = queries.vectors, queries.margin, queries.own
+    q, margin, own = (torch.from_numpy(each).to(device) for each in told)
     buffers: list[TopKBufferGpu] = []
     for start, tile in tiles:
         target = torch.as_tensor(tile, device=device)
         if not buffers:
-            step = max(16, CELLS // len(target))
+            step = max(16, cells_on_gpu(device) // len(target))
+            step = -(-len(q) // max(1, -(-len(q) // step)))  # of about equal size
             pieces = zip(own.split(step), margin.split(step), strict=True)
             buffers = [TopKBufferGpu(*each, queries.k, precision.error > 0) for each in pieces]
         for buffer, some in zip(buffers, q.split(step), strict=True):

@@ -13,16 +13,17 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, final
 
 import numpy as np
-import torch
 
 from cluster.kernels.low_precision import fast_precision, full_precision
 from cluster.kernels.similarity import Metric, similarities, survey
 from cluster.kernels.topk_cpu import bytes_per_query
-from cluster.neighbors.candidates import Candidates, Queries, Tile, find_candidates, tiles_on_gpu
+from cluster.neighbors.candidates import Candidates, Queries, Tile, find_candidates
 from cluster.neighbors.equal_rows import zeros_first
 from cluster.neighbors.exhaustive import Undecided, search_float64
 from cluster.neighbors.prepared_search import PreparedSearch, prepare_search, require_neighbors
 from cluster.neighbors.rerank import QueryCandidates, Targets, rerank
+from cluster.neighbors.search_on_gpu import TARGETS as GPU_TARGETS
+from cluster.neighbors.search_on_gpu import search_on_gpu
 from cluster.vectors.rows import Rows, Subset
 
 QUERIES, QUERY_NUMBERS = 32_768, 2**25  # queries, and numbers in them, in one read of the targets
@@ -66,7 +67,7 @@ def nearest_neighbors(
     doubtful = np.zeros(len(rows), bool)
     searcher = _BlockSearcher(search, k, device)
     for here, x in blocks(rows, k):
-        report = _spread(progress, len(x), -(-len(search.keep) // TARGETS))
+        report = _spread(progress, len(x), searcher.tiles)
         found = searcher.find(x, queries.squares[here], search.own[here], report)
         neighbor[here], similarity[here], doubtful[here] = found
     doubt = np.flatnonzero(doubtful)
@@ -84,6 +85,7 @@ def blocks(rows: Rows, k: int) -> Iterator[tuple[slice, np.ndarray]]:
     """Blocks of queries that are searched in one read of the targets: the range of rows, and those
     rows, float32 [image, dim]."""
     step = max(1, min(QUERIES, QUERY_NUMBERS // rows.dim, BUFFER_BYTES // bytes_per_query(k)))
+    step = max(1, -(-len(rows) // -(-len(rows) // step)))  # of about equal size
     for start in range(0, len(rows), step):
         here = slice(start, min(start + step, len(rows)))
         yield here, rows.block(here.start, here.stop)
@@ -91,18 +93,15 @@ def blocks(rows: Rows, k: int) -> Iterator[tuple[slice, np.ndarray]]:
 
 @final
 class _BlockSearcher:
-    """Search for the neighbours of one block of queries after the other."""
+    """Search for the neighbours of one block of queries after the other. tiles: how many there are
+    of targets."""
 
     def __init__(self, search: PreparedSearch, k: int, device: str) -> None:
         self._search, self._k, self._device = search, k, device
-        self._precision = fast_precision(device)
-        count, dim = len(search.keep), search.targets.dim
-        self._tiles = tiles_on_gpu(_tiles(search), count * (2 * dim + 1), device)
-        on_gpu = None
-        if self._tiles is not None:
-            tiles = (search.targets.block(low, low + TARGETS) for low in range(0, count, TARGETS))
-            on_gpu = torch.cat([torch.as_tensor(tile, device=device) for tile in tiles])
-        self._targets = Targets(search.targets, search.facts, search.space.metric, on_gpu)
+        self._targets = Targets(search.targets, search.facts, search.space.metric)
+        self._gpu = search_on_gpu(search, device)
+        self._precision = fast_precision(device) if self._gpu is None else self._gpu.precision
+        self.tiles = -(-len(search.keep) // (TARGETS if self._gpu is None else GPU_TARGETS))
 
     def find(
         self,
@@ -113,21 +112,15 @@ class _BlockSearcher:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Neighbours (int64) and similarities (float64), both [image, k], of float32 x [image,
         dim], and whether they are in doubt, bool [image]."""
-        space, precision = self._search.space, self._precision
-        query = space.queries(x, squares, np.float32)
-        found = find_candidates(
-            Queries(query, self._k, space.margin(query, precision.error), own),
-            self._tiles if self._tiles is not None else _tiles(self._search),
-            device=self._device,
-            precision=precision,
-            progress=progress,
-        )
-        block = QueryCandidates(x, squares, found.start, found.position)
-        neighbor, similarity = rerank(block, self._targets, self._k)
+        precision = self._precision
+        if self._gpu is not None and self._gpu.is_fused and precision.error:
+            found = self._gpu.find(x, squares, own, self._k, progress)
+        else:
+            found = self._find_plain(x, squares, own, progress)
         if not precision.error:
-            doubtful = self._doubtful(found, query, block, neighbor, similarity)
-            return neighbor, similarity, doubtful
-        again = np.flatnonzero(found.overflowed)
+            return found
+        neighbor, similarity, overflowed = found
+        again = np.flatnonzero(overflowed)
         doubtful = np.zeros(len(x), bool)
         self._precision = full_precision(self._device)
         if len(again):
@@ -135,6 +128,32 @@ class _BlockSearcher:
             neighbor[again], similarity[again], doubtful[again] = there
         if len(again) < len(x) / 2:  # else low precision is of no use for these vectors
             self._precision = precision
+        return neighbor, similarity, doubtful
+
+    def _find_plain(
+        self, x: np.ndarray, squares: np.ndarray, own: np.ndarray, progress: Callable[[], None]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As find, but in low precision: whether there were too many candidates."""
+        gpu, precision, space = self._gpu, self._precision, self._search.space
+        if gpu is None:
+            query = space.queries(x, squares, np.float32)
+            margin, tiles = space.margin(query, precision), _tiles(self._search)
+        else:
+            query, margin = gpu.queries(x, squares, precision)
+            tiles = gpu.tiles()
+        found = find_candidates(
+            Queries(query, self._k, margin, own),
+            tiles,
+            device=self._device,
+            precision=precision,
+            progress=progress,
+        )
+        block = QueryCandidates(x, squares, found.start, found.position)
+        ranked = rerank if gpu is None else gpu.rerank
+        neighbor, similarity = ranked(block, self._targets, self._k)
+        if precision.error:
+            return neighbor, similarity, found.overflowed
+        doubtful = self._doubtful(found, query, block, neighbor, similarity)
         return neighbor, similarity, doubtful
 
     def _doubtful(

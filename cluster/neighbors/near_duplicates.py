@@ -17,6 +17,7 @@ import torch
 from cluster.errors import ClusterError
 from cluster.kernels.low_precision import ROUNDING, full_precision
 from cluster.kernels.similarity import ProductSpace, similarities, survey
+from cluster.vectors.device import fits_on_gpu
 from cluster.vectors.rows import Rows
 
 TILE = 4096  # rows
@@ -59,6 +60,14 @@ class _Tile(NamedTuple):
     unit: torch.Tensor
 
 
+class _Leaders(NamedTuple):
+    """At most LEADERS of them. rows: int64 [leader], sorted; unit: their vectors of length 1, on a
+    GPU that has memory for them, so that they are read and scaled once."""
+
+    rows: np.ndarray
+    unit: torch.Tensor | None
+
+
 class _LeaderClustering:
     """The state after some rows. leader: int64 [image]; _cosine: float64 [image], to the leader."""
 
@@ -67,26 +76,40 @@ class _LeaderClustering:
         self._space = ProductSpace.of(self._facts, "cosine")
         self._least = threshold - TIE
         self._error = ROUNDING * rows.dim**0.5
-        self._is_leader = np.zeros(len(rows), bool)
         self.leader = np.full(len(rows), -1, np.int64)
         self._cosine = np.full(len(rows), -np.inf)
+        self._leaders: list[_Leaders] = []
 
     def assign(self, start: int, stop: int) -> None:
         """Assign leaders to rows start..stop, after all rows before."""
         x = self._rows.block(start, stop)
         tile = _Tile(start, x, self._unit(x, np.arange(start, stop)))
-        kept = np.flatnonzero(self._is_leader[:start])
-        for low in range(0, len(kept), LEADERS):
-            to = kept[low : low + LEADERS]
-            self._join(tile, _products(tile.unit, self._unit(self._rows.take(to), to)), to)
+        for to, unit in self._leaders:
+            there = self._unit(self._rows.take(to), to) if unit is None else unit
+            self._join(tile, _products(tile.unit, there), to)
         within = _products(tile.unit, tile.unit)
         later = torch.ones_like(within, dtype=torch.bool).triu()
         within[later] = -2  # an image joins only earlier ones
-        self._is_leader[start:stop] = self._leaders_of(tile, within.cpu().numpy())
-        new = np.flatnonzero(self._is_leader[start:stop])
+        new = np.flatnonzero(self._leaders_of(tile, within))
+        self._keep(tile, new)
         if 0 < len(new) < len(x):
             self._join(tile, within[:, torch.from_numpy(new).to(within.device)], new + start)
         self.leader[new + start] = new + start
+
+    def _keep(self, tile: _Tile, new: np.ndarray) -> None:
+        """Add leaders, int64 [leader] in the tile, to those before."""
+        unit = None
+        if fits_on_gpu(len(new) * self._rows.dim, self._device):
+            unit = tile.unit[torch.from_numpy(new).to(tile.unit.device)]
+        last = self._leaders[-1] if self._leaders else None
+        rows = new + tile.start
+        if last is not None and len(last.rows) + len(new) <= LEADERS:
+            rows = np.concatenate([last.rows, rows])
+            both = last.unit is not None and unit is not None
+            unit = torch.cat([last.unit, unit]) if both else None
+            self._leaders.pop()
+        if len(rows):
+            self._leaders.append(_Leaders(rows, unit))
 
     def leader_of_all(self) -> np.ndarray:
         """The leader of each image, once all have one: int64 [image]."""
@@ -94,13 +117,15 @@ class _LeaderClustering:
         self.leader[zeros] = zeros[:1]  # their cosine is 0, so each leads itself so far
         return self.leader
 
-    def _leaders_of(self, tile: _Tile, within: np.ndarray) -> np.ndarray:
+    def _leaders_of(self, tile: _Tile, within: torch.Tensor) -> np.ndarray:
         """Which images of a tile are leaders, bool [image]; within: float32 [image, image], cosines
         to earlier images of the tile."""
         leads = self.leader[tile.start : tile.start + len(tile.x)] < 0
-        within = np.where(leads[:, None] & leads, within, np.float32(-2))
-        near = within >= self._least + self._error
-        row, column = np.nonzero(~near & (within >= self._least - self._error))
+        there = torch.from_numpy(leads).to(within.device)
+        maybe = (within >= self._least - self._error) & there & there[:, None]
+        clear = maybe & (within >= self._least + self._error)
+        row, column = torch.nonzero(maybe & ~clear).cpu().numpy().T
+        near = clear.cpu().numpy()
         for some in _pieces(len(row)):
             exact = self._exact(tile, row[some], column[some] + tile.start)
             near[row[some], column[some]] = exact >= self._least

@@ -2,14 +2,13 @@
 
 The order of the sum that makes a similarity is fixed (`cluster.kernels.similarity`), and a sum in
 that order is slow. Similarities are therefore first computed in float64 in any order, which is off
-by less than `_rounding`. Where that decides both the order of the neighbours and the digits of
+by less than `rounding_64`. Where that decides both the order of the neighbours and the digits of
 float32, they are final. The other queries, very few unless neighbours are equal, are compared pair
 by pair in the fixed order."""
 
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from cluster.kernels.jit import compiled
 from cluster.kernels.similarity import Metric, Survey, similarities
@@ -19,7 +18,6 @@ from cluster.vectors.rows import ArrayRows, Rows
 READ = 2**18  # numbers that a core reads at once
 QUERIES = 512  # queries that a core sorts at once
 BLOCK = 4096  # queries, with all their candidates, in memory at once
-GPU_READ = 2**25  # numbers that a GPU reads at once
 
 
 class QueryCandidates(NamedTuple):
@@ -33,13 +31,11 @@ class QueryCandidates(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """The rows that positions mean, their survey, the metric, and the rows on a GPU (float32
-    [target, dim]), if they are there."""
+    """The rows that positions mean, their survey, and the metric."""
 
     rows: Rows
     facts: Survey
     metric: Metric
-    on_gpu: torch.Tensor | None = None
 
 
 def rerank(queries: QueryCandidates, among: Targets, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -63,7 +59,7 @@ def _rerank_block(
     queries: QueryCandidates, among: Targets, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
     x, squares, start, position = queries
-    quick = _on_cpu(queries, among) if among.on_gpu is None else _on_gpu(queries, among)
+    quick = _compare_all(queries, among)
     row = np.repeat(np.arange(len(x)), np.diff(start))
     length = quick
     if among.metric != "euclidean":
@@ -71,7 +67,7 @@ def _rerank_block(
     if among.metric == "cosine":
         np.divide(quick, length, out=quick, where=length > 0)
     scale = np.ones(len(row)) if among.metric == "cosine" else np.abs(length)
-    error = _rounding(x.shape[1]) * scale
+    error = rounding_64(x.shape[1]) * scale
     best = np.full((len(x), k), -1, np.int64)
     similarity = np.full((len(x), k), -np.inf)
     undecided = np.zeros(len(x), bool)
@@ -96,16 +92,16 @@ def _rerank_block(
     on_cores(sort, range(0, len(x), QUERIES))
     again = np.flatnonzero(undecided)
     if len(again):
-        best[again], similarity[again] = _in_fixed_order(queries, among, k, again)
+        best[again], similarity[again] = in_fixed_order(queries, among, k, again)
     return best, similarity + 0.0  # not -0
 
 
-def _rounding(dim: int) -> float:
+def rounding_64(dim: int) -> float:
     """The relative difference of two sums of `dim` products in float64, in any order, at most."""
     return (dim + 16) * 2.0**-51
 
 
-def _on_cpu(queries: QueryCandidates, among: Targets) -> np.ndarray:
+def _compare_all(queries: QueryCandidates, among: Targets) -> np.ndarray:
     """Dot products, or minus the distances, of all pairs: float64 [pair]."""
     x, _, start, position = queries
     rows, out = among.rows, np.empty(len(position))
@@ -154,25 +150,6 @@ def _compare(
                 out[pair] = total
 
 
-def _on_gpu(queries: QueryCandidates, among: Targets) -> np.ndarray:
-    """The same on the GPU that has the rows."""
-    x, _, start, position = queries
-    rows = among.on_gpu
-    assert rows is not None
-    vectors = torch.from_numpy(x).to(rows.device)
-    row = torch.from_numpy(np.repeat(np.arange(len(x)), np.diff(start))).to(rows.device)
-    there = torch.from_numpy(position).to(rows.device)
-    out = torch.empty(len(position), dtype=torch.float64, device=rows.device)
-    for low in range(0, len(position), step := max(1, GPU_READ // x.shape[1])):
-        here = slice(low, low + step)
-        y, query = rows[there[here]].double(), vectors[row[here]].double()
-        if among.metric == "euclidean":
-            out[here] = -(y - query).square().sum(1).sqrt()
-        else:
-            out[here] = (y * query).sum(1)
-    return out.cpu().numpy()
-
-
 def _padded(
     start: np.ndarray, value: np.ndarray, position: np.ndarray, error: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -186,7 +163,7 @@ def _padded(
     return padded, place, spread
 
 
-def _in_fixed_order(
+def in_fixed_order(
     queries: QueryCandidates, among: Targets, k: int, query: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """As rerank, for these queries (int64 [again]), pair by pair with the fixed order of sums."""
@@ -194,7 +171,7 @@ def _in_fixed_order(
     size = np.diff(start)[query]
     begin = np.concatenate([[0], np.cumsum(size)])
     pair = np.arange(begin[-1]) - np.repeat(begin[:-1] - start[query], size)
-    rows, facts, metric, _ = among
+    rows, facts, metric = among
     exact = similarities(x, squares, np.repeat(query, size), rows, facts, position[pair], metric)
     padded, place, _ = _padded(begin, exact, position[pair], np.zeros(len(pair)))
     order = np.lexsort((place, -padded), axis=1)[:, :k]

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from like_gpu import kernels
 
 import cluster.neighbors.candidates
-from cluster.kernels.low_precision import full_precision
+from cluster.kernels.low_precision import full_precision, fused_precision
 from cluster.kernels.similarity import survey
 from cluster.kernels.topk_cpu import capacity
 from cluster.neighbors.candidates import Candidates, Queries, find_candidates
@@ -17,7 +18,7 @@ from cluster.neighbors.rerank import QueryCandidates, Targets, rerank
 from cluster.vectors.rows import ArrayRows
 
 METRICS = ["cosine", "inner_product", "euclidean"]
-PLAIN = full_precision("cpu")
+PLAIN, FUSED = full_precision("cpu"), fused_precision()
 
 
 class Rounded:
@@ -26,6 +27,11 @@ class Rounded:
     error = 2.0**-7 + 2.0**-16
     precision = "bf16"
     used = 0
+
+    def rounding(self, dim: int) -> float:
+        return PLAIN.rounding(dim)
+
+    residual = FUSED.residual
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -36,6 +42,12 @@ class Rounded:
 def vectors(n: int, dim: int = 12, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return (rng.normal(size=(n, dim)) + rng.normal(size=dim)).astype(np.float32)
+
+
+def in_groups(n: int, dim: int = 12) -> np.ndarray:
+    """Neighbours that follow one another, as images of one class do."""
+    x = np.random.default_rng(0).normal(size=(5, dim)).repeat(n // 5, 0)
+    return (x + 0.1 * vectors(len(x), dim)).astype(np.float32)
 
 
 def awkward(n: int, dim: int = 12) -> np.ndarray:
@@ -118,7 +130,7 @@ def test_a_gpu_takes_the_same_steps(margin: float, tile: int, monkeypatch: pytes
     monkeypatch.setattr(
         cluster.neighbors.candidates, "_on_cpu", cluster.neighbors.candidates._on_gpu
     )
-    monkeypatch.setattr(cluster.neighbors.candidates, "CELLS", 64 * tile)
+    monkeypatch.setattr(cluster.neighbors.candidates, "cells_on_gpu", lambda device: 64 * tile)
     torchs = found_in(x, among, 9, margin, tile, own=own)
     assert sets(numpy) == sets(torchs)
     np.testing.assert_allclose(numpy.floor, torchs.floor, rtol=1e-4)
@@ -145,12 +157,42 @@ def test_rows_that_a_gpu_has_change_no_bit(metric: str, monkeypatch: pytest.Monk
     """Its steps in torch, here on the CPU."""
     x = awkward(400)
     plain = search(x, 20, metric)
-    monkeypatch.setattr(cluster.neighbors.candidates, "fits_on_gpu", lambda numbers, device: True)
+    kernels(monkeypatch, fused=False)
+    monkeypatch.setattr("cluster.neighbors.search_on_gpu.fits_on_gpu", lambda *_: True)
+    monkeypatch.setattr("cluster.neighbors.search_on_gpu.TARGETS", 150)
     monkeypatch.setattr(
         cluster.neighbors.candidates, "_on_cpu", cluster.neighbors.candidates._on_gpu
     )
-    monkeypatch.setattr("cluster.neighbors.exact.fast_precision", lambda device: PLAIN)
-    assert_equal(search(x, 20, metric), plain)
+    for precision in (PLAIN, Rounded()):
+        monkeypatch.setattr(
+            "cluster.neighbors.search_on_gpu.fast_precision", lambda device, own=precision: own
+        )
+        assert_equal(search(x, 20, metric), plain)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("make", [vectors, awkward, in_groups])
+def test_the_fused_product_changes_no_bit(make: Any, metric: str, monkeypatch: pytest.MonkeyPatch):
+    """Its lists overflow, and are taken again; cuts rise from tile to tile."""
+    x = make(200)
+    plain = search(x, 7, metric)
+    kernels(monkeypatch)
+    monkeypatch.setattr("cluster.neighbors.search_on_gpu.fits_on_gpu", lambda *_: True)
+    monkeypatch.setattr("cluster.neighbors.search_on_gpu.fused_is_faster", lambda *_: True)
+    for name, size in (("TARGETS", 70), ("FIRST", 16), ("SECOND", 48), ("CAPACITY", 32)):
+        monkeypatch.setattr(f"cluster.kernels.gpu.topk_fused.{name}", size)
+    from cluster.kernels.gpu import topk_fused
+
+    used: list[int] = []
+    fused_candidates = topk_fused.fused_candidates
+
+    def counted(query: Any, *more: Any) -> Any:
+        used.append(len(query))
+        return fused_candidates(query, *more)
+
+    monkeypatch.setattr(topk_fused, "fused_candidates", counted)
+    assert_equal(search(x, 7, metric), plain)
+    assert used == [200]
 
 
 def test_low_precision_that_decides_nothing_is_not_used_again(

@@ -11,7 +11,7 @@ import pytest
 import test_near_duplicates
 import test_neighbors
 import torch
-from like_gpu import SWITCH, TF32_WAY, LikeGpu
+from like_gpu import SWITCH, TF32_WAY, LikeGpu, kernels
 
 from cluster.kernels.low_precision import full_precision
 
@@ -19,9 +19,12 @@ from cluster.kernels.low_precision import full_precision
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[LikeGpu]:
     monkeypatch.setattr("cluster.neighbors.exact.fast_precision", lambda device: TF32_WAY)
-    monkeypatch.setattr("cluster.neighbors.candidates.fits_on_gpu", lambda numbers, device: False)
+    kernels(monkeypatch, fused=False)
+    monkeypatch.setattr("cluster.neighbors.candidates.cells_on_gpu", lambda device: 2**22)
+    monkeypatch.setattr("cluster.neighbors.exact.search_on_gpu", lambda search, device: None)
     before = SWITCH.fp32_precision
     SWITCH.fp32_precision = "tf32"
+    monkeypatch.setattr("cluster.neighbors.near_duplicates.fits_on_gpu", lambda *_: True)
     with LikeGpu() as mode:
         # Tensors say that they are a GPU's, but their device is the CPU
         monkeypatch.setattr(

@@ -146,10 +146,11 @@ def _nearest_fused(
     to: PreparedCentroids,
     fused: FusedCentroids,
     rows: Int64[torch.Tensor, " image"] | None,
-    residual: Float32[torch.Tensor, " image"],
+    residual: Float32[torch.Tensor, " image"] | None,
     bf16: BFloat16[torch.Tensor, "row padded"] | None,
 ) -> NearestWithBounds:
     """As nearest, without scores in memory."""
+    assert residual is not None
     if bf16 is None:
         bf16 = padded_bf16(x)
     norm, row = norms[:, None], torch.arange(len(x), device=x.device) if rows is None else rows

@@ -105,8 +105,7 @@ class _LeaderClustering:
         rows = new + tile.start
         if last is not None and len(last.rows) + len(new) <= LEADERS:
             rows = np.concatenate([last.rows, rows])
-            both = last.unit is not None and unit is not None
-            unit = torch.cat([last.unit, unit]) if both else None
+            unit = None if last.unit is None or unit is None else torch.cat([last.unit, unit])
             self._leaders.pop()
         if len(rows):
             self._leaders.append(_Leaders(rows, unit))

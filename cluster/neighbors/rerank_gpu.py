@@ -23,9 +23,9 @@ class RowsOnGpu(NamedTuple):
 
 
 class CandidatePairs(NamedTuple):
-    """count: int64 [query], the candidates of each; row, position: int64 [pair], by query."""
+    """size: int64 [query], the candidates of each; row, position: int64 [pair], by query."""
 
-    count: torch.Tensor
+    size: torch.Tensor
     row: torch.Tensor
     position: torch.Tensor
 
@@ -39,9 +39,9 @@ def rerank_on_gpu(
     again = torch.nonzero(undecided).ravel()
     if len(again):
         own = undecided[pairs.row]
-        start = np.concatenate([[0], np.cumsum(pairs.count[again].cpu().numpy())])
-        told = (each[again].cpu().numpy() for each in queries)
-        some = QueryCandidates(*told, start, pairs.position[own].cpu().numpy())
+        start = np.concatenate([[0], np.cumsum(pairs.size[again].cpu().numpy())])
+        x, squares = (each[again].cpu().numpy() for each in queries)
+        some = QueryCandidates(x, squares, start, pairs.position[own].cpu().numpy())
         which = again.cpu().numpy()
         position[which], similarity[which] = in_fixed_order(some, among, k, np.arange(len(which)))
     return position, similarity + 0.0  # not -0

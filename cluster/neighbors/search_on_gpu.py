@@ -91,8 +91,8 @@ class SearchOnGpu:
         margin, there = self._margin(query, self.precision), self._on_device(own)
         found = fused_candidates(padded_bf16(query), self._bf16, there, margin, k, progress)
         place = torch.arange(found.position.shape[1], device=query.device)
-        row, column = torch.nonzero(place < found.count[:, None], as_tuple=True)
-        pairs = CandidatePairs(found.count, row, found.position[row, column].long())
+        row, column = torch.nonzero(place < found.size[:, None], as_tuple=True)
+        pairs = CandidatePairs(found.size, row, found.position[row, column].long())
         neighbor, similarity = rerank_on_gpu(queries, pairs, self._rows, self._among, k)
         return neighbor, similarity, found.overflowed.cpu().numpy()
 
@@ -137,8 +137,8 @@ class SearchOnGpu:
             lists, blocks = empty_lists(len(query), 1, device), fused_blocks(device)
             assert blocks is not None
             never = torch.full((len(query),), torch.inf, device=device)
-            collect(query, target, never, lists.count.clone(), 0, lists, blocks)
-            return lists.count
+            collect(query, target, never, lists.size.clone(), 0, lists, blocks)
+            return lists.size
 
         def plain() -> torch.Tensor:
             with fast_precision(device).applied():

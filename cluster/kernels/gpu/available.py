@@ -94,8 +94,14 @@ def _is_right(blocks: "Blocks", device: torch.device) -> bool:
         lists = empty_lists(rows, columns, device)
         collect(x, -c, cut, own, 0, lists, blocks)
         right = (found.score[:, 0] == least[:, :3]).all()
-        right &= (found.index[:, 0] == which[:, :2]).all()
-        right &= (lists.count == (products <= -cut[:, None]).sum(1) - 1).all()
+        right &= (found.cluster[:, 0] == which[:, :2]).all()
+        reach = products <= -cut[:, None]
+        reach[torch.arange(rows, device=device), own.long()] = False
+        listed = torch.zeros(rows, columns + 1, dtype=torch.bool, device=device)
+        place = torch.arange(columns, device=device)
+        empty = place >= lists.size[:, None]
+        listed.scatter_(1, lists.position.long().masked_fill(empty, columns), True)
+        right &= (listed[:, :columns] == reach).all() & (lists.size == reach.sum(1)).all()
         return bool(right)
     except Exception:  # of the compiler, the driver or the launcher: there are many kinds
         return False

@@ -14,10 +14,10 @@ from cluster.kernels.gpu.launch import Blocks
 
 
 class Lists(NamedTuple):
-    """count: int32 [query], entries so far, more than the capacity if some were lost; position:
+    """size: int32 [query], entries so far, more than the capacity if some were lost; position:
     int32 and value: float32 [query, capacity], the targets and their products."""
 
-    count: torch.Tensor
+    size: torch.Tensor
     position: torch.Tensor
     value: torch.Tensor
 
@@ -51,7 +51,7 @@ def collect(
     assert dim % blocks.dims == 0
     if n and count:
         _collect[(-(-n // blocks.rows), -(-count // blocks.columns))](
-            query, target, cut, own, lists.count, lists.position, lists.value, n, count, first,
+            query, target, cut, own, lists.size, lists.position, lists.value, n, count, first,
             lists.value.shape[1], D=dim, **blocks.launch_options(),
         )  # fmt: skip
 
@@ -75,17 +75,22 @@ def _collect(  # type: ignore[no-untyped-def]
             left = left.to(tl.float32)
             right = right.to(tl.float32)
         products = tl.dot(left, right, products)
-    least = tl.load(cut + start + line, mask=inside, other=float("inf"))
-    mine = tl.load(own + start + line, mask=inside, other=-1)
+    row = start + line
+    # Above -inf, which marks what is not there, or was taken
+    least = tl.maximum(tl.load(cut + row, mask=inside, other=float("inf")), -3.0e38)
+    mine = tl.load(own + row, mask=inside, other=-1)
     number = first + (base + place).to(tl.int32)
-    reach = (products >= least[:, None]) & (mine[:, None] != number[None, :])
-    reach = reach & inside[:, None] & there[None, :]
-    if tl.max(tl.max(reach.to(tl.int32), axis=1), axis=0) > 0:
-        # Each entry takes its own place: what an atomic of a whole row returns is needed by all
-        # threads that share the row, which not every version of Triton tells them
-        row = (start + line)[:, None] + tl.zeros([BM, BN], tl.int64)
-        at_place = tl.atomic_add(count + row, 1, mask=reach)
-        kept = reach & (at_place < capacity)
+    products = tl.where(there[None, :], products, -float("inf"))
+    products = tl.where(mine[:, None] == number[None, :], -float("inf"), products)
+    reaching = tl.sum((products >= least[:, None]).to(tl.int32), axis=1)
+    # Each turn takes the largest of each row, of which few reach the cut: the place of one number a
+    # row is all that has to be told between threads
+    for _ in range(0, tl.max(reaching, axis=0)):
+        top, column = tl.max(products, axis=1, return_indices=True)
+        taken = top >= least
+        at_place = tl.atomic_add(count + row, 1, mask=taken, sem="relaxed")
+        kept = taken & (at_place < capacity)
         where = row * capacity + at_place
-        tl.store(position + where, number[None, :] + tl.zeros([BM, BN], tl.int32), mask=kept)
-        tl.store(value + where, products, mask=kept)
+        tl.store(position + where, first + base.to(tl.int32) + column, mask=kept)
+        tl.store(value + where, top, mask=kept)
+        products = tl.where(place[None, :] == column[:, None], -float("inf"), products)

@@ -30,6 +30,12 @@ class Blocks(NamedTuple):
             return {**names, "UPCAST": True}
         return {**names, "UPCAST": False, "num_warps": self.warps, "num_stages": self.stages}
 
+    def shared_bytes(self, capability: int) -> int:
+        """The shared memory of a tile's operands, of 2 bytes a number. Tensor cores of capability 9
+        and 10 read them there, so that a stage more is in use; others from registers."""
+        stages = self.stages if capability in (9, 10) else self.stages - 1
+        return 2 * stages * self.dims * (self.rows + self.columns)
+
     def fitted_to(self, columns: int) -> "Blocks":
         """Narrower tiles where there are few columns."""
         width = max(32, 1 << (columns - 1).bit_length())
@@ -58,7 +64,4 @@ def sizes(device: torch.device) -> Iterator[Blocks]:
         return
     facts = torch.cuda.get_device_properties(device)
     room = getattr(facts, "shared_memory_per_block_optin", 0) or 48 * 2**10
-    for blocks in SIZES:
-        needed = 2 * blocks.stages * blocks.dims * (blocks.rows + blocks.columns)
-        if needed + SPARE <= room:
-            yield blocks
+    yield from (blocks for blocks in SIZES if blocks.shared_bytes(facts.major) + SPARE <= room)

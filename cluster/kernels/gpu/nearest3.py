@@ -14,11 +14,11 @@ from cluster.kernels.gpu.launch import Blocks
 
 
 class Lowest(NamedTuple):
-    """index: int32 [image, run, 2], the clusters of the two lowest scores (where there are as many
-    finite ones); score: float32 [image, run, 3], the three lowest, +inf where there are fewer.
-    Ties: the lower cluster first."""
+    """cluster: int32 [image, run, 2], those of the two lowest scores, where as many are finite;
+    score: float32 [image, run, 3], the three lowest, +inf where there are fewer. Ties: the lower
+    cluster first."""
 
-    index: torch.Tensor
+    cluster: torch.Tensor
     score: torch.Tensor
 
 

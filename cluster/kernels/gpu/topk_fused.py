@@ -23,11 +23,11 @@ TURNS = 8  # that a query takes a tile, at most
 
 
 class Reached(NamedTuple):
-    """count: int64 [query]; position: int32 [query, place], of which `count` are candidates, the
+    """size: int64 [query]; position: int32 [query, place], of which `size` are candidates, the
     largest products first; overflowed: bool [query], queries with too many candidates, whose lists
     are empty."""
 
-    count: torch.Tensor
+    size: torch.Tensor
     position: torch.Tensor
     overflowed: torch.Tensor
 
@@ -66,12 +66,12 @@ def fused_candidates(
         sample = _spaced(len(target), SECOND, query.device)
         among = told._replace(own=_place_in(sample, told.own))
         _add(among, target[sample], 0, k, lists)
-        lists.count.zero_()
+        lists.size.zero_()
     for low in range(0, len(target), TARGETS):
         _add(told, target[low : low + TARGETS], low, k, lists)
         progress()
     lost = torch.isposinf(told.cut)
-    return Reached(lists.count.long(), lists.position, lost)
+    return Reached(lists.size.long(), lists.position, lost)
 
 
 def _first_cut(queries: _Queries, target: torch.Tensor, k: int) -> torch.Tensor:
@@ -93,13 +93,13 @@ def _first_cut(queries: _Queries, target: torch.Tensor, k: int) -> torch.Tensor:
 
 def _add(queries: _Queries, target: torch.Tensor, first: int, k: int, lists: Lists) -> None:
     """Add a tile of targets to the lists, raise the cuts, in place, and keep what reaches them."""
-    before, blocks = lists.count.clone(), fused_blocks(target.device)
+    before, blocks = lists.size.clone(), fused_blocks(target.device)
     assert blocks is not None
     capacity = lists.value.shape[1]
     vector, own, _, cut = queries
     collect(vector, target, cut, own, first, lists, blocks)
     for turn in range(TURNS):
-        full = torch.nonzero(lists.count > capacity).ravel()
+        full = torch.nonzero(lists.size > capacity).ravel()
         if not len(full):
             break
         some = queries.take(full)
@@ -108,9 +108,9 @@ def _add(queries: _Queries, target: torch.Tensor, first: int, k: int, lists: Lis
         risen = (higher > some.cut) & (turn < TURNS - 1)
         some.cut.copy_(torch.where(risen, higher, torch.inf))
         # What the list held before this tile
-        old = old._replace(count=before[full])
+        old = old._replace(size=before[full])
         again = _reaching(*_filled(old).sort(dim=1, descending=True), old.position, some.cut)
-        before[full] = again.count
+        before[full] = again.size
         collect(some.vector, target, some.cut, some.own, first, again, blocks)
         cut[full] = some.cut
         for whole, part in zip(lists, again, strict=True):
@@ -132,7 +132,7 @@ def _reaching(
 def _filled(lists: Lists) -> torch.Tensor:
     """The values, -inf where there is none."""
     place = torch.arange(lists.value.shape[1], device=lists.value.device)
-    return lists.value.masked_fill(place >= lists.count[:, None], -torch.inf)
+    return lists.value.masked_fill(place >= lists.size[:, None], -torch.inf)
 
 
 def _spaced(count: int, most: int, device: torch.device) -> torch.Tensor:

@@ -36,7 +36,7 @@ def test_what_reaches_the_cut_is_listed_with_its_product(
         reach = exact[i] >= cut[i]
         if i < count:
             reach[i] = False
-        size = int(lists.count[i])
+        size = int(lists.size[i])
         position, order = lists.position[i, :size].sort()
         assert position.tolist() == (torch.nonzero(reach).ravel() + first).tolist()
         assert torch.allclose(lists.value[i, :size][order].double(), exact[i][reach], atol=1e-3)
@@ -52,6 +52,6 @@ def test_what_is_lost_is_counted(device: torch.device):
     lists = empty_lists(40, 16, device)
     cut, own = torch.zeros(40, device=device), torch.full((40,), -1, device=device).int()
     collect(q, t, cut, own, 0, lists, blocks)
-    assert (lists.count == 50).all()
+    assert (lists.size == 50).all()
     assert (lists.value == 8).all()
     assert all(len(set(row)) == 16 for row in lists.position.tolist())

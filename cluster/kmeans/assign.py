@@ -9,7 +9,8 @@ from jaxtyping import Float, Float32, Int, Int32, Int64
 
 from cluster.kernels.norms import distances
 from cluster.kmeans.nearest import PreparedCentroids, nearest_in_tile, prepare_centroids
-from cluster.vectors.rows import Rows
+from cluster.vectors.device import rows_on_gpu
+from cluster.vectors.rows import TILE, Rows
 from cluster.vectors.tiles import tiles
 
 
@@ -35,7 +36,8 @@ def assign(
     hence exact near 0.
     """
     c = torch.as_tensor(centroids, dtype=torch.float32, device=device)
-    return assign_tiles(tiles(rows, device, unit=unit), len(rows), c, label)
+    size = rows_on_gpu(rows.dim) if c.is_cuda else TILE
+    return assign_tiles(tiles(rows, device, unit=unit, size=size), len(rows), c, label)
 
 
 def assign_tiles(

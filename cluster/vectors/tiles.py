@@ -8,10 +8,14 @@ import torch
 from cluster.vectors.rows import TILE, Rows
 
 
-def tiles(rows: Rows, device: str, *, unit: bool = False) -> Iterator[tuple[slice, torch.Tensor]]:
-    """The range of rows of each tile, and the rows: float32 [image, dim], of length 1 if `unit`."""
-    for start in range(0, len(rows), TILE):
-        stop = min(start + TILE, len(rows))
+def tiles(
+    rows: Rows, device: str, *, unit: bool = False, size: int | None = None
+) -> Iterator[tuple[slice, torch.Tensor]]:
+    """The range of rows of each tile, of TILE rows or another `size`, and the rows: float32 [image,
+    dim], of length 1 if `unit`."""
+    size = size or TILE
+    for start in range(0, len(rows), size):
+        stop = min(start + size, len(rows))
         yield slice(start, stop), to_tile(rows.block(start, stop), device, unit)
 
 

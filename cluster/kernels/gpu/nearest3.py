@@ -35,7 +35,7 @@ def nearest3(x: torch.Tensor, c: torch.Tensor, squares: torch.Tensor, blocks: Bl
     index = torch.empty(n, runs, 2, dtype=torch.int32, device=x.device)
     score = torch.empty(n, runs, 3, device=x.device)
     if n:
-        _nearest3[(-(-n // blocks.rows), runs)](
+        _nearest3[(-(-n // blocks.rows) * runs,)](
             x, c, squares, index, score, n, k, runs, D=dim, **blocks.launch_options()
         )
     return Lowest(index, score)
@@ -46,8 +46,9 @@ def _nearest3(  # type: ignore[no-untyped-def]
     x, c, squares, index, score, n, k, runs,
     D: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, UPCAST: tl.constexpr,
 ):  # fmt: skip
-    start = tl.program_id(0).to(tl.int64) * BM
-    run = tl.program_id(1).to(tl.int64)
+    # The runs of a block of rows follow one another, so that its rows are read from memory once
+    start = (tl.program_id(0) // runs).to(tl.int64) * BM
+    run = (tl.program_id(0) % runs).to(tl.int64)
     line, place, dim = tl.arange(0, BM), tl.arange(0, BN), tl.arange(0, BK)
     inside = line < n - start
     rows = x + start * D + tl.where(inside, line, 0)[:, None] * D + dim[None, :]

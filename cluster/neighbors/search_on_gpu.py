@@ -23,6 +23,7 @@ from cluster.neighbors.prepared_search import PreparedSearch
 from cluster.neighbors.rerank import QueryCandidates, Targets
 from cluster.neighbors.rerank_gpu import CandidatePairs, RowsOnGpu, rerank_on_gpu
 from cluster.vectors.device import fits_on_gpu
+from cluster.vectors.tiles import to_tile
 
 TARGETS = 2**16  # in one product
 TRIAL = 2**13  # queries, in a trial of which product is faster
@@ -48,7 +49,7 @@ class SearchOnGpu:
         x = torch.empty(count, search.targets.dim, device=device)
         for low in range(0, count, TARGETS):
             high = min(low + TARGETS, count)
-            x[low:high] = self._on_device(search.targets.block(low, high))
+            x[low:high] = to_tile(search.targets.block(low, high), device, False)
         self._rows = RowsOnGpu(x, self._on_device(search.facts.squares))
         self._bf16 = self._fused_targets()
         self.is_fused = self._bf16 is not None
@@ -110,7 +111,7 @@ class SearchOnGpu:
         return torch.as_tensor(array, device=self._device)
 
     def _there(self, x: np.ndarray, squares: np.ndarray) -> RowsOnGpu:
-        return RowsOnGpu(self._on_device(x), self._on_device(squares))
+        return RowsOnGpu(to_tile(x, self._device, False), self._on_device(squares))
 
     def _margin(self, query: torch.Tensor, precision: MatmulPrecision) -> torch.Tensor:
         """How far below the k-th largest product of a query, float32 [query, dim] in the product
@@ -144,7 +145,8 @@ class SearchOnGpu:
             with fast_precision(device).applied():
                 return (first[:TRIAL] @ first.T).amax(1)
 
-        if not fused_is_faster((str(device), "search", size_class(first.shape[1])), fused, plain):
+        shape = str(device), "search", size_class(first.shape[1])
+        if not fused_is_faster(shape, lambda: (fused, plain)):
             return None
         out = target.new_empty(len(self._rows.x), target.shape[1])
         for low, tile in self.tiles():

@@ -5,6 +5,7 @@ answer or is slower is not used. The answers of the two ways are the same.
 """
 
 import time
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 LEAST_CAPABILITY = 8  # of a GPU that multiplies bfloat16
 TURNS = 3  # of which the fastest counts, after one that compiles
 
+Work = Callable[[], torch.Tensor]
+
 _blocks: dict[str, "Blocks | None"] = {}
 _fused_wins: dict[tuple[Any, ...], bool] = {}
 
@@ -30,12 +33,11 @@ def fused_blocks(device: torch.device) -> "Blocks | None":
     return _blocks[name]
 
 
-def fused_is_faster(
-    shape: tuple[Any, ...], fused: Callable[[], torch.Tensor], plain: Callable[[], torch.Tensor]
-) -> bool:
-    """Whether `fused` takes less time than `plain`; measured for the first of a class of shapes,
-    and remembered."""
+def fused_is_faster(shape: tuple[Any, ...], trials: Callable[[], tuple[Work, Work]]) -> bool:
+    """Whether the fused way takes less time than the plain one; measured for the first of a class
+    of shapes, and remembered. trials: makes the work of both, fused and plain."""
     if shape not in _fused_wins:
+        fused, plain = trials()
         _fused_wins[shape] = _seconds(fused) < _seconds(plain)
     return _fused_wins[shape]
 
@@ -50,7 +52,7 @@ def size_class(count: int) -> int:
     return max(1, count - 1).bit_length()
 
 
-def _seconds(work: Callable[[], torch.Tensor]) -> float:
+def _seconds(work: Work) -> float:
     def once() -> float:
         start = time.perf_counter()
         work().ravel()[:1].cpu()  # waits for the device
@@ -71,7 +73,19 @@ def _first_that_works(device: torch.device) -> "Blocks | None":
             return None
         if torch.cuda.get_device_capability(device)[0] < LEAST_CAPABILITY:
             return None
-    return next((blocks for blocks in launch.sizes(device) if _is_right(blocks, device)), None)
+    fault = "too little shared memory"
+    for blocks in launch.sizes(device):
+        try:
+            if _is_right(blocks, device):
+                return blocks
+            fault = "wrong answers"
+        except Exception as error:  # of the compiler, the driver or the launcher: of many kinds
+            fault = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    warnings.warn(
+        f"the fused kernels do not run on {device} ({fault}): plain torch takes their place",
+        stacklevel=2,
+    )
+    return None
 
 
 def _is_right(blocks: "Blocks", device: torch.device) -> bool:
@@ -89,19 +103,16 @@ def _is_right(blocks: "Blocks", device: torch.device) -> bool:
     products = x.double() @ c.double().T
     least, which = torch.sort(products, dim=1, stable=True)
     cut, own = -least[:, 2].float(), which[:, 0].int()
-    try:
-        found = nearest3(x, c[None], squares, blocks)
-        lists = empty_lists(rows, columns, device)
-        collect(x, -c, cut, own, 0, lists, blocks)
-        right = (found.score[:, 0] == least[:, :3]).all()
-        right &= (found.cluster[:, 0] == which[:, :2]).all()
-        reach = products <= -cut[:, None]
-        reach[torch.arange(rows, device=device), own.long()] = False
-        listed = torch.zeros(rows, columns + 1, dtype=torch.bool, device=device)
-        place = torch.arange(columns, device=device)
-        empty = place >= lists.size[:, None]
-        listed.scatter_(1, lists.position.long().masked_fill(empty, columns), True)
-        right &= (listed[:, :columns] == reach).all() & (lists.size == reach.sum(1)).all()
-        return bool(right)
-    except Exception:  # of the compiler, the driver or the launcher: there are many kinds
-        return False
+    found = nearest3(x, c[None], squares, blocks)
+    lists = empty_lists(rows, columns, device)
+    collect(x, -c, cut, own, 0, lists, blocks)
+    right = (found.score[:, 0] == least[:, :3]).all()
+    right &= (found.cluster[:, 0] == which[:, :2]).all()
+    reach = products <= -cut[:, None]
+    reach[torch.arange(rows, device=device), own.long()] = False
+    listed = torch.zeros(rows, columns + 1, dtype=torch.bool, device=device)
+    place = torch.arange(columns, device=device)
+    empty = place >= lists.size[:, None]
+    listed.scatter_(1, lists.position.long().masked_fill(empty, columns), True)
+    right &= (listed[:, :columns] == reach).all() & (lists.size == reach.sum(1)).all()
+    return bool(right)

@@ -10,7 +10,7 @@ import torch
 import triton
 import triton.language as tl
 
-from cluster.kernels.gpu.launch import Blocks
+from cluster.kernels.gpu.launch import Blocks, device_of
 
 
 class Lists(NamedTuple):
@@ -50,10 +50,11 @@ def collect(
     assert all(each.is_contiguous() for each in (query, target, cut, own))
     assert dim % blocks.dims == 0
     if n and count:
-        _collect[(-(-n // blocks.rows), -(-count // blocks.columns))](
-            query, target, cut, own, lists.size, lists.position, lists.value, n, count, first,
-            lists.value.shape[1], D=dim, **blocks.launch_options(),
-        )  # fmt: skip
+        with device_of(query):
+            _collect[(-(-n // blocks.rows), -(-count // blocks.columns))](
+                query, target, cut, own, lists.size, lists.position, lists.value, n, count, first,
+                lists.value.shape[1], D=dim, **blocks.launch_options(),
+            )  # fmt: skip
 
 
 @triton.jit(do_not_specialize=["n", "targets", "first"])

@@ -5,6 +5,7 @@ kernels on a CPU for tests, takes small ones, since it is slow.
 """
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -50,6 +51,11 @@ SIZES = (
     Blocks(64, 64, 64, 4, 2),
 )
 INTERPRETED = Blocks(32, 32, 32, 1, 1)
+
+
+def device_of(x: torch.Tensor) -> AbstractContextManager[Any]:
+    """Inside, kernels are launched on the device of x: triton takes torch's current one."""
+    return nullcontext() if interpreting() else torch.cuda.device(x.device)
 
 
 def interpreting() -> bool:

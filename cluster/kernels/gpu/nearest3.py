@@ -10,7 +10,7 @@ import torch
 import triton
 import triton.language as tl
 
-from cluster.kernels.gpu.launch import Blocks
+from cluster.kernels.gpu.launch import Blocks, device_of
 
 
 class Lowest(NamedTuple):
@@ -35,9 +35,10 @@ def nearest3(x: torch.Tensor, c: torch.Tensor, squares: torch.Tensor, blocks: Bl
     index = torch.empty(n, runs, 2, dtype=torch.int32, device=x.device)
     score = torch.empty(n, runs, 3, device=x.device)
     if n:
-        _nearest3[(-(-n // blocks.rows) * runs,)](
-            x, c, squares, index, score, n, k, runs, D=dim, **blocks.launch_options()
-        )
+        with device_of(x):
+            _nearest3[(-(-n // blocks.rows) * runs,)](
+                x, c, squares, index, score, n, k, runs, D=dim, **blocks.launch_options()
+            )
     return Lowest(index, score)
 
 

@@ -3,8 +3,9 @@
 import torch
 from jaxtyping import Float32, Float64
 
-from cluster.kernels.gpu.available import fused_is_faster, size_class
+from cluster.kernels.gpu.available import Work, fused_is_faster, size_class
 from cluster.kernels.gpu.fused_argmin import FusedCentroids, fused_centroids
+from cluster.kernels.gpu.padding import padded_bf16
 from cluster.kernels.low_precision import MatmulPrecision, fused_precision
 from cluster.kmeans.nearest import PreparedCentroids, nearest
 
@@ -22,12 +23,21 @@ def prepare_on_gpu(
         return _prepared(centroids, squares, plain, None)
     runs, k, dim = centroids.shape
 
-    def found(precision: MatmulPrecision, fused: FusedCentroids | None) -> torch.Tensor:
+    def trials() -> tuple[Work, Work]:
         x = _between(centroids)
-        return nearest(x, x.norm(dim=1), _prepared(centroids, squares, precision, fused)).cluster
+        norms, bf16 = x.norm(dim=1), padded_bf16(x)
+        two = (
+            _prepared(centroids, squares, fused_precision(), fused),
+            _prepared(centroids, squares, plain, None),
+        )
+        rest = [to.precision.residual(x) for to in two]
+        return (
+            lambda: nearest(x, norms, two[0], None, rest[0], bf16).cluster,
+            lambda: nearest(x, norms, two[1], None, rest[1]).cluster,
+        )
 
     shape = str(centroids.device), size_class(runs), size_class(k), size_class(dim)
-    if fused_is_faster(shape, lambda: found(fused_precision(), fused), lambda: found(plain, None)):
+    if fused_is_faster(shape, trials):
         return _prepared(centroids, squares, fused_precision(), fused)
     return _prepared(centroids, squares, plain, None)
 

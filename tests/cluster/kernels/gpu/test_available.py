@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -24,11 +26,14 @@ def test_a_kernel_that_fails_or_errs_is_not_used(monkeypatch: pytest.MonkeyPatch
     def failing(*told: object) -> None:
         raise RuntimeError("PassManager::run failed")
 
-    for name, broken in ((nearest3, wrong), (collect, failing)):
+    faults = (nearest3, wrong, "wrong answers"), (collect, failing, "PassManager")
+    for name, broken, fault in faults:
         with monkeypatch.context() as patch:
             patch.setattr(name, name.__name__.rpartition(".")[2], broken)
             patch.setattr(module, "_blocks", {})
-            assert module.fused_blocks(device) is None
+            with pytest.warns(UserWarning, match=f"{fault}.*plain torch"):
+                assert module.fused_blocks(device) is None
+            assert module.fused_blocks(device) is None  # said once
 
 
 def test_without_triton_plain_torch_is_used(monkeypatch: pytest.MonkeyPatch):
@@ -49,8 +54,12 @@ def test_the_faster_one_is_found_once(monkeypatch: pytest.MonkeyPatch):
         time.sleep(seconds)
         return torch.zeros(2, 2)
 
-    assert module.fused_is_faster(("a",), lambda: taking(0.001), lambda: taking(0.05))
-    assert not module.fused_is_faster(("b",), lambda: taking(0.05), lambda: taking(0.001))
+    def trials(*seconds: float) -> Callable[[], tuple[module.Work, module.Work]]:
+        fused, plain = (partial(taking, each) for each in seconds)
+        return lambda: (fused, plain)
+
+    assert module.fused_is_faster(("a",), trials(0.001, 0.05))
+    assert not module.fused_is_faster(("b",), trials(0.05, 0.001))
     before = len(calls)
-    assert module.fused_is_faster(("a",), lambda: taking(9), lambda: taking(9))
+    assert module.fused_is_faster(("a",), trials(9, 9))
     assert len(calls) == before

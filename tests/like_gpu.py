@@ -56,11 +56,12 @@ class LikeGpu(TorchFunctionMode):
 def kernels(monkeypatch: pytest.MonkeyPatch, *, fused: bool = True) -> str:
     """The device whose tensors the fused kernels take, and make them available, or not, to what is
     meant for a GPU."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    none = dict.fromkeys(("cpu", "cuda", "cuda:0"))
+    monkeypatch.setattr("cluster.kernels.gpu.available._blocks", {} if fused else none)
+    if not fused:
+        return device
     pytest.importorskip("triton", reason="triton is not installed")
-    found = {} if fused else {"cpu": None, "cuda": None}
-    monkeypatch.setattr("cluster.kernels.gpu.available._blocks", found)
-    if torch.cuda.is_available():
-        return "cuda"
-    if os.environ.get("TRITON_INTERPRET") != "1":
+    if device == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
         pytest.skip("without a GPU, kernels need TRITON_INTERPRET=1")
-    return "cpu"
+    return device

@@ -1,9 +1,9 @@
 """Low-precision matrix products of float32 numbers, with a bound on their error.
 
-Processors multiply 8-bit significands (bfloat16 on CPUs with AMX) or 11-bit ones (TF32 on GPUs)
-several times faster than float32. Exact searches use these products to decide the clear cases and
-recompute the others. The bound holds for any numbers; it does not guess how rounding errors spread.
-On a machine without such arithmetic the products are those of float32.
+Processors multiply 8-bit significands (bfloat16: CPUs with AMX, and the fused kernels of GPUs) or
+11-bit ones (TF32 on GPUs) several times faster than float32. Exact searches use these products to
+decide the clear cases and recompute the others. The bound holds for any numbers; it does not guess
+how rounding errors spread. On a machine without such arithmetic the products are those of float32.
 """
 
 from collections.abc import Iterator

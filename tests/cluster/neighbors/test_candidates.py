@@ -61,9 +61,9 @@ def awkward(n: int, dim: int = 12) -> np.ndarray:
     return x
 
 
-def search(x: np.ndarray, k: int, metric: Any) -> Neighbors:
+def search(x: np.ndarray, k: int, metric: Any, device: str = "cpu") -> Neighbors:
     rows = ArrayRows(x)
-    return nearest_neighbors(rows, rows, k, metric=metric, own=np.arange(len(x)))
+    return nearest_neighbors(rows, rows, k, metric=metric, own=np.arange(len(x)), device=device)
 
 
 def assert_equal(left: Neighbors, right: Neighbors) -> None:
@@ -176,7 +176,7 @@ def test_the_fused_product_changes_no_bit(make: Any, metric: str, monkeypatch: p
     """Its lists overflow, and are taken again; cuts rise from tile to tile."""
     x = make(200)
     plain = search(x, 7, metric)
-    kernels(monkeypatch)
+    device = kernels(monkeypatch)
     monkeypatch.setattr("cluster.neighbors.search_on_gpu.fits_on_gpu", lambda *_: True)
     monkeypatch.setattr("cluster.neighbors.search_on_gpu.fused_is_faster", lambda *_: True)
     for name, size in (("TARGETS", 70), ("FIRST", 16), ("SECOND", 48), ("CAPACITY", 32)):
@@ -191,7 +191,7 @@ def test_the_fused_product_changes_no_bit(make: Any, metric: str, monkeypatch: p
         return fused_candidates(query, *more)
 
     monkeypatch.setattr(topk_fused, "fused_candidates", counted)
-    assert_equal(search(x, 7, metric), plain)
+    assert_equal(search(x, 7, metric, device), plain)
     assert used == [200]
 
 

@@ -14,6 +14,7 @@ import torch
 from like_gpu import SWITCH, TF32_WAY, LikeGpu, kernels
 
 from cluster.kernels.low_precision import full_precision
+from cluster.neighbors.search_on_gpu import SearchOnGpu
 
 
 @pytest.fixture
@@ -62,6 +63,18 @@ def test_neighbours_are_those_of_float64(metric: str, gpu: LikeGpu):
     expected = test_neighbors.plain(x, x, 5, metric, np.arange(len(x)))
     assert gpu.products >= 2  # those of low precision, and those of the second search
     test_neighbors.assert_equal(found, expected)
+
+
+def test_neighbours_by_the_fused_product_are_those_of_float64(
+    gpu: LikeGpu, monkeypatch: pytest.MonkeyPatch
+):
+    kernels(monkeypatch)
+    monkeypatch.setattr("cluster.neighbors.exact.search_on_gpu", SearchOnGpu)
+    monkeypatch.setattr("cluster.neighbors.search_on_gpu.fused_is_faster", lambda *_: True)
+    x = narrow_cone(150, 96)
+    found = test_neighbors.search(x, 5, "cosine", device="cuda")
+    assert gpu.products >= 1  # that of the first cut
+    test_neighbors.assert_equal(found, test_neighbors.plain(x, x, 5, "cosine", np.arange(len(x))))
 
 
 def test_leaders_are_those_of_float64(gpu: LikeGpu, monkeypatch: pytest.MonkeyPatch):

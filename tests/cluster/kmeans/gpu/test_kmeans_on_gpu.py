@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from blobs import blobs
-from like_gpu import TF32_WAY, LikeGpu, kernels
+from like_gpu import SWITCH, TF32_WAY, LikeGpu, kernels
 
 import cluster.kmeans.nearest as module
 from cluster.kmeans.api import Fit, kmeans
@@ -48,8 +48,11 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return
     monkeypatch.setattr("cluster.kmeans.data.fits_on_gpu", lambda numbers, device: device == "cuda")
     monkeypatch.setattr(module, "fast_precision", lambda device: TF32_WAY)
+    before = SWITCH.fp32_precision
+    SWITCH.fp32_precision = "tf32"  # whatever others allow
     with LikeGpu():
         yield
+    SWITCH.fp32_precision = before
 
 
 def on_cpu(x: np.ndarray, k: int, **more: Any) -> Fit:

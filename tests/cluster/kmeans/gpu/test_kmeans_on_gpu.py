@@ -18,12 +18,12 @@ from cluster.vectors.rows import ArrayRows
 SETTINGS: dict[str, Any] = {"seeds": [0], "n_init": 1, "max_iter": 5, "tol": 0}
 
 
-@pytest.fixture(params=[True, False], ids=["fused", "plain"])
+@pytest.fixture(params=["fused", "plain", "without kernels"])
 def fused_calls(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[list[int]]:
     """The number of images of each fused product; of none, where the plain one is taken."""
-    kernels(monkeypatch)
+    kernels(monkeypatch, fused=request.param != "without kernels")
     calls: list[int] = []
     fused_argmin = module.fused_argmin
 
@@ -33,12 +33,12 @@ def fused_calls(
 
     monkeypatch.setattr(module, "fused_argmin", counted)
     monkeypatch.setattr(
-        "cluster.kmeans.gpu.prepared_centroids.fused_is_faster", lambda *_: request.param
+        "cluster.kmeans.gpu.prepared_centroids.fused_is_faster", lambda *_: request.param == "fused"
     )
     monkeypatch.setattr(module, "FEWEST_DIMS", 1)
     monkeypatch.setattr(module, "FEWEST_COLUMNS", 1)
     yield calls
-    assert bool(calls) == request.param
+    assert bool(calls) == (request.param == "fused")
 
 
 @pytest.fixture
@@ -47,7 +47,8 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
         return
     monkeypatch.setattr("cluster.kmeans.data.fits_on_gpu", lambda numbers, device: device == "cuda")
-    monkeypatch.setattr(module, "fast_precision", lambda device: TF32_WAY)
+    for user in ("kmeans.nearest", "kernels.gpu.available"):
+        monkeypatch.setattr(f"cluster.{user}.fast_precision", lambda device: TF32_WAY)
     before = SWITCH.fp32_precision
     SWITCH.fp32_precision = "tf32"  # whatever others allow
     with LikeGpu():

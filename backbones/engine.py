@@ -3,10 +3,11 @@
 On a CPU that is onnxruntime, one image at a time on as many threads as there are cores: 2-5 times
 faster than torch, and an image gives the same bytes wherever it stands, whatever stands beside it
 and however many threads there are, because nothing of that reaches its arithmetic. On a GPU it is
-torch under autocast. But: the exported network is held to torch's own answer at each load; where
+torch under autocast, with the weights of its products cast once. But: the exported network is held to torch's own answer at each load; where
 they disagree, or there is no export (networks above 2 GB), torch itself runs.
 """
 
+import copy
 import io
 import logging
 import warnings
@@ -16,11 +17,18 @@ from contextlib import redirect_stdout
 
 import numpy as np
 import torch
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from backbones import Encoder
 from backbones.row import Backbone, BackboneError
 
 _AGREE = 1e-3  # of the largest feature
+# Layers whose weights autocast casts for a product, and which read them for nothing else. Layers that
+# are derived from them may do more: they normalise their weights first, for example.
+_MULTIPLY = {
+    *(torch.nn.Linear, torch.nn.MultiheadAttention, NonDynamicallyQuantizableLinear),
+    *(torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d, torch.nn.ConvTranspose2d),
+}
 _log = logging.getLogger(__name__)
 
 
@@ -78,6 +86,8 @@ def on_torch(whole: Whole, device: torch.device, half: torch.dtype | None) -> En
     torch.backends.cudnn.benchmark = False  # the fastest kernel of the moment is not always the
     torch.backends.cudnn.deterministic = True  # same kernel, nor are its bytes
     whole.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if half is not None:
+        whole = _cast_once(whole, half)
 
     def encode(images: np.ndarray) -> np.ndarray:
         batch = torch.from_numpy(np.require(images, requirements=["C", "W"]))
@@ -88,6 +98,23 @@ def on_torch(whole: Whole, device: torch.device, half: torch.dtype | None) -> En
             return whole(batch).float().cpu().numpy()
 
     return encode
+
+
+def _cast_once(whole: Whole, half: torch.dtype) -> Whole:
+    """The same network, with weights of products in `half`, so that autocast does not cast them for
+    every batch; features are the same to the bit. The given one, which may go on to be trained,
+    keeps its own."""
+    shared = {id(each): each for each in (*whole.parameters(), *whole.buffers())}
+    try:
+        found = copy.deepcopy(whole, shared)
+    except RuntimeError:  # it holds tensors that torch does not copy
+        return whole
+    for layer in found.modules():
+        if type(layer) in _MULTIPLY:
+            own = {name: weight for name, weight in layer._parameters.items() if weight is not None}
+            for name, weight in own.items():
+                layer._parameters[name] = torch.nn.Parameter(weight.to(half), requires_grad=False)
+    return found
 
 
 def _on_cpu(whole: Whole, row: Backbone, probe: np.ndarray) -> tuple[Encoder, np.ndarray]:

@@ -88,8 +88,9 @@ def _device(tf: Any, row: Backbone, device: str) -> str:
         with contextlib.suppress(RuntimeError):  # too late where TensorFlow has run before
             tf.config.threading.set_intra_op_parallelism_threads(1)
             tf.config.threading.set_inter_op_parallelism_threads(_cores())
+            tf.config.set_visible_devices([], "GPU")  # else it reserves the memory of each
         return "/CPU:0"
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     if int(index or 0) >= len(gpus):
         raise BackboneError(
             f"{row.name}: no device {device!r}, TensorFlow sees {len(gpus)} GPUs; take cpu"

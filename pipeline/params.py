@@ -46,7 +46,7 @@ class Runtime(Section):
 
     device: str  # auto, cpu, cuda, cuda:1
     workers: int = pydantic.Field(ge=0)  # threads that decode images; 0: one a core
-    batch_size: int = pydantic.Field(ge=1)  # images a forward pass
+    batch_size: int = pydantic.Field(ge=0)  # images a forward pass; 0: as many as the device likes
     memory_gb: Gigabytes  # for features in RAM, and for decoding; auto: a share of what is free
     gpus: int = pydantic.Field(ge=1)  # that a backbone trains on (adapt)
     share_decoding: int = pydantic.Field(ge=1)  # backbones embedded in one reading of the images

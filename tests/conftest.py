@@ -29,7 +29,18 @@ PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
 OBJECTIVES: dict[str, Any] = yaml.safe_load((ROOT / "recipes/objectives.yaml").read_text())
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast
 
-with contextlib.suppress(ImportError):  # tests of the numerics do without
+# Tests of the numerics do without what is tried here
+
+with contextlib.suppress(ImportError):
+    import beartype  # noqa: F401
+    import jaxtyping
+
+    # Dtypes and shapes of k-means are checked in tests (tower: an int is a float, as in PEP 484)
+    jaxtyping.install_import_hook(
+        "cluster.kmeans", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+    )
+
+with contextlib.suppress(ImportError):
     import hypothesis
 
     # No example fails for the time that it takes: the machine may be busy

@@ -32,7 +32,7 @@ import torch
 
 from cluster.heads.model import Linear
 from cluster.heads.optimizer_state import named_state, restore
-from cluster.heads.training import Step
+from cluster.heads.training import Step, cluster_sizes
 from cluster.kernels.blocked_matmul import linear_outputs, weight_gradient
 from cluster.kmeans.data import MAX_BF16_BYTES
 from cluster.kmeans.semi_supervised import require_label
@@ -42,7 +42,7 @@ from cluster.vectors.standardize import Scale
 from cluster.vectors.tiles import tiles
 
 CELLS = 16_000_000  # probabilities in one array (64 MB; several such arrays exist at a time)
-KEPT = 100_000_000  # log-probabilities that are kept for the second pass (400 MB)
+KEPT = 100_000_000  # log-probabilities that a CPU keeps for the second pass (400 MB)
 
 
 class Settings(NamedTuple):
@@ -50,6 +50,16 @@ class Settings(NamedTuple):
 
     logit_scale: float
     weight_decay: float
+
+
+class _Known(NamedTuple):
+    """Of a tile: the places of its labelled images, their labels, and the places of the others,
+    int64 each; share: 1 / |U| for an image of U, else 0, float32 [image]."""
+
+    labelled: torch.Tensor
+    label: torch.Tensor
+    free: torch.Tensor
+    share: torch.Tensor
 
 
 class Gradient(NamedTuple):
@@ -87,7 +97,9 @@ class Pim:
         small = dtype == torch.bfloat16 and 2 * len(rows) * rows.dim <= MAX_BF16_BYTES
         fits = fits_on_gpu(len(rows) * rows.dim, device) if device.startswith("cuda") else small
         self._kept = [(here, x.to(dtype)) for here, x in tiles(rows, device)] if fits else None
-        self._label = torch.from_numpy(label).to(device)
+        numbers = self.n_heads * len(rows) * self.k
+        self._keeps = numbers <= KEPT or fits_on_gpu(2 * numbers, device)
+        self._label, self._known = label, dict[int, _Known]()
         self._unlabelled = int((label < 0).sum())
         self._lambda = torch.as_tensor(weight, dtype=torch.float32, device=device)
         self._mean, length = torch.from_numpy(scale.mean).to(device), float(scale.deviation[0])
@@ -131,20 +143,18 @@ class Pim:
     def gradient(self) -> Gradient:
         """The loss and its gradient at the current weights, in two passes over the rows."""
         h, k, n, device = self.n_heads, self.k, len(self._rows), self.device
-        keep, kept = h * n * k <= KEPT, []
+        kept: list[torch.Tensor] = []
         share = torch.zeros(h, k, dtype=torch.float64, device=device)
         sizes = torch.zeros(h, k, dtype=torch.int64, device=device)
         conditional_entropy, cross_entropy = torch.zeros(2, h, dtype=torch.float64, device=device)
         for here, x in self._tiles():
-            log_p, label = self._log_p(x), self._label[here]
+            log_p, known = self._log_p(x), self._known_of(here)
             p = log_p.exp()
             share += p.sum(2)
-            conditional_entropy -= (p * log_p).sum(1)[:, label < 0].sum(1)
-            known = torch.nonzero(label >= 0).ravel()
-            cross_entropy -= log_p[:, label[known], known].sum(1)
-            best = log_p.max(1).indices  # argmax is ten times slower
-            sizes.scatter_add_(1, best, torch.ones_like(best))
-            if keep:
+            conditional_entropy -= (p * log_p).sum(1)[:, known.free].sum(1)
+            cross_entropy -= log_p[:, known.label, known.labelled].sum(1)
+            sizes += cluster_sizes(log_p.max(1).indices, k)  # argmax is ten times slower
+            if self._keeps:
                 kept.append(log_p)
         share /= n
         log_share = share.clamp(min=1e-38).log()
@@ -152,28 +162,39 @@ class Pim:
         loss += cross_entropy / max(1, n - self._unlabelled)
         total = torch.zeros(h * k, self._rows.dim, dtype=torch.float64, device=device)
         for number, (here, x) in enumerate(self._tiles()):
-            log_p = kept[number] if keep else self._log_p(x)
-            each = self._logit_gradient(log_p, self._label[here], log_share.float()).flatten(0, 1)
+            log_p = kept[number] if self._keeps else self._log_p(x)
+            known = self._known_of(here)
+            each = self._logit_gradient(log_p, known, log_share.float()).flatten(0, 1)
             total += weight_gradient(each, x) - each.sum(1, keepdim=True) * self._mean
         gradient = (total * self._gain).view(self._weight.shape).float()
         return Gradient(loss, gradient, sizes)
 
     def _logit_gradient(
-        self, log_p: torch.Tensor, label: torch.Tensor, log_share: torch.Tensor
+        self, log_p: torch.Tensor, known: _Known, log_share: torch.Tensor
     ) -> torch.Tensor:
         """dL/dz of one tile, [head, cluster, image]; log_share: a of the equation, [head,
         cluster]."""
         p, n = log_p.exp(), len(self._rows)
         entropy = -(p * log_p).sum(1, keepdim=True)
         marginal = log_share[..., None] - torch.bmm(log_share[:, None], p)
-        free = torch.where(label < 0, 1 / self._unlabelled, 0.0)
-        out = p * (marginal / n - self._lambda[:, None, None] * free * (log_p + entropy))
-        known = torch.nonzero(label >= 0).ravel()
-        if len(known):
-            error = p[..., known]
-            error[:, label[known], torch.arange(len(known), device=p.device)] -= 1
-            out[..., known] += error / (n - self._unlabelled)
+        out = p * (marginal / n - self._lambda[:, None, None] * known.share * (log_p + entropy))
+        if len(known.labelled):
+            error = p[..., known.labelled]
+            error[:, known.label, torch.arange(len(known.label), device=p.device)] -= 1
+            out[..., known.labelled] += error / (n - self._unlabelled)
         return out
+
+    def _known_of(self, here: slice) -> _Known:
+        """Made on the CPU and kept: on a GPU each mask would be waited for, in every step."""
+        if here.start not in self._known:
+            label = self._label[here]
+            places = np.flatnonzero(label >= 0)
+            share = np.where(label < 0, np.float32(1 / self._unlabelled), np.float32(0))
+            own = (places, label[places], np.flatnonzero(label < 0), share)
+            self._known[here.start] = _Known(
+                *(torch.from_numpy(each).to(self.device) for each in own)
+            )
+        return self._known[here.start]
 
     def _log_p(self, x: torch.Tensor) -> torch.Tensor:
         """[image, dim] → log p, float32 [head, cluster, image]."""

@@ -15,7 +15,7 @@ import torch
 
 from cluster.heads.model import Linear
 from cluster.heads.optimizer_state import named_state, restore
-from cluster.heads.training import Step
+from cluster.heads.training import Step, cluster_sizes
 from cluster.kernels.blocked_matmul import linear_outputs, weight_gradient
 from cluster.vectors.standardize import Scale, fold_scale
 
@@ -76,9 +76,7 @@ class Scan:
         for group in self._adam.param_groups:
             group["lr"] = lr
         self._adam.step()
-        own += torch.arange(self.n_heads, device=own.device)[:, None] * self.k
-        sizes = torch.bincount(own.ravel(), minlength=self.n_heads * self.k)
-        return Step(loss, sizes.view(self.n_heads, self.k))
+        return Step(loss, cluster_sizes(own, self.k))
 
     @torch.no_grad()
     def judge(self, mean_loss: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ import torch
 from cluster.heads.model import Linear
 from cluster.heads.optimizer_state import named_state, restore
 from cluster.heads.scan import MIN_LOGIT
-from cluster.heads.training import Step
+from cluster.heads.training import Step, cluster_sizes
 from cluster.kernels.blocked_matmul import linear_outputs, weight_gradient
 from cluster.vectors.standardize import Scale, fold_scale
 
@@ -76,18 +76,20 @@ class SelfLabel:
         loss, confident, label = selflabel_loss(
             plain, other, self._settings.threshold, self._settings.balance
         )
-        sizes = torch.bincount(label, minlength=self.k)
+        sizes = cluster_sizes(label[None], self.k)
         slope = torch.autograd.grad(loss, other)[0].T
         self._weight.grad = weight_gradient(slope.contiguous(), x[1])[None]
         self._bias.grad = slope.sum(1)[None]
         self._confident += confident.sum()
         self._seen += len(confident)
         self._idle += ~confident.any()
-        # Without a gradient, Adam's momentum would still move the head.
+        # Without a gradient, Adam's momentum would still move the head. A GPU is not waited for: its
+        # fused optimiser reads the rate there.
+        moves = confident.any()
         for group in self._adam.param_groups:
-            group["lr"] = lr * bool(confident.any())
+            group["lr"] = lr * (moves if moves.is_cuda else bool(moves))
         self._adam.step()
-        return Step(loss.detach()[None], sizes[None])
+        return Step(loss.detach()[None], sizes)
 
     def judge(self, mean_loss: np.ndarray) -> np.ndarray:
         """The share of the images of the epoch that were not confident."""
@@ -151,7 +153,7 @@ def selflabel_loss(
     confident = probability >= threshold
     weight = confident.float()
     if balance:
-        of_class = torch.bincount(label, weights=weight, minlength=plain.shape[1])
+        of_class = weight.new_zeros(plain.shape[1]).scatter_add_(0, label, weight)
         weight = weight / of_class.clamp(min=1)[label]
     below = other - other.detach().amax(1, keepdim=True)
     # Cross-entropy but for MIN_LOGIT, which is not applied to the label's own logit: a label that

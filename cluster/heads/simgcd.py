@@ -25,7 +25,7 @@ from cluster.errors import ClusterError
 from cluster.heads.model import Linear
 from cluster.heads.optimizer_state import named_state, restore
 from cluster.heads.simgcd_loss import Weights, simgcd_loss, teacher_temperature
-from cluster.heads.training import Step
+from cluster.heads.training import Step, cluster_sizes
 from cluster.vectors.standardize import Scale, fold_scale
 
 MOMENTUM = 0.9  # as in the original
@@ -102,9 +102,7 @@ class SimGcd:
         self._sgd.zero_grad()
         self._steps += 1
         own = cosine.detach()[0].max(2).indices  # argmax is ten times slower
-        own += torch.arange(self.n_heads, device=own.device)[:, None] * self.k
-        sizes = torch.bincount(own.ravel(), minlength=self.n_heads * self.k)
-        return Step(loss.detach(), sizes.view(self.n_heads, self.k))
+        return Step(loss.detach(), cluster_sizes(own, self.k))
 
     def judge(self, mean_loss: np.ndarray) -> np.ndarray:
         """The training loss: every head is kept, so that it selects nothing."""

@@ -16,7 +16,7 @@ import torch
 from cluster.heads.model import Mlp, mlp
 from cluster.heads.optimizer_state import named_state, restore
 from cluster.heads.temi_loss import Loss, head_losses, pair_weights
-from cluster.heads.training import Step
+from cluster.heads.training import Step, cluster_sizes
 from cluster.vectors.standardize import Scale, fold_scale
 
 # Numbers in one array of outputs of a group of heads. On a CPU, the allocator reuses arrays of 32
@@ -83,6 +83,7 @@ class Temi:
         decayed = [w for w in self._student if w.ndim == 3]
         plain = [w for w in self._student if w.ndim < 3]
         groups = [{"params": decayed, "weight_decay": settings.weight_decay}]
+        self._steps_made = 0  # counted here: the optimiser's own count lies on the device
         self._adam = torch.optim.AdamW(
             [*groups, {"params": plain, "weight_decay": 0.0}], lr=1.0, fused=True
         )
@@ -143,6 +144,8 @@ class Temi:
                 getattr(self._teacher, name).copy_(state[f"teacher/{name}"])
             self._prior.copy_(state["prior/prior"])
         restore(self._adam, state)
+        made = self._adam.state.get(self._student.hidden_weight, {}).get("step", 0)
+        self._steps_made = int(made)
 
     def _groups(self, images: int) -> list[slice]:
         """Groups of heads, each as large as CELLS allows."""
@@ -171,25 +174,21 @@ class Temi:
             shared += pair_weights(log_t).sum(0)
             self._prior[heads].lerp_(log_t.exp().mean(1), 1 - momentum)
             best = log_t[:, :pairs].max(2).indices  # argmax is ten times slower
-            best += torch.arange(len(best), device=x.device)[:, None] * self.k
-            sizes.append(torch.bincount(best.ravel(), minlength=len(best) * self.k))
-        return shared / self.n_heads, torch.cat(sizes).view(self.n_heads, self.k), kept
+            sizes.append(cluster_sizes(best, self.k))
+        return shared / self.n_heads, torch.cat(sizes), kept
 
     def _learn(self, lr: float) -> None:
         """An optimiser step of the students and an update of the teachers."""
-        if self._steps_made() < self._settings.frozen:
+        if self._steps_made < self._settings.frozen:
             self._student.direction.grad = self._student.length.grad = None
         for group in self._adam.param_groups:
             group["lr"] = lr
         self._adam.step()
+        self._steps_made += 1
         with torch.no_grad():
             torch._foreach_lerp_(
                 list(self._teacher), list(self._student), 1 - self._settings.momentum
             )
-
-    def _steps_made(self) -> int:
-        made = self._adam.state.get(self._student.hidden_weight, {}).get("step", 0)
-        return int(made)
 
 
 def _initial(dim: int, k: int, settings: Settings, seed: int) -> Weights:

@@ -34,19 +34,20 @@ def cross_entropy(
     tiles: a slice of the rows, and these rows, float32 [image, dim]; target: int64 [all images].
     """
     shape = len(layer.weight), layer.weight.shape[1] + 1
-    total, gradient = 0.0, torch.zeros(shape, dtype=torch.float64, device=target.device)
+    gradient = torch.zeros(shape, dtype=torch.float64, device=target.device)
+    total: float | torch.Tensor = 0.0  # stays on a GPU, which then is waited for once a pass
     for here, x in tiles:
         loss, of_tile = (on_gpu if x.is_cuda else on_cpu)(x, target[here], layer)
-        total += loss
+        total = total + loss
         gradient += of_tile
-    return total, gradient
+    return float(total), gradient
 
 
-def on_gpu(x: torch.Tensor, own: torch.Tensor, layer: Layer) -> tuple[float, torch.Tensor]:
-    """The loss and gradient of one tile, on any device."""
+def on_gpu(x: torch.Tensor, own: torch.Tensor, layer: Layer) -> tuple[torch.Tensor, torch.Tensor]:
+    """The loss (float64, scalar) and gradient of one tile, on any device, which is not waited for."""
     z = (x - layer.mean) / layer.deviation
     log_p = torch.log_softmax(torch.addmm(layer.bias, z, layer.weight.T), 1)
-    loss = -float(log_p.gather(1, own[:, None]).sum(dtype=torch.float64))
+    loss = -log_p.gather(1, own[:, None]).sum(dtype=torch.float64)
     error = log_p.exp_()
     error[torch.arange(len(own), device=x.device), own] -= 1
     return loss, torch.cat([error.T @ z, error.sum(0)[:, None]], 1)

@@ -117,11 +117,11 @@ class Embedder:
             ],
             picture,
             writer.todo,
-            batch_size=self._runtime.batch_size,
+            batch_size=self._batch_size,
             workers=self._runtime.workers or cores,
             # On a CPU each takes its images to as many threads as there are cores: one more forward
             # pass than keeps them busy, so that none waits while others end a batch.
-            forwards=2 if self._device != "cpu" else 1 + -(-cores // self._runtime.batch_size),
+            forwards=2 if self._device != "cpu" else 1 + -(-cores // self._batch_size),
             failure=images.ImagesError,
         )
 
@@ -140,6 +140,11 @@ class Embedder:
     @cached_property
     def _device(self) -> str:
         return "cpu" if self.row.loader == "tfhub" else torch_device(self._runtime.device)
+
+    @cached_property
+    def _batch_size(self) -> int:
+        """More would not make a CPU faster, which takes each image alone, but a GPU."""
+        return self._runtime.batch_size or (32 if self._device == "cpu" else 256)
 
     @cached_property
     def _encoder(self) -> backbones.Encoder:

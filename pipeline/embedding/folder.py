@@ -36,7 +36,7 @@ def embed_folder(
     to: str | Path,
     *,
     device: str = "auto",
-    batch_size: int = 32,
+    batch_size: int = 0,
     workers: int = 0,
     dtype: Literal["float16", "float32"] = "float16",
 ) -> Embedded:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from blobs import DEVICES
 
 from backbones import Backbone, BackboneError, Encoder, Input, engine, from_timm, load, row
 
@@ -129,6 +130,41 @@ def test_the_road_a_gpu_takes_gives_the_same_features_in_its_precision(
     assert found.dtype == np.float32
     tolerance = (2e-2 if half else 1e-3) * np.abs(expected).max()
     np.testing.assert_allclose(found, expected, atol=tolerance)
+
+
+@pytest.mark.parametrize("found", [VIT, CONV], ids=lambda found: found.name)
+def test_weights_are_cast_once_and_give_what_autocast_gives_to_the_bit(found: Backbone) -> None:
+    whole = engine.Whole(network(found.name), found).eval().requires_grad_(False)
+    whole.to(memory_format=torch.channels_last)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        expected = whole(torch.from_numpy(images(4))).float().numpy()
+    encode = engine.on_torch(whole, torch.device("cpu"), torch.bfloat16)
+    assert np.array_equal(encode(images(4)), expected)
+    assert {weight.dtype for weight in whole.parameters()} == {torch.float32}, "it may be trained"
+    cast = engine._cast_once(whole, torch.bfloat16)
+    layers = [each for each in cast.modules() if type(each) in engine._MULTIPLY]
+    assert layers
+    assert {weight.dtype for each in layers for weight in each.parameters()} == {torch.bfloat16}
+    norms = [each for each in cast.modules() if "Norm" in type(each).__name__]
+    assert {weight.dtype for each in norms for weight in each.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("found", [VIT, CONV], ids=lambda found: found.name)
+def test_a_device_gives_the_features_of_float32_in_its_precision(
+    found: Backbone, device: str
+) -> None:
+    encode = engine.encoder(network(found.name), found, device)
+    network(found.name).cpu()
+    whole = engine.Whole(network(found.name), found).eval()
+    with torch.inference_mode():
+        expected = whole(torch.from_numpy(images(6))).numpy()
+    features = encode(images(6))
+    assert features.dtype == np.float32
+    tolerance = (1e-3 if device == "cpu" else 3e-2) * np.abs(expected).max()
+    np.testing.assert_allclose(features, expected, atol=tolerance)
+    assert encode(images(6)).tobytes() == features.tobytes()
+    assert encode(images(0)).shape == (0, found.dim)
 
 
 def test_a_batch_on_the_road_of_a_gpu_is_channels_last_to_the_end() -> None:

@@ -1,5 +1,7 @@
 """The nearest centroid: float32 finds it, float64 decides what float32 cannot."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import torch
@@ -119,6 +121,7 @@ def test_a_centroid_that_is_far_away_makes_no_tie_of_others(device: str, dim: in
     np.testing.assert_array_equal(nearest(x, c, device)[:, 0], exact)
 
 
+@pytest.mark.skipif(find_spec("beartype") is None, reason="beartype, which checks, is not there")
 def test_dtypes_and_shapes_are_checked_here():
     """In tests the annotations of cluster.kmeans are more than comments: axes have to agree."""
     x, to = torch.zeros(4, 3), prepare_centroids(torch.zeros(1, 2, 3))

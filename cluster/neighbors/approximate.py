@@ -4,7 +4,7 @@ After Jégou, Douze and Schmid (2011), with faiss: the vectors lie in lists by t
 centroid, in the dtype that they are stored in, and a query searches the lists nearest to it. Their
 number is not a setting: it is doubled until, on a sample of the queries, the wanted recall of the
 true neighbours is reached. The similarities are those of the exact search, to the bit; only
-neighbours can be missing.
+neighbours can be missing. The lists lie on the GPU where faiss has been built for one and they fit.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,12 +20,14 @@ from cluster.neighbors.equal_rows import zeros_first
 from cluster.neighbors.exact import Neighbors, nearest_neighbors
 from cluster.neighbors.prepared_search import PreparedSearch, prepare_search, require_neighbors
 from cluster.neighbors.rerank import QueryCandidates, Targets, rerank
+from cluster.vectors.device import fits_on_gpu
 from cluster.vectors.rows import TILE, Rows, Subset
 
 LIST_IMAGES = 256  # in a list, about; with many images lists grow with the root of their number
 FITTED = 64  # images per list that the centroids are fitted to
 PASSES = 10  # iterations of k-means
 FIRST_PROBES = 8  # lists that a query searches at first
+GPU_PROBES = 2048  # at most, on a GPU: a limit of faiss
 
 
 def approximate_neighbors(
@@ -62,7 +64,7 @@ def approximate_neighbors(
         share = _recall(found, true)
         if share >= recall or index.nprobe == index.nlist:
             break
-        index.nprobe = min(2 * index.nprobe, index.nlist)
+        index = _probing(index, min(2 * index.nprobe, index.nlist))
     found = _search(index, rows, queries.squares, np.arange(len(rows)), search, k, progress)
     few = np.flatnonzero((found.neighbor < 0).any(1))  # their lists held fewer than k
     if len(few):
@@ -105,8 +107,31 @@ def _index(search: PreparedSearch, seed: int, device: str, half: bool) -> Any:
         index = faiss.IndexIVFFlat(quantizer, width, lists, metric)
     index.quantizer.add(centroids)
     index.train(centroids)  # its centroids are given: only marks it as trained
+    index = _placed(index, count, device)
     for _, tile in _product_tiles(search.targets, search.facts.squares, search.space):
         index.add(tile)
+    return index
+
+
+def _placed(index: Any, images: int, device: str) -> Any:
+    """The index, still empty, on the GPU `device`; where it is if that is none, if faiss was built
+    without GPUs, or if so many images do not fit there."""
+    import faiss
+
+    _, _, number = device.partition(":")
+    numbers = images * (index.code_size + 8) // 4  # their codes and positions, as float32
+    if fits_on_gpu(numbers, device) and int(number or 0) < faiss.get_num_gpus():
+        return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), int(number or 0), index)
+    return index
+
+
+def _probing(index: Any, lists: int) -> Any:
+    """The index, which from now on searches so many lists: on the CPU where a GPU cannot."""
+    import faiss
+
+    if lists > GPU_PROBES and hasattr(index, "getDevice"):
+        index = faiss.index_gpu_to_cpu(index)
+    index.nprobe = lists
     return index
 
 

@@ -11,24 +11,36 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
+BEGAN = time.perf_counter()  # of a process that does work: this is the first file that it reads
 ROOT = Path(__file__).parents[1]
 LONGEST = 300  # letters of an error
 GRACE = 10.0  # seconds that a process has to end when it is killed
 Row = dict[str, Any]
 
 
-def row(what: str, value: Any, unit: str = "", held: str = "", device: str = "cpu") -> Row:
+def row(
+    what: str, value: Any, unit: str = "", held: str = "", device: str = "cpu", bound: float = 0.0
+) -> Row:
     """A row of the table. held: what the answer was held to, and how far off it is, or an error;
-    peak_gb: what torch took of the GPU at its most since the row before."""
-    if isinstance(value, float):
-        value = float(f"{value:.4g}")
-    return {"what": what, "value": value, "unit": unit, "held": held, "peak_gb": _peak(device)}
+    peak_gb: what torch took of the GPU at its most since the row before. bound: the fewest seconds,
+    or the highest rate, that bytes, operations or other halves of the work permit (0: none is
+    known), and share: how near that is."""
+    near = (bound / value if unit == "s" else value / bound) if bound and value else 0.0
+    return {
+        "what": what, "value": _short(value), "unit": unit, "held": held,
+        "peak_gb": _peak(device), "bound": _short(bound or ""), "share": round(near, 3) or "",
+    }  # fmt: skip
+
+
+def _short(value: Any) -> Any:
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def failed(reason: str) -> Row:

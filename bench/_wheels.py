@@ -17,15 +17,22 @@ FOLDER = "wheels"  # git does not see it
 NEEDED = {
     "pytest": "pytest", "pydantic": "pydantic", "yaml": "PyYAML", "tqdm": "tqdm",
     "numba": "numba", "scipy": "scipy", "sklearn": "scikit-learn", "h5py": "h5py",
-    "PIL": "pillow", "safetensors": "safetensors",
+    "PIL": "pillow", "safetensors": "safetensors", "jaxtyping": "jaxtyping",
+    "onnxruntime": "onnxruntime", "lightning_utilities": "lightning-utilities",
 }  # fmt: skip
-BESIDE_TORCH = {"torchvision": "torchvision", "timm": "timm"}
+BESIDE_TORCH = {
+    "torchvision": "torchvision", "timm": "timm", "lightning_fabric": "lightning-fabric",
+    "flash_kmeans": "flash-kmeans",
+}  # fmt: skip
+# Only to be compared with, and large, with the libraries of CUDA that it brings
+OTHERS = {"faiss": "faiss-gpu"}
+CUDA_OF_FAISS = ("nvidia-cuda-runtime-cu12", "nvidia-cublas-cu12", "nvidia-curand-cu12")
 GLIBC = ("manylinux2014", "manylinux_2_17", "manylinux_2_24", "manylinux_2_27", "manylinux_2_28")
 
 
 def missing() -> list[str]:
     """Names of packages."""
-    every = {**NEEDED, **BESIDE_TORCH}
+    every = {**NEEDED, **BESIDE_TORCH, **OTHERS}
     return [package for module, package in every.items() if find_spec(module) is None]
 
 
@@ -38,7 +45,7 @@ def installed() -> tuple[str, ...]:
         except PackageNotFoundError:
             return False
 
-    every = ("torch", "triton", "numpy", *NEEDED.values(), *BESIDE_TORCH.values())
+    every = ("torch", "triton", "numpy", *NEEDED.values(), *BESIDE_TORCH.values(), *OTHERS.values())
     return tuple(filter(known, every))
 
 
@@ -50,12 +57,15 @@ def advice(packages: Sequence[str]) -> str:
     platforms = " ".join(f"--platform {libc}_{platform.machine()}" for libc in GLIBC)
     fetch = f"pip download --only-binary :all: --python-version {python} {platforms} -d {FOLDER}"
     alone = [pinned(each) for each in packages if each in BESIDE_TORCH.values()]
-    others = [pinned(each) for each in packages if each not in BESIDE_TORCH.values()]
+    apart = {*BESIDE_TORCH.values(), *OTHERS.values()}
+    others = [pinned(each) for each in packages if each not in apart]
+    compared = [pinned(each) for each in packages if each in OTHERS.values()]
     lines = [
         f"not installed: {', '.join(packages)}. Parts that need them say so. To bring them, in the",
         f"folder of Cairn where there is a network ({FOLDER}/ is left out of git, so copy it too):",
         *([f"  {fetch} {' '.join(others)}"] if others else []),
         *([f"  {fetch} --no-deps {' '.join(alone)}"] if alone else []),
+        *([f"  {fetch} --no-deps {' '.join([*compared, *CUDA_OF_FAISS])}"] if compared else []),
         "and on this machine:",
         f"  pip install --no-index --no-deps --target {FOLDER}/site {FOLDER}/*.whl",
         f"  PYTHONPATH={FOLDER}/site python -m bench gpu",

@@ -63,18 +63,23 @@ def run() -> list[dict[str, Any]]:
 
 def prepare(root: Path) -> Pictures:
     """Make the pictures and the params.yaml that names them."""
-    names = np.array(photographs(root, FILES))
+    return listed(root, photographs(root, FILES))
+
+
+def listed(root: Path, files: list[str]) -> Pictures:
+    """The files in ROOT, and the params.yaml that names them."""
     spec = {"from": "folder", "root": str(root)}
     _write_params(spec, [])
     read = images.open_images(spec)
-    id = np.stack([np.frombuffer(images.digest(read(name)), np.uint8) for name in names])
-    return Pictures(spec, names, id)
+    with ThreadPoolExecutor(CORES) as pool:
+        digests = list(pool.map(lambda name: images.digest(read(name)), files))
+    return Pictures(spec, np.array(files), np.stack([np.frombuffer(d, np.uint8) for d in digests]))
 
 
 def stage(backbone: str, of: Pictures) -> list[dict[str, Any]]:
     """Both ceilings and the whole, of one backbone."""
     number, rounds = STAGES[backbone]
-    of = _first(of, number)
+    of = first(of, number)
     row, encoder = _encoder(backbone)
     pixels = np.stack([seen for chunk in _chunks(of) for seen in decode(row, of.spec, chunk)])
     expected = encoder(pixels).astype(np.float16)
@@ -107,7 +112,7 @@ def stage(backbone: str, of: Pictures) -> list[dict[str, Any]]:
 def shared(group: tuple[str, ...], of: Pictures) -> list[dict[str, Any]]:
     """Several backbones in one reading of the pictures, beside one after the other."""
     number = SHARED[group]
-    of = _first(of, number)
+    of = first(of, number)
     made: dict[str, list[bytes]] = {}
 
     def embed_all(way: str, beside: int) -> None:
@@ -172,14 +177,21 @@ def decode(row: Backbone, spec: dict[str, Any], names: list[str]) -> list[np.nda
     return found
 
 
-def embed(row: Backbone, encoder: Encoder, of: Pictures, folder: Path, beside: int = 0) -> None:
-    """Make a store as the stage does, in FOLDER."""
+def embed(
+    row: Backbone,
+    encoder: Encoder,
+    of: Pictures,
+    folder: Path,
+    beside: int = 0,
+    device: str = "cpu",
+) -> None:
+    """Make a store as the stage does, in FOLDER. device: the encoder's."""
     number = len(of.names)
     plan = store.Plan(
         "photos", row.name, row.digest, row.dim, ["train"],
         of.id, np.arange(number), np.zeros(number, np.uint8),
     )  # fmt: skip
-    said = {"device": "cpu", "workers": 0, "batch_size": 32, "memory_gb": 8.0, "gpus": 1}
+    said = {"device": device, "workers": 0, "batch_size": 0, "memory_gb": 8.0, "gpus": 1}
     runtime = Runtime(**said, share_decoding=1 + beside, engine="local", ray_address="local")
     embedder = Embedder(row, "photos", of.names, runtime, lambda device: encoder, beside)
     with store.FeatureWriter(folder, plan) as writer, redirect_stdout(StringIO()):
@@ -200,7 +212,7 @@ def _encoder(backbone: str) -> tuple[Backbone, Encoder]:
     return row, from_timm.load(row, "cpu")
 
 
-def _first(of: Pictures, number: int) -> Pictures:
+def first(of: Pictures, number: int) -> Pictures:
     """So many, from the start again where there are not enough."""
     at = np.arange(number) % len(of.names)
     return Pictures(of.spec, of.names[at], of.id[at])

@@ -43,7 +43,7 @@ def train_and_save(
     epochs: Path,
 ) -> None:
     """Train, then write the folder OUT and the table EPOCHS; see stages.adapt."""
-    fabric = _fabric(run, device, runtime)
+    fabric = fabric_of(run, device, runtime)
     row, name = backbones.row(inputs.base), out.name
     network = build.network(run, inputs)
     dim = _dim(network, row)
@@ -91,7 +91,7 @@ def train_and_save(
     print(f"adapt: {name} is trained" + f", and with it {', '.join(heads)}" * bool(heads))
 
 
-def _fabric(run: Any, device: str, runtime: Runtime) -> Fabric:
+def fabric_of(run: Any, device: str, runtime: Runtime) -> Fabric:
     """Lightning Fabric on one device, or on several GPUs that share each batch."""
     kind, _, index = device.partition(":")
     strategy: Any = DDPStrategy(timeout=TIMEOUT) if runtime.gpus > 1 else "auto"

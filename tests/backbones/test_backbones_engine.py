@@ -12,6 +12,7 @@ import torch
 from blobs import DEVICES
 
 from backbones import Backbone, BackboneError, Encoder, Input, engine, from_timm, load, row
+from backbones.stream import Reader, stream
 
 SMALL = Input(64, 64, "crop", "bicubic", (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 VIT = replace(
@@ -165,6 +166,21 @@ def test_a_device_gives_the_features_of_float32_in_its_precision(
     np.testing.assert_allclose(features, expected, atol=tolerance)
     assert encode(images(6)).tobytes() == features.tobytes()
     assert encode(images(0)).shape == (0, found.dim)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_stream_gives_what_its_encoder_gives_of_full_batches(device: str) -> None:
+    encode = engine.encoder(network("vit"), VIT, device)
+    network("vit").cpu()
+    shown = images(11)
+    batches = stream(
+        [Reader(encode, VIT.dim, device != "cpu")], lambda at: [shown[at]], np.arange(11),
+        batch_size=4, workers=3, forwards=2, failure=ValueError,
+    )  # fmt: skip
+    found = np.concatenate([batch.vectors[0] for batch in batches])
+    padded = np.concatenate([shown, np.zeros((1, 64, 64, 3), np.uint8)])
+    expected = np.concatenate([encode(padded[at : at + 4]) for at in (0, 4, 8)])
+    assert np.array_equal(found, expected[:11])
 
 
 def test_a_batch_on_the_road_of_a_gpu_is_channels_last_to_the_end() -> None:

@@ -12,12 +12,17 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from backbones import Backbone, BackboneError, from_tfhub, names, row, weights
+
+DEVICES: list[Any] = []
+if __name__ != "__main__":  # the program has no torch
+    from blobs import DEVICES
 
 ROWS = [name for name in names() if row(name).loader == "tfhub"]
 
@@ -35,19 +40,24 @@ class Findings(NamedTuple):
 @pytest.fixture(scope="module")
 def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
     folder = tmp_path_factory.mktemp("tensorflow")
-    root = Path(__file__).parents[2]
+    done = run(folder)
+    with np.load(folder / "arrays.npz") as arrays:
+        found = dict(arrays)
+    notes = json.loads((folder / "notes.json").read_text())
+    return Findings(found, notes["errors"], notes["told"], done.stderr)
+
+
+def run(folder: Path, *device: str) -> subprocess.CompletedProcess[str]:
+    """Run this file as a program."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", __file__, str(folder)],
-        env={**os.environ, "PYTHONPATH": str(root)},
+        [sys.executable, "-W", "error", __file__, str(folder), *device],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,
         timeout=900,
     )
     assert done.returncode == 0, done.stderr
-    with np.load(folder / "arrays.npz") as arrays:
-        found = dict(arrays)
-    notes = json.loads((folder / "notes.json").read_text())
-    return Findings(found, notes["errors"], notes["told"], done.stderr)
+    return done
 
 
 def pictures(side: int, n: int = 3) -> np.ndarray:
@@ -222,6 +232,50 @@ def program(folder: Path) -> None:
     (folder / "notes.json").write_text(json.dumps({"errors": errors, "told": told}))
 
 
+def on_device(folder: Path, device: str) -> None:
+    """One module on a device, and what TensorFlow then sees; in a process of its own."""
+    import tensorflow as tf
+
+    weights.LOCK = folder / "zoo.lock"
+    name = "simclr2_resnet50"
+    found: dict[str, Any] = {"gpus": len(tf.config.list_physical_devices("GPU"))}
+    if device == "cpu" or found["gpus"]:
+        place = folder / name
+        if not place.exists():
+            done = subprocess.run(
+                [sys.executable, __file__, str(place), "write"], capture_output=True, text=True
+            )  # there, since what has run on a device can no longer be hidden
+            assert done.returncode == 0, done.stderr
+        encode = from_tfhub.load(replace(row(name), weights=str(place)), device)
+        np.save(folder / f"{device}.npy", encode(pictures(224)))
+        found["visible"] = len(tf.config.get_visible_devices("GPU"))
+    print(json.dumps(found))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_device_gives_the_features_of_the_module(device: str, tmp_path: Path) -> None:
+    found = json.loads(run(tmp_path, device).stdout)
+    if device != "cpu" and not found["gpus"]:
+        pytest.skip("this TensorFlow sees no GPU")
+    expected = pooled(224, 0) @ projection(row("simclr2_resnet50").dim)
+    np.testing.assert_allclose(np.load(tmp_path / f"{device}.npy"), expected, rtol=1e-3, atol=1e-3)
+    assert found["visible"] == (found["gpus"] if device != "cpu" else 0)
+
+
+def test_on_a_cpu_no_gpu_is_reserved() -> None:
+    """A TensorFlow for CUDA takes the memory of every GPU that it sees, whatever it computes on."""
+    hidden: list[tuple[list[str], str]] = []
+    threading = SimpleNamespace(
+        set_intra_op_parallelism_threads=int, set_inter_op_parallelism_threads=int
+    )
+    config = SimpleNamespace(
+        threading=threading, set_visible_devices=lambda seen, kind: hidden.append((seen, kind))
+    )
+    place = from_tfhub._device(SimpleNamespace(config=config), row("simclr2_resnet50"), "cpu")
+    assert place == "/CPU:0"
+    assert hidden == [([], "GPU")]
+
+
 @pytest.mark.parametrize("name", ROWS)
 def test_every_row_reads_its_published_module(name: str, findings: Findings) -> None:
     dim = row(name).dim
@@ -302,4 +356,12 @@ def test_tensorflow_keeps_quiet(findings: Findings) -> None:
 
 
 if __name__ == "__main__":
-    program(Path(sys.argv[1]))
+    match sys.argv[1:]:
+        case [folder]:
+            program(Path(folder))
+        case [folder, "write"]:
+            import tensorflow
+
+            simclr(tensorflow, Path(folder), row("simclr2_resnet50").dim)
+        case [folder, device]:
+            on_device(Path(folder), device)

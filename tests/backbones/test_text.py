@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from blobs import DEVICES
 
 import backbones.cpu_torchvision  # noqa: F401  before open_clip
 from backbones import Backbone, BackboneError, blocks, from_open_clip, get, load, row, tes, text
@@ -65,6 +66,16 @@ def test_many_texts_are_as_one_by_one(found: Backbone, monkeypatch: pytest.Monke
     whole = tower.encode(texts)
     monkeypatch.setattr(text, "_AT_ONCE", 3)
     np.testing.assert_allclose(tower.encode(texts), whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_device_gives_the_embeddings_of_a_cpu(found: Backbone, device: str):
+    texts = [f"number {i}" for i in range(5)]
+    there = text.load(found, device)
+    np.testing.assert_allclose(
+        there.encode(texts), text.load(found, "cpu").encode(texts), rtol=1e-4, atol=1e-4
+    )
+    assert there.scale == pytest.approx(text.load(found, "cpu").scale)
 
 
 def test_a_prompt_has_spaces_for_underscores():

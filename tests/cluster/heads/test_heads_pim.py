@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from blobs import DEVICES
 from conftest import one_thread
 
 from cluster import ClusterError
@@ -16,7 +17,6 @@ from cluster.vectors.rows import ArrayRows, Subset
 from cluster.vectors.standardize import Scale, identity_scale
 
 N, DIM, K, HEADS = 50, 6, 4, 3
-DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 WEIGHT = np.array([0.1, 0.5, 1.0])
 _quick = pytest.fixture(autouse=True)(one_thread)
 

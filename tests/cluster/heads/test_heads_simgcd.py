@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from blobs import DEVICES
 from conftest import one_thread
 
 from cluster import ClusterError
@@ -19,7 +20,6 @@ from cluster.vectors.rows import ArrayRows, Rows
 from cluster.vectors.standardize import Scale, identity_scale
 
 DIM, K, BATCH = 6, 4, 5
-DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 SETTINGS = Settings(0.35, 0.1, 0.07, 0.04, 10, 1e-3)
 _quick = pytest.fixture(autouse=True)(one_thread)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from blobs import DEVICES
 from conftest import one_thread
 
 from cluster import ClusterError
@@ -22,7 +23,6 @@ from cluster.objectives.contrastive import (
 from cluster.objectives.projector import Projector, Prototypes, SimclrProjector
 from cluster.objectives.sampler import ShuffledSampler
 
-DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 LABEL = torch.tensor([2, -1, 0, 2, -1, 0, 1])
 _quick = pytest.fixture(autouse=True)(one_thread)
 

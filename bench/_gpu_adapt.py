@@ -58,7 +58,6 @@ def rows(device: str, sizes: Sizes, clock: Clock) -> Iterator[Row]:
     from pipeline.adapting.tokens import Collection, Source, pixels, recomputed
     from pipeline.params import Runtime
 
-    best = ceilings(device)
     of = untrained(sizes.model, sizes.dim, sizes.side)
     run = settings.Simgcd.model_validate({
         **settings.defaults()["simgcd"], "objective": "simgcd", "dataset": "photos",
@@ -101,6 +100,7 @@ def rows(device: str, sizes: Sizes, clock: Clock) -> Iterator[Row]:
             warnings.simplefilter("ignore")  # of Fabric, about this machine
             fabric = fabric_of(run, device, runtime)
             few = min(sizes.images, 4 * sizes.batch)
+            best = ceilings(device)  # not before: cuBLAS would not be deterministic
             epoch(few)  # kernels are loaded
             took, _ = epoch(few)
             read, at = reader(few), np.arange(few)

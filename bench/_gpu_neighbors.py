@@ -14,11 +14,12 @@ import torch
 
 from bench._alone import Row, row
 from bench._gpu_timing import Clock, ceilings, once
-from bench._gpu_vectors import CELLS, Vectors, vectors
+from bench._gpu_vectors import Vectors, vectors
 from cluster.kernels.low_precision import fast_precision, full_precision
 from cluster.neighbors.exact import nearest_neighbors
 from cluster.vectors.rows import ArrayRows
 
+CELLS = 2**29  # products at once
 AGREES = 1e-12  # similarity by which a neighbour may miss the true k-th
 
 

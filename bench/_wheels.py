@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FOLDER = "wheels"  # git does not see it
-# By the module that is imported. Those of the second kind need torch, which is there and large.
+# By the module that is imported. Those of the second kind need torch or Pillow, which are there.
 NEEDED = {
     "pytest": "pytest", "pydantic": "pydantic", "yaml": "PyYAML", "tqdm": "tqdm",
     "numba": "numba", "scipy": "scipy", "sklearn": "scikit-learn", "h5py": "h5py",
@@ -22,7 +22,7 @@ NEEDED = {
 }  # fmt: skip
 BESIDE_TORCH = {
     "torchvision": "torchvision", "timm": "timm", "lightning_fabric": "lightning-fabric",
-    "flash_kmeans": "flash-kmeans",
+    "flash_kmeans": "flash-kmeans", "pillow_heif": "pillow-heif",
 }  # fmt: skip
 # Only to be compared with, and large, with the libraries of CUDA that it brings
 OTHERS = {"faiss": "faiss-gpu"}

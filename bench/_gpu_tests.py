@@ -14,7 +14,8 @@ from bench._gpu_timing import Clock
 
 TESTS = Path(__file__).parents[1] / "tests"
 MARKS = ("DEVICES", "not torch.cuda.is_available()")  # of files that hold any
-COUNTED = ("passed", "failed", "skipped", "not collected")
+LACKS = "lack a package"
+COUNTED = ("passed", "failed", "skipped", "not collected", LACKS)
 
 
 class Sizes(NamedTuple):
@@ -92,6 +93,8 @@ class Told:
         return counts + [row(name, "", held=why) for name, why in self.failures.items()]
 
     def _note(self, what: str, report: Any) -> None:
+        if report.failed and "ModuleNotFoundError: No module named" in first_line(report):
+            what = LACKS
         self.count[what] += 1
         found = [row(what, self.count[what], "tests")]
         if report.failed:

@@ -63,7 +63,7 @@ def run(
         if _is_out_of_memory(error):
             raise SystemExit(
                 f"{name}: out of memory ({one_line(error)[:120]}): close other programs, or lower "
-                "runtime.memory_gb or runtime.batch_size; run again to resume"
+                "runtime.memory_gb or runtime.batch_size (0 is 256 on a GPU); run again to resume"
             ) from None
         if not _is_for_users(error):
             raise

@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -254,6 +255,8 @@ def on_device(folder: Path, device: str) -> None:
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_device_gives_the_features_of_the_module(device: str, tmp_path: Path) -> None:
+    if find_spec("tensorflow") is None:
+        pytest.skip("TensorFlow is not installed")
     found = json.loads(run(tmp_path, device).stdout)
     if device != "cpu" and not found["gpus"]:
         pytest.skip("this TensorFlow sees no GPU")

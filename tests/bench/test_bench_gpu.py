@@ -306,17 +306,21 @@ def test_the_tests_are_run_and_told_of(tmp_path: Path, monkeypatch: pytest.Monke
         "def test_a_gpu_works(): pass\n"
         "def test_other(): assert False\n"
     )
-    (tmp_path / "test_broken.py").write_text("DEVICES = []\nimport no_such_module\n")
+    (tmp_path / "test_broken.py").write_text("DEVICES = []\nraise ValueError('no such thing')\n")
+    (tmp_path / "test_lacking.py").write_text("DEVICES = []\nimport no_such_module\n")
     (tmp_path / "test_of_no_gpu.py").write_text("def test_a_gpu(): assert False\n")
     sizes = _gpu_tests.FULL._replace(folder=tmp_path, processes=2)
     clock = Clock(1.0)
     clock._end = time.perf_counter() + 100
     rows: dict[str, Any] = {each["what"]: each for each in _gpu_tests.rows("cpu", sizes, clock)}
-    counts = {what: rows[what]["value"] for what in ("passed", "failed", "not collected")}
-    assert counts == {"passed": 1, "failed": 1, "not collected": 1}
+    counts = {what: rows[what]["value"] for what in _gpu_tests.COUNTED}
+    assert counts == {
+        "passed": 1, "failed": 1, "skipped": 0, "not collected": 1, "lack a package": 1,
+    }  # fmt: skip
     why = {what.rpartition("/")[2]: each["held"] for what, each in rows.items()}
     assert "no such luck" in why["test_some.py::test_it[cuda]"]
-    assert "no_such_module" in why["test_broken.py"]
+    assert "no such thing" in why["test_broken.py"]
+    assert "no_such_module" in why["test_lacking.py"]
 
 
 def test_what_is_missing_is_named_with_the_way_to_bring_it():

@@ -83,8 +83,8 @@ class SelfLabel:
         self._confident += confident.sum()
         self._seen += len(confident)
         self._idle += ~confident.any()
-        # Without a gradient, Adam's momentum would still move the head. A GPU is not waited for: its
-        # fused optimiser reads the rate there.
+        # Without a gradient, Adam's momentum would still move the head. A GPU is not waited for:
+        # its fused optimiser reads the rate there.
         moves = confident.any()
         for group in self._adam.param_groups:
             group["lr"] = lr * (moves if moves.is_cuda else bool(moves))

@@ -13,7 +13,8 @@ import torch
 from cluster.kernels.jit import compiled
 from cluster.kernels.low_precision import bits_of
 
-LANES = np.uint64(32)  # running minima that are kept side by side, so that the loop vectorises
+LANES = np.uint64(16)  # scores that are compared side by side, so that the loop vectorises
+MOST = np.float32(3e38)  # more is no score; below it, so that no padding is taken for one
 TIE = 1e-12  # squared distances that differ by less, relative to |x||c|, are equal
 
 
@@ -45,17 +46,6 @@ class ArgminResult(NamedTuple):
     lower: Any
 
 
-class _Scratch(NamedTuple):
-    """Memory of a thread. score: float32 [cluster]; low, high: float32 [lane]; near: int64
-    [cluster]; exact: float64 [cluster]."""
-
-    score: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    near: np.ndarray
-    exact: np.ndarray
-
-
 def certified_argmin(products: torch.Tensor, problem: ArgminProblem, out: ArgminResult) -> None:
     """Write the nearest centroids of `problem` (of tensors) to `out`, which has their shapes.
 
@@ -71,80 +61,96 @@ def _argmin(
     out: ArgminResult,
 ) -> None:  # fmt: skip
     runs, k = np.uint64(problem.centroids.shape[0]), np.uint64(problem.centroids.shape[1])
-    bits = np.empty(k, np.int32)
-    value = bits.view(np.float32)
-    scratch = _Scratch(
-        np.empty(k, np.float32), np.empty(LANES, np.float32), np.empty(LANES, np.float32),
-        np.empty(k, np.int64), np.empty(k, np.float64),
-    )  # fmt: skip
+    padded = (k + LANES - np.uint64(1)) // LANES * LANES
+    squares = np.full((runs, padded), np.float32(np.inf))
+    for run in range(runs):
+        for c in range(k):
+            squares[run, c] = problem.squares[run * k + c]
+    bits = np.zeros(padded, np.int32)
+    value, score = bits.view(np.float32), np.empty(padded, np.float32)
+    least, lanes = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+    near, exact = np.empty(k, np.int64), np.empty(k, np.float64)
     for image in range(np.uint64(len(problem.row))):
         for run in range(runs):
-            start = run * k
+            start, off = run * k, problem.error[image, run]
             for c in range(k):
                 bits[c] = np.int32(products[image, start + c]) << shift
-            found = _argmin_of_one(value, rounded, image, run, problem, scratch)
+            upper = _lower_scores(value, squares[run], rounded, score, least, lanes)
+            many, other = not_above(score, min(upper + 2 * off, MOST), least, near)
+            if many < 2:
+                found = (near[0] if many else 0), upper + off, other - off
+            else:
+                which, first, second = compare_exactly(image, run, many, problem, near, exact)
+                found = near[which], first, min(second, other - off)
             out.cluster[image, run], out.upper[image, run], out.lower[image, run] = found
 
 
 @compiled
-def _argmin_of_one(
-    value: np.ndarray, rounded: np.float32, image: int, run: int, problem: ArgminProblem,
-    scratch: _Scratch,
-) -> tuple[Any, Any, Any]:  # fmt: skip
-    """Of one image and run: the cluster, the upper bound of its score, the lower bound of all other
-    scores. value: float32 [cluster], -2 x·c, each off by the share `rounded` of itself. Minima are
-    kept lane by lane, which compilers vectorise: a cluster's lane is its number modulo LANES."""
-    score, least, most, near = scratch.score, scratch.low, scratch.high, scratch.near
-    short, off = problem.squares, problem.error[image, run]
-    k = np.uint64(len(value))
-    start, whole, lanes = run * k, k // LANES * LANES, min(k, LANES)
+def _lower_scores(
+    value: np.ndarray, squares: np.ndarray, rounded: np.float32, score: np.ndarray,
+    least: np.ndarray, most: np.ndarray,
+) -> Any:  # fmt: skip
+    """Write the lower end of each score, squares + value, where value (float32 [cluster]) is off by
+    the share `rounded` of itself, and the lowest in each lane to `least`. Returns the lowest upper
+    end."""
     for lane in range(LANES):
         least[lane], most[lane] = np.inf, np.inf
-    for block in range(np.uint64(0), whole, LANES):
+    for block in range(np.uint64(0), np.uint64(len(value)), LANES):
         for lane in range(LANES):
             c = block + lane
-            middle, rounding = short[start + c] + value[c], abs(value[c]) * rounded
+            middle, rounding = squares[c] + value[c], abs(value[c]) * rounded
             low, high = middle - rounding, middle + rounding
             score[c] = low
             least[lane] = low if low < least[lane] else least[lane]
             most[lane] = high if high < most[lane] else most[lane]
-    for c in range(whole, k):
-        middle, rounding = short[start + c] + value[c], abs(value[c]) * rounded
-        score[c] = middle - rounding
-        least[c - whole] = min(least[c - whole], middle - rounding)
-        most[c - whole] = min(most[c - whole], middle + rounding)
-    upper = most[0]
-    for lane in range(lanes):
-        upper = min(upper, most[lane])
-    limit, other, many = upper + 2 * off, np.float32(np.inf), 0
-    for lane in range(lanes):
+    return lowest_lane(most)
+
+
+@compiled
+def lowest_lane(lanes: np.ndarray) -> Any:
+    """The lowest of LANES numbers, which are overwritten."""
+    for lane in range(np.uint64(8)):
+        other = lanes[lane + np.uint64(8)]
+        lanes[lane] = other if other < lanes[lane] else lanes[lane]
+    lowest = lanes[0]
+    for lane in range(np.uint64(1), np.uint64(8)):
+        lowest = lanes[lane] if lanes[lane] < lowest else lowest
+    return lowest
+
+
+@compiled
+def not_above(
+    score: np.ndarray, limit: Any, least: np.ndarray, near: np.ndarray
+) -> tuple[Any, Any]:
+    """Write to `near` the numbers of the scores that are not above `limit`: how many they are, and
+    the lowest of the others. least: the lowest in each lane, which are overwritten."""
+    many, size = 0, np.uint64(len(score))
+    for lane in range(LANES):
         if least[lane] > limit:
-            other = min(other, least[lane])
             continue
-        for c in range(lane, k, LANES):
+        lowest = np.float32(np.inf)
+        for c in range(lane, size, LANES):
             if score[c] <= limit:
                 near[many] = c
                 many += 1
             else:
-                other = min(other, score[c])
-    if many < 2:
-        return (near[0] if many else 0), upper + off, other - off
-    which, first, second = _compare_exactly(image, run, many, problem, near, scratch.exact)
-    return near[which], first, min(second, other - off)
+                lowest = score[c] if score[c] < lowest else lowest
+        least[lane] = lowest
+    return many, lowest_lane(least)
 
 
 @compiled
-def _compare_exactly(
+def compare_exactly(
     image: int, run: int, many: int, problem: ArgminProblem, near: np.ndarray, exact: np.ndarray
 ) -> tuple[Any, Any, Any]:
     """The first `many` clusters of `near` in float64: which is nearest (of equal ones the
     lowest-numbered), its score, and the lowest score of the rest."""
-    squares, row = problem.exact_squares, problem.row[image]
+    squares = problem.exact_squares
     first, far = np.inf, 0.0
     for at in range(many):
         c = near[at]
         far = max(far, squares[run, c])
-        exact[at] = squares[run, c] - 2 * _dot(problem.x[row], problem.centroids[run, c])
+        exact[at] = score_of(c, image, run, problem)
         first = min(first, exact[at])
     length = np.sqrt(far)  # the longest of those that are compared
     tie = TIE * length * (problem.norms[image] + length)
@@ -156,6 +162,13 @@ def _compare_exactly(
         if at != which:
             second = min(second, exact[at])
     return which, exact[which], second
+
+
+@compiled
+def score_of(c: int, image: int, run: int, problem: ArgminProblem) -> Any:
+    """The score of a cluster in float64."""
+    x = problem.x[problem.row[image]]
+    return problem.exact_squares[run, c] - 2 * _dot(x, problem.centroids[run, c])
 
 
 @compiled

@@ -6,9 +6,12 @@ When other programs use the processor, that waits far less than sharing each ste
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
+from typing import TypeVar
 
 import torch
 from threadpoolctl import ThreadpoolController
+
+Result = TypeVar("Result")
 
 
 def on_cores(work: Callable[[int], None], starts: Sequence[int]) -> None:
@@ -29,6 +32,12 @@ def on_cores(work: Callable[[int], None], starts: Sequence[int]) -> None:
         wait(working)
     for each in working:
         each.result()  # raises what the thread raised
+
+
+def on_one_core(work: Callable[[], Result]) -> Result:
+    """work(), whose BLAS and OpenMP use one thread."""
+    with _libraries().limit(limits=1, user_api="blas"):
+        return _pool(1).submit(work).result()
 
 
 @cache

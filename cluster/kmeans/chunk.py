@@ -7,7 +7,7 @@ centroids of the previous iteration.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, final
+from typing import final
 
 import torch
 from jaxtyping import Bool, Float32, Float64, Int, Int32, Int64
@@ -16,11 +16,20 @@ from cluster.kernels.bf16_rows import empty_bf16
 from cluster.kernels.cluster_sums import Sums, add_to_sums, empty_sums
 from cluster.kernels.gpu.padding import padded_bf16
 from cluster.kernels.norms import distances, row_stats, sum_of_squares
-from cluster.kmeans.chunk_messages import Farthest, StepInput, StepResult
+from cluster.kmeans.chunk_messages import ChunkArrays, Farthest, StepInput, StepResult
+from cluster.kmeans.cpu.assign_tile import RunGroup, Tile, assign_tile
 from cluster.kmeans.data import Data, keeps_bf16, keeps_padded_bf16
-from cluster.kmeans.gpu.assign_chunk import ChunkArrays, assign_chunk
+from cluster.kmeans.gpu.assign_chunk import assign_chunk
 from cluster.kmeans.hamerly_bounds import Bounds
-from cluster.kmeans.nearest import PreparedCentroids, nearest, prepare_centroids
+from cluster.kmeans.nearest import (
+    PreparedCentroids,
+    prepare_centroids,
+)
+from cluster.kmeans.projected.nearest import (
+    ProjectedCentroids,
+    project_centroids,
+)
+from cluster.kmeans.projected.rows import ProjectedRows, project_rows
 from cluster.vectors.device import rows_on_gpu
 from cluster.vectors.rows import TILE
 
@@ -33,22 +42,6 @@ CLUSTERS = 512
 def chunk_rows(data: Data) -> int:
     """The most rows in a chunk, fixed for a device."""
     return CHUNK_ROWS if data.device == "cpu" else rows_on_gpu(data.dim)
-
-
-class _RunGroup(NamedTuple):
-    """Runs whose distances are computed in one product. shift: of their centroids, or None."""
-
-    runs: Int64[torch.Tensor, " run"]
-    to: PreparedCentroids
-    shift: Float32[torch.Tensor, "run cluster"] | None
-
-
-class _Tile(NamedTuple):
-    """The rows x of a tile that are needed. place: the row of x of each image of the tile."""
-
-    here: slice
-    x: Float32[torch.Tensor, "row dim"]
-    place: Int64[torch.Tensor, " image"]
 
 
 @final
@@ -67,6 +60,7 @@ class ChunkState:
         self._bounds = Bounds(runs, n, data.device)
         self._total = torch.zeros(data.dim, dtype=torch.float64, device=data.device)
         self._bf16 = empty_bf16(n, data.dim) if keeps_bf16(data) else None
+        self._projected: ProjectedRows | None = None
         for here in self._tiles():
             x, bf16 = self._read(here), None if self._bf16 is None else self._bf16[here]
             stats = row_stats(x, bf16)
@@ -149,93 +143,41 @@ class ChunkState:
     def _assign(self, step: StepInput, runs: Int64[torch.Tensor, " active"]) -> StepResult:
         """runs: those of the step, on the CPU."""
         size = max(1, CLUSTERS // step.centroids.shape[1])
+        if self._projected is None:
+            rows = range(self._start, self._start + len(self))
+            self._projected = project_rows(self._data, rows, self._norms, step.centroids)
         groups = []
         for low in range(0, len(step.runs), size):
             some = slice(low, low + size)
             shift = None if step.shift is None else step.shift[some]
-            groups.append(
-                _RunGroup(step.runs[some], prepare_centroids(step.centroids[some]), shift)
-            )
+            groups.append(RunGroup(step.runs[some], self._prepare(step.centroids[some]), shift))
         before, self._is_assigned[runs] = self._is_assigned[runs], True
+        arrays = self._cluster, self._bounds, self._norms, self._residual
+        chunk = ChunkArrays(*arrays, self._bf16, self._label, self._projected)
         if self._cluster.is_cuda:
-            arrays = self._cluster, self._bounds, self._norms, self._residual
-            chunk = ChunkArrays(*arrays, self._bf16, self._label)
             return assign_chunk(chunk, groups, self._load, bool(before.any()))
         moved = torch.zeros(len(self._cluster), dtype=torch.int64)
         sums = empty_sums(self._data.dim, step.runs.device)
         for here in self._tiles():
-            sums = self._assign_tile(here, groups, moved, sums)
+            sums = assign_tile(chunk, here, groups, self._load, moved, sums)
         return StepResult(sums, moved[step.runs])
 
-    def _assign_tile(
-        self,
-        here: slice,
-        groups: Sequence[_RunGroup],
-        moved: Int64[torch.Tensor, " run"],
-        sums: Sums,
-    ) -> Sums:
-        """Assign the images of a tile, count in `moved` those that change their cluster, and return
-        the sums with these changes."""
-        undecided = [self._undecided(here, group) for group in groups]
-        tile = self._load(here, undecided)
-        changes = []
-        for group, mask in zip(groups, undecided, strict=True):
-            rows = torch.nonzero(mask).ravel()
-            if len(rows):
-                changes.append(self._assign_rows(tile, group, rows, moved))
-        if not any(len(change[0]) for change in changes):
-            return sums
-        return add_to_sums(sums, tile.x, *(torch.cat(each) for each in zip(*changes, strict=True)))
-
-    def _undecided(self, here: slice, group: _RunGroup) -> Bool[torch.Tensor, " image"]:
-        """Which images of a tile have to be compared with the centroids."""
-        if group.shift is None:
-            return torch.ones_like(self._norms[here], dtype=torch.bool)
-        return self._bounds.widen(group.runs, here, self._cluster, group.shift)
-
-    def _load(self, here: slice, undecided: Sequence[Bool[torch.Tensor, " image"]]) -> _Tile:
+    def _load(self, here: slice, undecided: Sequence[Bool[torch.Tensor, " image"]]) -> Tile:
         """Read the images of a tile that are undecided in any group."""
         place = torch.arange(here.stop - here.start, device=self._norms.device)
         if self._data.is_resident:
-            return _Tile(here, self._read(here), place)
+            return Tile(here, self._read(here), place)
         rows = torch.nonzero(torch.stack(list(undecided)).any(0)).ravel()
         if 2 * len(rows) > len(place):
-            return _Tile(here, self._read(here), place)
+            return Tile(here, self._read(here), place)
         place[rows] = torch.arange(len(rows), device=rows.device)
         x = self._data.take(rows.cpu().numpy() + here.start + self._start)
-        return _Tile(here, x, place)
+        return Tile(here, x, place)
 
-    def _assign_rows(
-        self,
-        tile: _Tile,
-        group: _RunGroup,
-        rows: Int64[torch.Tensor, " undecided"],
-        moved: Int64[torch.Tensor, " run"],
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Assign some images of a tile and count those that moved. The changes of the sums as
-        add_to_sums takes them, in the order of the images: image, group and sign, int64."""
-        at: slice | torch.Tensor = rows + tile.here.start
-        where: Any = group.runs[:, None], at
-        if len(rows) == len(tile.place):
-            at, where = tile.here, (group.runs, tile.here)  # views instead of copies
-        place = None if len(rows) == len(tile.x) else tile.place[rows]
-        bf16 = None if self._bf16 is None else self._bf16[tile.here]
-        found = nearest(tile.x, self._norms[at], group.to, place, self._residual[at], bf16)
-        new, upper, lower = (each.T for each in found)
-        if self._label is not None:
-            pinned = self._label[at]
-            new = torch.where(pinned >= 0, pinned, new)
-            lower = lower.masked_fill(pinned >= 0, torch.inf)
-        old = self._cluster[where].long()
-        self._cluster[where] = new.int()
-        self._bounds.upper[where], self._bounds.lower[where] = upper, lower
-        run, which = torch.nonzero(new != old, as_tuple=True)
-        moved += torch.bincount(group.runs[run], minlength=len(moved))
-        base, old = group.runs[run] * group.to.centroids.shape[1], old[run, which]
-        image, name = tile.place[rows[which]], torch.stack([base + old, base + new[run, which]], 1)
-        sign = torch.tensor([-1, 1], device=name.device).repeat(len(name))
-        was = torch.stack([old >= 0, torch.ones_like(old, dtype=torch.bool)], 1).ravel()
-        return image.repeat_interleave(2)[was], name.ravel()[was], sign[was]
+    def _prepare(self, centroids: torch.Tensor) -> PreparedCentroids | ProjectedCentroids:
+        if self._projected is None:
+            return prepare_centroids(centroids)
+        return project_centroids(centroids, self._projected.dims)
 
     def _read(self, here: slice) -> Float32[torch.Tensor, "image dim"]:
         return self._data.tile(slice(here.start + self._start, here.stop + self._start))

@@ -1,11 +1,26 @@
-"""What an iteration of k-means sends to each chunk of rows, and what the chunk answers."""
+"""What an iteration of k-means sends to a chunk of rows, what that holds, and what it answers."""
 
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import BFloat16, Float32, Int, Int32, Int64
 
 from cluster.kernels.cluster_sums import Sums
+from cluster.kmeans.hamerly_bounds import Bounds
+from cluster.kmeans.projected.rows import ProjectedRows
+
+
+class ChunkArrays(NamedTuple):
+    """What a chunk knows of its images. bf16: the padded rows, if they are cached; label: the
+    cluster that an image is pinned to, -1: none; projected: the rows in few dims, if that pays."""
+
+    cluster: Int32[torch.Tensor, "run image"]
+    bounds: Bounds
+    norms: Float32[torch.Tensor, " image"]
+    residual: Float32[torch.Tensor, " image"]
+    bf16: BFloat16[torch.Tensor, "image padded"] | None
+    label: Int[torch.Tensor, " image"] | None
+    projected: ProjectedRows | None
 
 
 class StepInput(NamedTuple):

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float32, Int
 
 from cluster.kernels.gpu.available import fused_blocks
-from cluster.kernels.low_precision import has_amx
+from cluster.kernels.low_precision import bfloat16_is_fast
 from cluster.kmeans.centering import Centering
 from cluster.vectors.device import fits_on_gpu
 from cluster.vectors.rows import TILE, ArrayRows, Rows
@@ -68,7 +68,7 @@ class Data:
 def keeps_bf16(data: Data) -> bool:
     """Whether to cache a bfloat16 copy of the rows: it is used by the processor, and small."""
     small = 2 * len(data) * data.dim <= MAX_BF16_BYTES
-    return small and data.is_resident and data.device == "cpu" and has_amx()
+    return small and data.is_resident and data.device == "cpu" and bfloat16_is_fast()
 
 
 def keeps_padded_bf16(data: Data) -> bool:

@@ -135,8 +135,8 @@ def nearest(
         argmin(_products(own, to), problem, ArgminResult._make(each[here] for each in scores))
 
     with to.precision.applied():
-        _in_pieces(find, n, to.scaled)
-    upper, lower = _distance_above(scores.upper, norm), _distance_below(scores.lower, norm)
+        in_pieces(find, n, to.scaled)
+    upper, lower = distance_above(scores.upper, norm), distance_below(scores.lower, norm)
     return NearestWithBounds(scores.cluster, upper, lower)
 
 
@@ -159,11 +159,11 @@ def _nearest_fused(
         to.exact_squares,
     )  # fmt: skip
     found = fused_argmin(bf16 if rows is None else bf16.index_select(0, rows), fused, problem)
-    upper, lower = _distance_above(found.upper, norm), _distance_below(found.lower, norm)
+    upper, lower = distance_above(found.upper, norm), distance_below(found.lower, norm)
     return NearestWithBounds(found.cluster, upper, lower)
 
 
-def _in_pieces(
+def in_pieces(
     work: Callable[[slice], None], n: int, columns: Float[torch.Tensor, "column dim"]
 ) -> None:
     """Call work(rows) on pieces of n rows whose products with `columns` fit in the cache. On a CPU
@@ -214,14 +214,14 @@ def _error(
     return error
 
 
-def _distance_above(
+def distance_above(
     score: Float32[torch.Tensor, "image run"], norms: Float32[torch.Tensor, "image 1"]
 ) -> Float32[torch.Tensor, "image run"]:
     """The distance that corresponds to a score, rounded up."""
     return torch.addcmul(score, norms, norms, value=1 + ROUGH).clamp_(min=0).sqrt_().mul_(1 + ROUGH)
 
 
-def _distance_below(
+def distance_below(
     score: Float32[torch.Tensor, "image run"], norms: Float32[torch.Tensor, "image 1"]
 ) -> Float32[torch.Tensor, "image run"]:
     """The distance that corresponds to a score, rounded down."""

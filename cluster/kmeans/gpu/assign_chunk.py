@@ -5,32 +5,20 @@ how many need float64 (fused_argmin.py), how many moved.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from jaxtyping import BFloat16, Bool, Float32, Int, Int32, Int64
+from jaxtyping import Bool, Int64
 
 from cluster.kernels.cluster_sums import Sums, empty_sums
 from cluster.kernels.gpu.dense_sums import dense_sums
-from cluster.kmeans.chunk_messages import StepResult
-from cluster.kmeans.hamerly_bounds import GATHER, Bounds
+from cluster.kmeans.chunk_messages import ChunkArrays, StepResult
+from cluster.kmeans.hamerly_bounds import GATHER
 from cluster.kmeans.nearest import PreparedCentroids, nearest
 
 Group = tuple[torch.Tensor, PreparedCentroids, torch.Tensor | None]  # runs, centroids and shift
 Tile = tuple[slice, torch.Tensor, torch.Tensor]  # as chunk.py loads it: its range, rows and places
 Changes = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # image, group and sign, int64 [change]
-
-
-class ChunkArrays(NamedTuple):
-    """What a chunk knows of its images. bf16: the padded rows, if they are cached; label: the
-    cluster that an image is pinned to, -1: none."""
-
-    cluster: Int32[torch.Tensor, "run image"]
-    bounds: Bounds
-    norms: Float32[torch.Tensor, " image"]
-    residual: Float32[torch.Tensor, " image"]
-    bf16: BFloat16[torch.Tensor, "image padded"] | None
-    label: Int[torch.Tensor, " image"] | None
 
 
 def assign_chunk(

@@ -85,8 +85,21 @@ def test_the_precision_is_restored():
 
 
 def test_a_processor_without_it_uses_full_precision(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "has_amx", lambda: False)
+    monkeypatch.setattr(module, "bfloat16_is_fast", lambda: False)
     assert fast_precision("cpu").error == 0
+
+
+@pytest.mark.parametrize(("speed_up", "fast"), [(4.0, True), (1.2, False)])
+def test_what_is_fast_is_measured(speed_up: float, fast: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "_speed_up", lambda x, y: speed_up)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+    assert module.bfloat16_is_fast.__wrapped__() == fast
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    assert not module.bfloat16_is_fast.__wrapped__()
+
+
+def test_times_are_those_of_products_in_both_arithmetics():
+    assert 0.01 < module._speed_up(torch.ones(64, 64), torch.ones(32, 64)) < 100
 
 
 @pytest.mark.usefixtures("amx")
@@ -117,7 +130,7 @@ def test_low_precision_finds_the_same_clusters(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ):
     rows, settings = ArrayRows(blobs(2000, spread=3.0)), {"seeds": [0, 1], "n_init": 2}
-    monkeypatch.setattr(module, "has_amx", lambda: False)
+    monkeypatch.setattr(module, "bfloat16_is_fast", lambda: False)
     plain = kmeans(rows, 60, **settings, max_iter=50, tol=0)
     request.getfixturevalue("amx")
     low = kmeans(rows, 60, **settings, max_iter=50, tol=0)

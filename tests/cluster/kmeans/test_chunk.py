@@ -35,16 +35,16 @@ class Forgetful:
 
 def comparisons(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of images of each call of `nearest`."""
-    from cluster.kmeans import chunk
+    from cluster.kmeans.cpu import assign_tile
 
     seen: list[int] = []
-    nearest = chunk.nearest
+    nearest = assign_tile.nearest
 
     def counted(x: torch.Tensor, norms: torch.Tensor, *more: Any) -> Any:
         seen.append(len(norms))
         return nearest(x, norms, *more)
 
-    monkeypatch.setattr("cluster.kmeans.chunk.nearest", counted)
+    monkeypatch.setattr("cluster.kmeans.cpu.assign_tile.nearest", counted)
     return seen
 
 

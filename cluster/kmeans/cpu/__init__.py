@@ -1,0 +1,1 @@
+"""The assignment step of k-means on a CPU."""

@@ -1,0 +1,1 @@
+"""Nearest centroids by products in few dims, exactly."""

@@ -11,13 +11,16 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 
 from bench._alone import Row, row
 from bench._gpu_timing import Clock, ceilings, once, seconds
+
+if TYPE_CHECKING:
+    from backbones import Backbone
 
 DIFFERENT = 200  # photographs; the files are copies that differ by a comment
 
@@ -107,7 +110,7 @@ def _ours(device: str, sizes: Sizes, clock: Clock) -> Iterator[Row]:
         yield row(f"the stage, {made}", number / taken, "images/s", said, device, bound)
 
 
-def untrained(model: str, dim: int, side: int) -> "backbones.Backbone":  # noqa: F821
+def untrained(model: str, dim: int, side: int) -> "Backbone":
     """A row of the zoo, with drawn weights."""
     import backbones
 

@@ -7,6 +7,7 @@ float32, for the sums.
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from cluster.kmeans.api import Fit, kmeans
 
 
 class Case(NamedTuple):
-    """share: of the time that is left, for ours and for all others together."""
+    """share: of the time that is left, for ours. Others follow when all of ours is measured."""
 
     images: int
     k: int
@@ -34,67 +35,87 @@ class Sizes(NamedTuple):
     cases: tuple[Case, ...]
 
 
+class Measured(NamedTuple):
+    """what: the case in words; of ours: passes, seconds of each, and inertia in float64."""
+
+    what: str
+    of: Vectors
+    starts: np.ndarray
+    passes: int
+    each: float
+    inertia: float
+
+
 FULL = Sizes(768, (
-    Case(1_280_000, 1000, 1, 10, 0.3),
-    Case(1_280_000, 25_000, 1, 5, 0.7),
-    Case(50_000, 10, 10, 10, 1.0),
+    Case(1_280_000, 1000, 1, 10, 0.1),
+    Case(1_280_000, 25_000, 1, 5, 0.3),
+    Case(50_000, 10, 10, 10, 0.2),
 ))  # fmt: skip
-TINY = Sizes(16, (Case(900, 10, 1, 4, 0.4), Case(900, 50, 1, 3, 0.6), Case(500, 4, 3, 4, 1.0)))
+TINY = Sizes(16, (Case(900, 10, 1, 4, 0.1), Case(900, 50, 1, 3, 0.3), Case(500, 4, 3, 4, 0.2)))
 
 
 def rows(device: str, sizes: Sizes, clock: Clock) -> Iterator[Row]:
-    best, found = ceilings(device), list[Vectors]()
+    best, found, measured = ceilings(device), list[Vectors](), list[Measured]()
     for case in sizes.cases:
-        if not found or len(found[0].x) != case.images:
-            found.clear()
+        if not found or len(found[-1].x) != case.images:
             yield from vectors(case.images, sizes.dim, device, found)
-        yield from _case(device, case, found[0], best, clock)
+        yield from _measure(device, case, found[-1], best, clock, measured)
+    for each in measured:
+        yield from _compare(device, each, clock)
 
 
-def _case(device: str, case: Case, of: Vectors, best: Ceilings, clock: Clock) -> Iterator[Row]:
-    end = clock.left() * (1 - case.share)  # seconds that are to be left for other cases
+def _measure(
+    device: str, case: Case, of: Vectors, best: Ceilings, clock: Clock, measured: list[Measured]
+) -> Iterator[Row]:
+    """Ours alone."""
     starts = _starts(of, case)
-    what = f"{case.images:,} x {of.rows.dim}, k = {case.k:,}" + f", {case.runs} starts" * (
-        case.runs > 1
-    )
+    what = f"{case.images:,} x {of.rows.dim}, k = {case.k:,}"
+    what += f", {case.runs} starts" * (case.runs > 1)
     _, ends = _ours(of, starts, 2, device)  # what is compiled, and memory that is asked for once
-    each = ends[-1] - ends[0] if len(ends) > 1 else ends[0]
-    passes = clock.rounds(case.passes, each, (1 - end / max(clock.left(), 1e-9)) / 3, least=3)
+    passes = clock.rounds(case.passes, _median(ends), case.share, least=3)
     fits: list[tuple[Fit, list[float]]] = []
     whole = once(lambda: fits.append(_ours(of, starts, passes, device)), device)
     fit, ends = fits[0]
-    each = float(np.median(np.diff(ends))) if len(ends) > 1 else whole
-    true = inertia(of.x, fit.centroids[0])
+    each, true = _median(ends), inertia(of.x, fit.centroids[0])
     made = f"{len(ends)} passes" + f" of the {case.passes} that are wanted" * (passes < case.passes)
     held = f"inertia is off by {abs(float(fit.inertia[0]) / true - 1):.0e} of that of float64"
     work = 2.0 * case.runs * case.images * case.k * of.rows.dim
     floor = best.seconds(work, 6.0 * case.images * of.rows.dim)
     yield row(f"{what}: a pass", each, "s", held, device, floor)
     yield row(f"{what}: all of {made}, with the upload", whole, "s", "", device)
+    measured.append(Measured(what, of, starts, passes, each, true))
+
+
+def _compare(device: str, ours: Measured, clock: Clock) -> Iterator[Row]:
+    """Others after as many passes from the same starts."""
     beside: dict[str, float] = {}
     for name, peer in peers(device).items():
-        took = 2.0 * passes * max([each, *beside.values()])
-        if clock.left() - end < took:
-            yield row(f"{what}: {name}", "", "", "left out: no time is left")
+        what = f"{ours.what}: {name}"
+        if clock.left() < 2 * ours.passes * max(ours.each, *beside.values(), 0.0):
+            yield row(what, "", "", "left out: no time is left")
             continue
+        made: list[torch.Tensor] = []
+        work = partial(peer, ours.of.x, ours.starts)
         try:
-            with np.errstate(all="ignore"):
-                peer(of.x, starts, 1)  # what is compiled
-                made_by: list[torch.Tensor] = []
-                took = once(lambda p=peer, m=made_by: m.append(p(of.x, starts, passes)), device)
-                own = min(inertia(of.x, each_run) for each_run in made_by[0])
+            work(1)  # what is compiled
+            took = once(lambda w=work, m=made: m.append(w(ours.passes)), device) / ours.passes
+            least = min(inertia(ours.of.x, run) for run in made[0])
         except Exception as error:  # theirs, whatever it is
-            yield {**failed(f"{type(error).__name__}: {error}"), "what": f"{what}: {name}"}
+            yield {**failed(f"{type(error).__name__}: {error}"), "what": what}
             continue
-        beside[name] = took / passes
-        held = f"inertia {own / true - 1:+.0e} of ours"
-        yield row(f"{what}: {name}: a pass", took / passes, "s", held, device)
-    ratios = {name: took / each for name, took in beside.items()}
+        beside[name.partition(", with")[0]] = took
+        yield row(f"{what}: a pass", took, "s", f"inertia {least / ours.inertia - 1:+.0e} of ours",
+                  device)  # fmt: skip
+    ratios = {name: took / ours.each for name, took in beside.items()}
     if ratios:
-        said = ", ".join(
-            f"{name.partition(', with')[0]} {ratio:.2g}" for name, ratio in ratios.items()
-        )
-        yield row(f"{what}: the fastest of others over ours", min(ratios.values()), "times", said)
+        said = ", ".join(f"{name} {ratio:.2g}" for name, ratio in ratios.items())
+        what = f"{ours.what}: the fastest of others over ours"
+        yield row(what, min(ratios.values()), "times", said)
+
+
+def _median(ends: list[float]) -> float:
+    """Seconds of a pass; the first also uploads."""
+    return float(np.median(np.diff(ends))) if len(ends) > 1 else ends[0]
 
 
 def _ours(of: Vectors, starts: np.ndarray, passes: int, device: str) -> tuple[Fit, list[float]]:

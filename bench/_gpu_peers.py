@@ -42,13 +42,13 @@ def faiss(x: torch.Tensor, starts: np.ndarray, passes: int) -> torch.Tensor:
 
     if x.is_cuda and not faiss.get_num_gpus():
         raise ImportError("this faiss was built without GPUs: install faiss-gpu")
-    found = []
+    found, vectors = [], x.cpu().numpy()
     for start in starts:
         of = faiss.Kmeans(
             x.shape[1], len(start), niter=passes, gpu=x.is_cuda, seed=1,
             min_points_per_centroid=1, max_points_per_centroid=len(x),
         )  # fmt: skip
-        of.train(x.cpu().numpy(), init_centroids=start)
+        of.train(vectors, init_centroids=start)
         found.append(torch.from_numpy(of.centroids))
     return torch.stack(found)
 

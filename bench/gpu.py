@@ -39,7 +39,7 @@ class Part(NamedTuple):
 
 # Seconds and lines of each
 LIMITS = {
-    "device": (16, 3), "tests": (80, 5), "kmeans": (85, 7), "neighbors": (60, 3), "temi": (34, 2),
+    "device": (16, 3), "tests": (80, 5), "kmeans": (82, 7), "neighbors": (60, 3), "temi": (34, 2),
     "embed": (45, 4), "adapt": (40, 3),
 }  # fmt: skip
 

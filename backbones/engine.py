@@ -3,8 +3,9 @@
 On a CPU that is onnxruntime, one image at a time on as many threads as there are cores: 2-5 times
 faster than torch, and an image gives the same bytes wherever it stands, whatever stands beside it
 and however many threads there are, because nothing of that reaches its arithmetic. On a GPU it is
-torch under autocast, with the weights of its products cast once. But: the exported network is held to torch's own answer at each load; where
-they disagree, or there is no export (networks above 2 GB), torch itself runs.
+torch under autocast, with the weights of its products cast once. But: the exported network is held
+to torch's own answer at each load; where they disagree, or there is no export (networks above 2
+GB), torch itself runs.
 """
 
 import copy
@@ -23,8 +24,8 @@ from backbones import Encoder
 from backbones.row import Backbone, BackboneError
 
 _AGREE = 1e-3  # of the largest feature
-# Layers whose weights autocast casts for a product, and which read them for nothing else. Layers that
-# are derived from them may do more: they normalise their weights first, for example.
+# Layers whose weights autocast casts for a product, and which read them for nothing else. Layers
+# derived from them may do more: they normalise their weights first, for example.
 _MULTIPLY = {
     *(torch.nn.Linear, torch.nn.MultiheadAttention, NonDynamicallyQuantizableLinear),
     *(torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d, torch.nn.ConvTranspose2d),

@@ -44,7 +44,7 @@ def cross_entropy(
 
 
 def on_gpu(x: torch.Tensor, own: torch.Tensor, layer: Layer) -> tuple[torch.Tensor, torch.Tensor]:
-    """The loss (float64, scalar) and gradient of one tile, on any device, without waiting."""
+    """The loss (float64, scalar) and gradient of one tile, on any device; none is waited for."""
     z = (x - layer.mean) / layer.deviation
     log_p = torch.log_softmax(torch.addmm(layer.bias, z, layer.weight.T), 1)
     loss = -log_p.gather(1, own[:, None]).sum(dtype=torch.float64)

@@ -16,8 +16,15 @@ from cluster.kernels.bf16_rows import empty_bf16
 from cluster.kernels.cluster_sums import Sums, add_to_sums, empty_sums
 from cluster.kernels.gpu.padding import padded_bf16
 from cluster.kernels.norms import distances, row_stats, sum_of_squares
-from cluster.kmeans.chunk_messages import ChunkArrays, Farthest, StepInput, StepResult
-from cluster.kmeans.cpu.assign_tile import RunGroup, Tile, assign_tile
+from cluster.kmeans.chunk_messages import (
+    ChunkArrays,
+    Farthest,
+    RunGroup,
+    StepInput,
+    StepResult,
+    Tile,
+)
+from cluster.kmeans.cpu.assign_tile import assign_tile
 from cluster.kmeans.data import Data, keeps_bf16, keeps_padded_bf16
 from cluster.kmeans.gpu.assign_chunk import assign_chunk
 from cluster.kmeans.hamerly_bounds import Bounds

@@ -7,7 +7,25 @@ from jaxtyping import BFloat16, Float32, Int, Int32, Int64
 
 from cluster.kernels.cluster_sums import Sums
 from cluster.kmeans.hamerly_bounds import Bounds
+from cluster.kmeans.nearest import PreparedCentroids
+from cluster.kmeans.projected.nearest import ProjectedCentroids
 from cluster.kmeans.projected.rows import ProjectedRows
+
+
+class RunGroup(NamedTuple):
+    """Runs whose distances are computed in one product. shift: of their centroids, or None."""
+
+    runs: Int64[torch.Tensor, " run"]
+    to: PreparedCentroids | ProjectedCentroids
+    shift: Float32[torch.Tensor, "run cluster"] | None
+
+
+class Tile(NamedTuple):
+    """The rows x of a tile that are needed. place: the row of x of each image of the tile."""
+
+    here: slice
+    x: Float32[torch.Tensor, "row dim"]
+    place: Int64[torch.Tensor, " image"]
 
 
 class ChunkArrays(NamedTuple):

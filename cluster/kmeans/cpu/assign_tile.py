@@ -2,33 +2,17 @@
 with centroids, by products in all dims or in few."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Int64
 
 from cluster.kernels.cluster_sums import Sums, add_to_sums
-from cluster.kmeans.chunk_messages import ChunkArrays
+from cluster.kmeans.chunk_messages import ChunkArrays, RunGroup, Tile
 from cluster.kmeans.nearest import NearestWithBounds, PreparedCentroids, nearest
 from cluster.kmeans.projected.nearest import ProjectedCentroids, nearest_projected
 
 Changes = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # image, group and sign, int64 [change]
-
-
-class RunGroup(NamedTuple):
-    """Runs whose distances are computed in one product. shift: of their centroids, or None."""
-
-    runs: Int64[torch.Tensor, " run"]
-    to: PreparedCentroids | ProjectedCentroids
-    shift: Float32[torch.Tensor, "run cluster"] | None
-
-
-class Tile(NamedTuple):
-    """The rows x of a tile that are needed. place: the row of x of each image of the tile."""
-
-    here: slice
-    x: Float32[torch.Tensor, "row dim"]
-    place: Int64[torch.Tensor, " image"]
 
 
 def assign_tile(

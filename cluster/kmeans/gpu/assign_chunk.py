@@ -12,18 +12,16 @@ from jaxtyping import Bool, Int64
 
 from cluster.kernels.cluster_sums import Sums, empty_sums
 from cluster.kernels.gpu.dense_sums import dense_sums
-from cluster.kmeans.chunk_messages import ChunkArrays, StepResult
+from cluster.kmeans.chunk_messages import ChunkArrays, RunGroup, StepResult, Tile
 from cluster.kmeans.hamerly_bounds import GATHER
-from cluster.kmeans.nearest import PreparedCentroids, nearest
+from cluster.kmeans.nearest import nearest
 
-Group = tuple[torch.Tensor, PreparedCentroids, torch.Tensor | None]  # runs, centroids and shift
-Tile = tuple[slice, torch.Tensor, torch.Tensor]  # as chunk.py loads it: its range, rows and places
 Changes = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # image, group and sign, int64 [change]
 
 
 def assign_chunk(
     chunk: ChunkArrays,
-    groups: Sequence[Group],
+    groups: Sequence[RunGroup],
     load: Callable[[slice, Sequence[Bool[torch.Tensor, " image"]]], Tile],
     was_assigned: bool,
 ) -> StepResult:
@@ -32,7 +30,7 @@ def assign_chunk(
     load: reads the images that are undecided in any group; was_assigned: whether any of the runs
     had assigned its images before.
     """
-    here, k = slice(0, len(chunk.norms)), groups[0][1].centroids.shape[1]
+    here, k = slice(0, len(chunk.norms)), groups[0].to.centroids.shape[1]
     compared = [_rows_to_compare(chunk, group) for group in groups]
     every = chunk.norms.new_ones((), dtype=torch.bool).expand(here.stop)
     tile = load(here, [every if mask is None else mask for mask, _ in compared])
@@ -41,19 +39,19 @@ def assign_chunk(
         found, own = _assign_group(chunk, tile, group, rows, first, was_assigned)
         changes += found
         moved += own
-        first += len(group[0]) * k
-    runs = torch.cat([group[0] for group in groups])
+        first += len(group.runs) * k
+    runs = torch.cat([group.runs for group in groups])
     told = torch.tensor(moved, dtype=torch.int64, device="cpu")
     if not changes:
-        return StepResult(empty_sums(tile[1].shape[1], runs.device), told)
+        return StepResult(empty_sums(tile.x.shape[1], runs.device), told)
     image, name, sign = (torch.cat(each) for each in zip(*changes, strict=True))
-    sums, count = dense_sums(tile[1], image, name, sign, first)
+    sums, count = dense_sums(tile.x, image, name, sign, first)
     number = (runs[:, None] * k + torch.arange(k, device=runs.device)).ravel()
     return StepResult(Sums(number, sums, count), told)
 
 
 def _rows_to_compare(
-    chunk: ChunkArrays, group: Group
+    chunk: ChunkArrays, group: RunGroup
 ) -> tuple[Bool[torch.Tensor, " image"] | None, Int64[torch.Tensor, " undecided"] | None]:
     """The undecided images, as a mask and as rows, or None for all, where fetching single ones
     takes as long."""
@@ -70,7 +68,7 @@ def _rows_to_compare(
 def _assign_group(
     chunk: ChunkArrays,
     tile: Tile,
-    group: Group,
+    group: RunGroup,
     rows: Int64[torch.Tensor, " undecided"] | None,
     first: int,
     was_assigned: bool,
@@ -83,6 +81,7 @@ def _assign_group(
     if rows is not None and not len(rows):
         return [], [0] * len(runs)
     place = None if rows is None or len(rows) == len(x) else places[rows]
+    assert isinstance(to, PreparedCentroids)  # the others are a CPU's
     found = nearest(x, chunk.norms[at], to, place, chunk.residual[at], chunk.bf16)
     new, upper, lower = (each.T for each in found)
     if chunk.label is not None:

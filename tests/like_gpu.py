@@ -17,6 +17,9 @@ SWITCH = torch.backends.cuda.matmul
 TF32_WAY = MatmulPrecision(2 * TF32 + TF32**2, "tf32", SWITCH)
 PRODUCTS = {"matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "addmm", "baddbmm", "linear"}
 
+# What a GPU has to have done before the CPU goes on, since it decides a shape
+WAITS = {"nonzero", "tolist", "item", "unique", "unique_consecutive", "bincount", "masked_select"}
+
 
 def cut(x: Any) -> Any:
     if isinstance(x, torch.Tensor) and x.dtype == torch.float32:
@@ -31,7 +34,7 @@ def on_cpu(x: Any) -> Any:
 class LikeGpu(TorchFunctionMode):
     """Tensors of the CPU say that they are a GPU's, and are multiplied as the switch says."""
 
-    products = 0
+    products = waits = 0
 
     def __torch_function__(
         self,
@@ -44,6 +47,7 @@ class LikeGpu(TorchFunctionMode):
             return True
         if function is torch.device:  # a name, no tensor
             return function(*args, **(kwargs or {}))
+        self.waits += getattr(function, "__name__", "") in WAITS
         args = tuple(map(on_cpu, args))
         kwargs = {name: on_cpu(value) for name, value in (kwargs or {}).items()}
         if getattr(function, "__name__", "") in PRODUCTS:

@@ -12,6 +12,8 @@ from like_gpu import SWITCH, TF32_WAY, LikeGpu, kernels
 import cluster.kmeans.nearest as module
 from cluster.kmeans.api import Fit, kmeans
 from cluster.kmeans.assign import assign
+from cluster.kmeans.chunk_messages import StepInput
+from cluster.kmeans.engine import local_engines
 from cluster.kmeans.semi_supervised import sskmeans
 from cluster.vectors.rows import ArrayRows
 
@@ -42,17 +44,17 @@ def fused_calls(
 
 
 @pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[LikeGpu | None]:
     if torch.cuda.is_available():
-        yield
+        yield None
         return
     monkeypatch.setattr("cluster.kmeans.data.fits_on_gpu", lambda numbers, device: device == "cuda")
     for user in ("kmeans.nearest", "kernels.gpu.available"):
         monkeypatch.setattr(f"cluster.{user}.fast_precision", lambda device: TF32_WAY)
     before = SWITCH.fp32_precision
     SWITCH.fp32_precision = "tf32"  # whatever others allow
-    with LikeGpu():
-        yield
+    with LikeGpu() as mode:
+        yield mode
     SWITCH.fp32_precision = before
 
 
@@ -113,3 +115,24 @@ def test_empty_clusters_are_relocated_and_converged_runs_leave(monkeypatch: pyte
     starts[0, 4] = 1e3  # wins no image
     gpu = kmeans(ArrayRows(x), 5, **SETTINGS, starts=starts, device="cuda")
     assert_same(gpu, on_cpu(x, 5, starts=starts))
+
+
+@pytest.mark.parametrize("fused_calls", ["fused"], indirect=True)
+def test_a_chunk_is_waited_for_four_times_whatever_its_rows(
+    gpu: LikeGpu | None, fused_calls: list[int]
+):
+    """For how many images are undecided, how many need float64, and between which centroids, and
+    how many moved."""
+    if gpu is None:
+        pytest.skip("only emulated GPUs count")
+    for rows in (60, 240):
+        x = blobs(rows, spread=3.0)
+        engine = local_engines(ArrayRows(x), False, "cuda")(1, None)
+        runs, c = torch.tensor([0]), torch.from_numpy(x[None, :9])
+        (chunk,) = engine.chunks
+        chunk.step(StepInput(runs, c, None, None))
+        moved, shift = c + 0.1, torch.full((1, 9), 0.4)
+        before = gpu.waits
+        chunk.step(StepInput(runs, moved, c, shift))
+        assert gpu.waits - before <= 4
+    assert fused_calls == [60, 60, 240, 240]

@@ -14,7 +14,7 @@ from cluster.kernels.cluster_sums import Sums, empty_sums
 from cluster.kernels.gpu.dense_sums import dense_sums
 from cluster.kmeans.chunk_messages import ChunkArrays, RunGroup, StepResult, Tile
 from cluster.kmeans.hamerly_bounds import GATHER
-from cluster.kmeans.nearest import nearest
+from cluster.kmeans.nearest import PreparedCentroids, nearest
 
 Changes = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # image, group and sign, int64 [change]
 

@@ -1,13 +1,13 @@
 """What an iteration of k-means sends to a chunk of rows, what that holds, and what it answers."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import BFloat16, Float32, Int, Int32, Int64
 
 from cluster.kernels.cluster_sums import Sums
 from cluster.kmeans.hamerly_bounds import Bounds
-from cluster.kmeans.nearest import PreparedCentroids
+from cluster.kmeans.nearest import NearestWithBounds, PreparedCentroids
 from cluster.kmeans.projected.nearest import ProjectedCentroids
 from cluster.kmeans.projected.rows import ProjectedRows
 
@@ -39,6 +39,21 @@ class ChunkArrays(NamedTuple):
     bf16: BFloat16[torch.Tensor, "image padded"] | None
     label: Int[torch.Tensor, " image"] | None
     projected: ProjectedRows | None
+
+    def write(
+        self, where: Any, at: slice | torch.Tensor, found: NearestWithBounds
+    ) -> tuple[Int64[torch.Tensor, "run image"], Int64[torch.Tensor, "run image"]]:
+        """Assign the images `at`, in the runs of `where`, to the nearest centroids, but for those
+        that are pinned. The clusters before and now."""
+        new, upper, lower = (each.T for each in found)
+        if self.label is not None:
+            pinned = self.label[at]
+            new = torch.where(pinned >= 0, pinned, new)
+            lower = lower.masked_fill(pinned >= 0, torch.inf)
+        old = self.cluster[where].long()
+        self.cluster[where] = new.int()
+        self.bounds.upper[where], self.bounds.lower[where] = upper, lower
+        return old, new
 
 
 class StepInput(NamedTuple):

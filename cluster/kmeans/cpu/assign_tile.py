@@ -63,14 +63,7 @@ def _assign_rows(
         found = nearest(tile.x, chunk.norms[at], group.to, place, chunk.residual[at], bf16)
     else:
         found = _nearest_projected(chunk, tile, at, where, tile.place[rows], group.to)
-    new, upper, lower = (each.T for each in found)
-    if chunk.label is not None:
-        pinned = chunk.label[at]
-        new = torch.where(pinned >= 0, pinned, new)
-        lower = lower.masked_fill(pinned >= 0, torch.inf)
-    old = chunk.cluster[where].long()
-    chunk.cluster[where] = new.int()
-    chunk.bounds.upper[where], chunk.bounds.lower[where] = upper, lower
+    old, new = chunk.write(where, at, found)
     run, which = torch.nonzero(new != old, as_tuple=True)
     moved += torch.bincount(group.runs[run], minlength=len(moved))
     base, old = group.runs[run] * group.to.centroids.shape[1], old[run, which]

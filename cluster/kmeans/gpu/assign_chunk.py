@@ -83,14 +83,7 @@ def _assign_group(
     place = None if rows is None or len(rows) == len(x) else places[rows]
     assert isinstance(to, PreparedCentroids)  # the others are a CPU's
     found = nearest(x, chunk.norms[at], to, place, chunk.residual[at], chunk.bf16)
-    new, upper, lower = (each.T for each in found)
-    if chunk.label is not None:
-        pinned = chunk.label[at]
-        new = torch.where(pinned >= 0, pinned, new)
-        lower = lower.masked_fill(pinned >= 0, torch.inf)
-    old = chunk.cluster[where].long()
-    chunk.cluster[where] = new.int()
-    chunk.bounds.upper[where], chunk.bounds.lower[where] = upper, lower
+    old, new = chunk.write(where, at, found)
     same = old == new
     moved = (~same).sum(1).tolist()
     if not any(moved):

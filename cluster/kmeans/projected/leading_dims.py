@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 import torch
 
-from cluster.kernels.low_precision import ROUNDING
+from cluster.kernels.low_precision import ROUNDING, bfloat16_is_fast
 from cluster.kernels.threads import on_cores
 
-# Dims, centroids of a run, and images x centroids of all runs, from which on it pays
-FEWEST_DIMS, FEWEST_CENTROIDS, FEWEST_PAIRS = 192, 32, 2**21
+# Dims, numbers in the centroids of a run, and images x centroids of all runs, from which on it pays
+FEWEST_DIMS, FEWEST_NUMBERS, FEWEST_PAIRS = 192, 160_000, 2**21
 WIDE, DIMS = 512, 127  # leading dims of vectors of so many dims; of others half of them
-SAMPLE, POWER_ITERATIONS, MORE = 2048, 3, 32
+SAMPLE, POWER_ITERATIONS, MORE = 1024, 2, 32
 ROWS = 4096  # rows that a core projects at once
 
 
@@ -45,10 +45,11 @@ class LeadingDims(NamedTuple):
 
 
 def pays(images: int, centroids: torch.Tensor) -> bool:
-    """Whether to look for the nearest of `centroids` [run, centroid, dim] in leading dims."""
+    """Whether to look for the nearest of `centroids` [run, centroid, dim] in leading dims: where
+    there are many, and no fast products of all dims."""
     runs, k, dim = centroids.shape
-    large = k >= FEWEST_CENTROIDS and images * runs * k >= FEWEST_PAIRS
-    return large and dim >= FEWEST_DIMS and not centroids.is_cuda
+    large = k * dim >= FEWEST_NUMBERS and images * runs * k >= FEWEST_PAIRS
+    return large and dim >= FEWEST_DIMS and not (centroids.is_cuda or bfloat16_is_fast())
 
 
 def pays_anew(centroids: torch.Tensor) -> bool:

@@ -1,8 +1,9 @@
 """`python -m bench [part ...]`: run parts (the modules of this folder), print and keep the numbers.
 
 A part has `PACKAGES`, whose versions matter, and `run()`, which returns rows of a table and raises
-when the answers differ. One that cannot run everywhere has `lacking()`: why not here, "" if it can;
-one with options of its own has `main(arguments)` (`python -m bench gpu --help`).
+when the answers differ. One with `BY_PROCESSOR` has a file for each class of processor. One that
+cannot run everywhere has `lacking()`: why not here, "" if it can; one with options of its own has
+`main(arguments)` (`python -m bench gpu --help`).
 Numbers of different machines do not compare; ratios do, more or less.
 """
 
@@ -11,7 +12,7 @@ import importlib
 import sys
 from pathlib import Path
 
-from bench._results import keep, table
+from bench._results import keep, processor_class, table
 
 
 def main() -> None:
@@ -34,7 +35,8 @@ def main() -> None:
             continue
         rows = part.run()
         print(f"\n{name}: {part.__doc__.strip().splitlines()[0]}\n{table(rows)}")
-        keep(name, part.PACKAGES, rows)
+        by_processor = getattr(part, "BY_PROCESSOR", False)
+        keep(f"{name}.{processor_class()}" if by_processor else name, part.PACKAGES, rows)
 
 
 if __name__ == "__main__":

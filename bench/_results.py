@@ -19,6 +19,21 @@ def keep(name: str, packages: Sequence[str], rows: Sequence[Mapping[str, Any]]) 
     file.write_text(json.dumps({**found, "rows": rows}, indent=1) + "\n")
 
 
+def processor_class() -> str:
+    """The instructions that decide how fast matrix products are: amx, avx512_bf16, avx512 or avx2.
+    ATEN_CPU_CAPABILITY=avx2 with ONEDNN_MAX_CPU_ISA=AVX2 imitates the last."""
+    import torch
+    from llvmlite import binding
+
+    from cluster.kernels.low_precision import has_amx
+
+    if not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
+        return "avx2"
+    if has_amx():
+        return "amx"
+    return "avx512_bf16" if binding.get_host_cpu_features().get("avx512bf16") else "avx512"
+
+
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows of equal keys as aligned text."""
     lines = [list(rows[0]), *([_text(value) for value in row.values()] for row in rows)]

@@ -27,6 +27,7 @@ from cluster.vectors.rows import ArrayRows
 from store import Features
 
 PACKAGES = ("numpy", "torch", "scikit-learn", "faiss-cpu", "superkmeans")
+BY_PROCESSOR = True
 CLUSTERS, PASSES, TOL, MOST = (10, 100, 1000), 10, 1e-4, 300
 SHAPES = ((50_000, 384), (50_000, 768), (50_000, 1280), (50_000, 2048), (200_000, 768))
 MIDDLE = (50_000, 768)

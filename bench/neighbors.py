@@ -20,6 +20,7 @@ from cluster.neighbors.exact import nearest_neighbors
 from cluster.vectors.rows import ArrayRows
 
 PACKAGES = ("numpy", "torch", "scikit-learn", "faiss-cpu")
+BY_PROCESSOR = True
 K, TARGETS, QUERIES = 50, 4096, 1024
 CASES = ((20_000, 768, 3), (20_000, 1280, 1))  # images, dim, repeats
 SKLEARN_UP_TO, HELD = 20_000 * 768, 2000  # numbers; images that are held to float64

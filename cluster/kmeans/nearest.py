@@ -14,6 +14,7 @@ from jaxtyping import BFloat16, Float, Float32, Float64, Int64
 
 from cluster.kernels.argmin_cpu import ArgminProblem, ArgminResult, certified_argmin
 from cluster.kernels.argmin_gpu import certified_argmin_gpu
+from cluster.kernels.float32_product import float32_product
 from cluster.kernels.gpu.available import precision_of_rows
 from cluster.kernels.gpu.fused_argmin import FusedCentroids, fused_argmin
 from cluster.kernels.gpu.padding import padded_bf16
@@ -187,8 +188,8 @@ def _products(
     """-2 x·c of the clusters of run after run."""
     if x.is_cuda:
         return x @ to.scaled.T
-    if not to.precision.error:  # numpy's product is faster than torch's on some processors
-        return torch.from_numpy(x.numpy() @ to.scaled.numpy().T)
+    if not to.precision.error:
+        return float32_product(x, to.scaled)
     # Of few shapes: oneDNN caches half a megabyte for each shape that it has seen
     n = len(x)
     if more := _round_rows(n) - n:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from cluster.kernels.bf16_rows import empty_bf16
+from cluster.kernels.float32_product import float32_product
 from cluster.kernels.low_precision import ROUNDING, MatmulPrecision
 from cluster.kernels.norms import RowStats, row_stats
 from cluster.kernels.threads import on_cores
@@ -138,10 +139,8 @@ def _bf16(x: torch.Tensor) -> tuple[torch.Tensor, RowStats]:
 
 
 def _products(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """[query, target]. Numpy's product is faster than torch's on some processors."""
-    if left.dtype == torch.float32:
-        return torch.from_numpy(left.numpy() @ right.numpy().T)
-    return left @ right.T
+    """[query, target]."""
+    return float32_product(left, right) if left.dtype == torch.float32 else left @ right.T
 
 
 def _error(query: RowStats, target: RowStats, dim: int) -> np.ndarray:

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float32, Float64, Int64
 
 from cluster.kernels.argmin_cpu import ArgminProblem, ArgminResult
+from cluster.kernels.float32_product import float32_product
 from cluster.kernels.low_precision import ROUNDING
 from cluster.kmeans.nearest import (
     ROUGH,
@@ -65,13 +66,12 @@ def nearest_projected(
     error = ROUNDING * x.shape[1] ** 0.5 * scale
     slack = 2 * (to.dims.error + ROUNDING * leading.shape[1] ** 0.5) * scale
     limit = upper.square() * (1 + ROUGH) - norm.square() * (1 - ROUGH)
-    columns = to.scaled.numpy().T
 
     def find(here: slice) -> None:
         problem = ArgminProblem(
             to.squares, error[here], x, rows[here], norms[here], to.centroids, to.exact_squares
         )
-        products = leading[here].numpy() @ columns
+        products = float32_product(leading[here], to.scaled).numpy()
         own = ArgminResult._make(each[here] for each in found)
         projected_argmin(products, slack[here], problem, before[here], limit[here], own)
 

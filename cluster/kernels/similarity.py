@@ -129,7 +129,7 @@ class ProductSpace(NamedTuple):
     def targets(self, x: np.ndarray, squares: np.ndarray, dtype: type) -> np.ndarray:
         """Rows of `among`, to multiply with: x float32 [image, dim] → [image, dim (+ 1)]."""
         if self.metric == "cosine":
-            return _divide_or_zero(x, np.sqrt(squares)[:, None]).astype(dtype)
+            return _unit_rows(x, squares, dtype)
         if self.metric == "inner_product":
             return np.divide(x, self.scale, dtype=np.float64).astype(dtype)
         y = (x - self.mean) / self.scale
@@ -138,7 +138,7 @@ class ProductSpace(NamedTuple):
     def queries(self, x: np.ndarray, squares: np.ndarray, dtype: type) -> np.ndarray:
         """The same of the queries."""
         if self.metric != "euclidean":
-            return _divide_or_zero(x, np.sqrt(squares)[:, None]).astype(dtype)
+            return _unit_rows(x, squares, dtype)
         y = (x - self.mean) / self.scale
         return np.concatenate([y, np.ones((len(y), 1))], 1, dtype=dtype)
 
@@ -171,6 +171,21 @@ class ProductSpace(NamedTuple):
 
     def _squared_norm(self, query: np.ndarray) -> np.ndarray:
         return np.square(query[:, :-1], dtype=np.float64).sum(1)
+
+
+def _unit_rows(x: np.ndarray, squares: np.ndarray, dtype: type) -> np.ndarray:
+    """x / |x|, divided in float64; vectors of zeros stay. squares: float64 [image], x·x."""
+    length = np.sqrt(squares)
+    length[length == 0] = 1
+    out = np.empty(x.shape, dtype)
+    step = max(1, STEP // x.shape[1])
+
+    def divide(start: int) -> None:
+        here = slice(start, start + step)
+        out[here] = x[here] / length[here, None]
+
+    on_cores(divide, range(0, len(x), step))
+    return out
 
 
 def _divide_or_zero(x: np.ndarray, by: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from cluster.kernels.low_precision import bits_of
 from cluster.kernels.threads import on_cores
 
 QUERIES = 1024  # queries that a core finishes at once
-BLOCK = np.uint64(64)  # products that are tested together
+BLOCK = np.uint64(32)  # products that are tested together
 GROUP = 8  # products of the first tile are grouped by 8, and the largest of each finds a first cut
 SPARE = 128  # candidates beyond 2k: more than that overflow
 UNSORTED = 128  # entries beyond the capacity, after which the cut is raised

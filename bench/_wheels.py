@@ -17,7 +17,7 @@ FOLDER = "wheels"  # git does not see it
 NEEDED = {
     "pytest": "pytest", "pydantic": "pydantic", "yaml": "PyYAML", "tqdm": "tqdm",
     "numba": "numba", "scipy": "scipy", "sklearn": "scikit-learn", "h5py": "h5py",
-    "PIL": "pillow", "safetensors": "safetensors", "jaxtyping": "jaxtyping",
+    "PIL": "pillow", "safetensors": "safetensors", "psutil": "psutil", "jaxtyping": "jaxtyping",
     "onnxruntime": "onnxruntime", "lightning_utilities": "lightning-utilities",
 }  # fmt: skip
 BESIDE_TORCH = {

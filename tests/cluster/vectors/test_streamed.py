@@ -21,7 +21,7 @@ PLACES = (
     "kmeans.data",
     "heads.pim",
     "probes.linear_probe",
-    "neighbors.candidates",
+    "neighbors.search_on_gpu",
 )
 N, DIM, K = TILE + 500, 16, 8
 

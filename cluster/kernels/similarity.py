@@ -177,7 +177,7 @@ def _unit_rows(x: np.ndarray, squares: np.ndarray, dtype: type) -> np.ndarray:
     """x / |x|, divided in float64; vectors of zeros stay. squares: float64 [image], x·x."""
     length = np.sqrt(squares)
     length[length == 0] = 1
-    out = np.empty(x.shape, dtype)
+    out: np.ndarray = np.empty(x.shape, dtype)
     step = max(1, STEP // x.shape[1])
 
     def divide(start: int) -> None:

@@ -1,8 +1,9 @@
 """Certified argmin from products in few dims (leading_dims.py), on a CPU.
 
 The products bound every score from below. The score of the cluster that an image had before bounds
-the lowest from above. Clusters between the two, often that one only, are compared in float64, so
-the answer is that of argmin_cpu.py, and most images and nearly all centroids are never read.
+the lowest from above. Clusters between the two, often none but that one, are compared by float32
+products of all dims, and in float64 where these leave a doubt. So the answer is that of
+argmin_cpu.py, and nearly all centroids are never read.
 """
 
 from typing import Any

@@ -44,6 +44,11 @@ class LeadingDims(NamedTuple):
         return out
 
 
+def leading_dims(dim: int) -> int:
+    """How many of `dim` are kept."""
+    return DIMS if dim >= WIDE else DIMS // 2
+
+
 def pays(images: int, centroids: torch.Tensor) -> bool:
     """Whether to look for the nearest of `centroids` [run, centroid, dim] in leading dims: where
     there are many, and no fast products of all dims."""
@@ -61,7 +66,7 @@ def fit_leading_dims(sample: torch.Tensor) -> LeadingDims:
     """Of float32 sample [image, dim]. Only the time of a search depends on how well they fit."""
     sample = sample / sample.abs().max().clamp(min=1e-30)  # squares of squares may be infinite
     dim = sample.shape[1]
-    dims = DIMS if dim >= WIDE else DIMS // 2
+    dims = leading_dims(dim)
     generator = torch.Generator().manual_seed(0)
     basis = torch.randn(dim, dims + MORE, generator=generator)
     for _ in range(POWER_ITERATIONS):

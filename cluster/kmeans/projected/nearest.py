@@ -1,8 +1,8 @@
 """The nearest centroid of each vector, as in nearest.py, from products in few dims.
 
-SuperKMeans (Kuffo, Krippner and Boncz, 2026) prunes by partial distances in a rotated basis, which
-are almost sure to be right. But: here the lengths of what the leading dims leave out bound the rest
-(leading_dims.py), so that nothing is missed.
+After SuperKMeans (arXiv:2603.20009), which prunes by partial distances in a rotated basis. But: the
+lengths of what the leading dims leave out bound the rest here (leading_dims.py), so that nothing is
+missed.
 """
 
 from typing import NamedTuple

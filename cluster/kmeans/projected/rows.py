@@ -10,6 +10,7 @@ from cluster.kmeans.projected.leading_dims import (
     SAMPLE,
     LeadingDims,
     fit_leading_dims,
+    leading_dims,
     pays,
     pays_anew,
 )
@@ -43,11 +44,15 @@ def project_rows(
     """The rows of a chunk, if that makes the search for the nearest of `centroids` faster."""
     if data.device != "cpu" or not pays(len(rows), centroids):
         return None
+    width = leading_dims(data.dim) + 1
+    keeps = 4 * width * len(data) <= MAX_BYTES
+    if not (keeps or pays_anew(centroids)):
+        return None
     evenly = torch.linspace(rows.start, rows.stop - 1, min(len(rows), SAMPLE)).long()
     dims = fit_leading_dims(data.take(evenly.numpy()))
-    if 4 * (len(dims.components) + 1) * len(data) > MAX_BYTES:
-        return ProjectedRows(dims, None) if pays_anew(centroids) else None
-    kept = torch.empty(len(rows), len(dims.components) + 1)
+    if not keeps:
+        return ProjectedRows(dims, None)
+    kept = torch.empty(len(rows), width)
     for start in range(rows.start, rows.stop, TILE):
         here = slice(start, min(start + TILE, rows.stop))
         own = slice(here.start - rows.start, here.stop - rows.start)

@@ -30,13 +30,17 @@ def rows() -> ArrayRows:
     return ArrayRows(blobs(N, DIM, K))
 
 
-def pim(device: str) -> list[np.ndarray]:
+def learner_of_pim(device: str) -> Pim:
     own = rows()
     label = np.where(np.arange(N) % 9 == 0, np.arange(N) % K, -1)
-    learner = Pim(
+    return Pim(
         own, label, own.array[None, :K], np.array([1.0]), Settings(5.0, 1e-3),
         scale=rms_scale(own, center=True), device=device,
     )  # fmt: skip
+
+
+def pim(device: str) -> list[np.ndarray]:
+    learner = learner_of_pim(device)
     made = [learner.step(None, 0.01) for _ in range(3)]
     return [*(step.loss.cpu().numpy() for step in made), *learner.head(0)]
 
@@ -87,12 +91,7 @@ def test_vectors_may_stay_there_or_be_sent_again(
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_device_is_not_asked_in_every_step_of_pim(device: str, monkeypatch: pytest.MonkeyPatch):
     """Which images of a tile are labelled is made on the CPU, and sent once."""
-    own = rows()
-    label = np.where(np.arange(N) % 9 == 0, np.arange(N) % K, -1)
-    learner = Pim(
-        own, label, own.array[None, :K], np.array([1.0]), Settings(5.0, 1e-3),
-        scale=rms_scale(own, center=True), device=device,
-    )  # fmt: skip
+    learner = learner_of_pim(device)
     learner.step(None, 0.01)
     monkeypatch.setattr(torch, "nonzero", lambda *_: pytest.fail("a mask waits for the device"))
     monkeypatch.setattr(np, "flatnonzero", lambda *_: pytest.fail("it is made again"))

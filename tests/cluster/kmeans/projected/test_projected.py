@@ -9,6 +9,7 @@ from cluster.kmeans.api import Fit, kmeans
 from cluster.kmeans.cpu import assign_tile
 from cluster.kmeans.nearest import NearestWithBounds
 from cluster.kmeans.projected import leading_dims
+from cluster.kmeans.projected import rows as projected_rows
 from cluster.kmeans.projected.leading_dims import LeadingDims, fit_leading_dims
 from cluster.kmeans.projected.nearest import nearest_projected, project_centroids
 from cluster.kmeans.semi_supervised import sskmeans
@@ -132,3 +133,28 @@ def test_k_means_is_the_same_with_and_without(
     np.testing.assert_array_equal(plain.centroids, projected.centroids)
     np.testing.assert_array_equal(plain.iterations, projected.iterations)
     np.testing.assert_array_equal(plain.inertia, projected.inertia)
+
+
+@pytest.mark.parametrize("worth_it", [True, False])
+def test_rows_that_are_too_many_to_keep_are_projected_anew_or_not_at_all(
+    worth_it: bool, monkeypatch: pytest.MonkeyPatch
+):
+    own = ArrayRows(vectors(1500).numpy())
+    settings = {"seeds": [0], "n_init": 2, "max_iter": 20, "tol": 0}
+    plain = kmeans(own, 40, **settings)
+    fits: list[int] = []
+
+    def fit(sample: torch.Tensor) -> LeadingDims:
+        fits.append(len(sample))
+        return fit_leading_dims(sample)
+
+    for least in ("FEWEST_PAIRS", "FEWEST_NUMBERS"):
+        monkeypatch.setattr(leading_dims, least, 1)
+    monkeypatch.setattr(leading_dims, "bfloat16_is_fast", lambda: False)
+    monkeypatch.setattr(projected_rows, "MAX_BYTES", 0)
+    monkeypatch.setattr(projected_rows, "pays_anew", lambda centroids: worth_it)
+    monkeypatch.setattr(projected_rows, "fit_leading_dims", fit)
+    anew = kmeans(own, 40, **settings)
+    assert len(fits) == worth_it  # once for the one chunk, or never
+    np.testing.assert_array_equal(plain.centroids, anew.centroids)
+    np.testing.assert_array_equal(plain.iterations, anew.iterations)

@@ -13,13 +13,16 @@ import numpy as np
 import torch
 
 ROWS, TIMES = 512, 4  # of the product that is measured
+# Larger numbers of columns and dims, in bits, are of one class: measuring takes milliseconds
+MOST_COLUMNS, MOST_DIMS = 7, 10
 
 Product = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def float32_product(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """x yᵀ, float32 [row, column], of float32 x [row, dim] and y [column, dim]."""
-    return _fastest(len(y).bit_length(), x.shape[1].bit_length())(x, y)
+    columns, dims = len(y).bit_length(), x.shape[1].bit_length()
+    return _fastest(min(columns, MOST_COLUMNS), min(dims, MOST_DIMS))(x, y)
 
 
 def _by_numpy(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

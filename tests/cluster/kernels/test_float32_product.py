@@ -41,3 +41,23 @@ def test_the_faster_way_is_taken_and_measured_once(slow: str, monkeypatch: pytes
         module._fastest.cache_clear()
     assert calls[slow] == 1 + module.TIMES
     assert sum(calls.values()) == 2 * calls[slow] + 2
+
+
+def test_large_shapes_are_one_class_whose_product_is_small(monkeypatch: pytest.MonkeyPatch):
+    sizes: list[int] = []
+
+    def product(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(x) * x.shape[1] * len(y))
+        return torch.zeros(len(x), len(y))
+
+    for name in ("_by_numpy", "_by_torch"):
+        monkeypatch.setattr(module, name, product)
+    module._fastest.cache_clear()
+    try:
+        for columns, dims in ((200, 2000), (20_000, 9000)):
+            float32_product(torch.ones(1, dims), torch.ones(1, dims).expand(columns, -1))
+        measured = sizes[: 2 * (1 + module.TIMES)]
+        assert len(sizes) == len(measured) + 2  # once for both
+        assert max(measured) < 2**26
+    finally:
+        module._fastest.cache_clear()

@@ -24,6 +24,11 @@ from cluster.kmeans.chunk_messages import (
     StepResult,
     Tile,
 )
+from cluster.kmeans.coarse.nearest import (
+    CoarseCentroids,
+    encode_centroids,
+)
+from cluster.kmeans.coarse.rows import CoarseRows, encode_rows
 from cluster.kmeans.cpu.assign_tile import assign_tile
 from cluster.kmeans.data import Data, keeps_bf16, keeps_padded_bf16
 from cluster.kmeans.gpu.assign_chunk import assign_chunk
@@ -32,11 +37,6 @@ from cluster.kmeans.nearest import (
     PreparedCentroids,
     prepare_centroids,
 )
-from cluster.kmeans.projected.nearest import (
-    ProjectedCentroids,
-    project_centroids,
-)
-from cluster.kmeans.projected.rows import ProjectedRows, project_rows
 from cluster.vectors.device import rows_on_gpu
 from cluster.vectors.rows import TILE
 
@@ -67,7 +67,7 @@ class ChunkState:
         self._bounds = Bounds(runs, n, data.device)
         self._total = torch.zeros(data.dim, dtype=torch.float64, device=data.device)
         self._bf16 = empty_bf16(n, data.dim) if keeps_bf16(data) else None
-        self._projected: ProjectedRows | None = None
+        self._coarse: CoarseRows | None = None
         for here in self._tiles():
             x, bf16 = self._read(here), None if self._bf16 is None else self._bf16[here]
             stats = row_stats(x, bf16)
@@ -150,9 +150,9 @@ class ChunkState:
     def _assign(self, step: StepInput, runs: Int64[torch.Tensor, " active"]) -> StepResult:
         """runs: those of the step, on the CPU."""
         size = max(1, CLUSTERS // step.centroids.shape[1])
-        if self._projected is None:
+        if self._coarse is None:
             rows = range(self._start, self._start + len(self))
-            self._projected = project_rows(self._data, rows, self._norms, step.centroids)
+            self._coarse = encode_rows(self._data, rows, self._norms, step.centroids)
         groups = []
         for low in range(0, len(step.runs), size):
             some = slice(low, low + size)
@@ -160,7 +160,7 @@ class ChunkState:
             groups.append(RunGroup(step.runs[some], self._prepare(step.centroids[some]), shift))
         before, self._is_assigned[runs] = self._is_assigned[runs], True
         arrays = self._cluster, self._bounds, self._norms, self._residual
-        chunk = ChunkArrays(*arrays, self._bf16, self._label, self._projected)
+        chunk = ChunkArrays(*arrays, self._bf16, self._label, self._coarse)
         if self._cluster.is_cuda:
             return assign_chunk(chunk, groups, self._load, bool(before.any()))
         moved = torch.zeros(len(self._cluster), dtype=torch.int64)
@@ -181,10 +181,10 @@ class ChunkState:
         x = self._data.take(rows.cpu().numpy() + here.start + self._start)
         return Tile(here, x, place)
 
-    def _prepare(self, centroids: torch.Tensor) -> PreparedCentroids | ProjectedCentroids:
-        if self._projected is None:
+    def _prepare(self, centroids: torch.Tensor) -> PreparedCentroids | CoarseCentroids:
+        if self._coarse is None:
             return prepare_centroids(centroids)
-        return project_centroids(centroids, self._projected.dims)
+        return encode_centroids(centroids, self._coarse.encoding)
 
     def _read(self, here: slice) -> Float32[torch.Tensor, "image dim"]:
         return self._data.tile(slice(here.start + self._start, here.stop + self._start))

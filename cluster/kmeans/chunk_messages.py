@@ -6,17 +6,17 @@ import torch
 from jaxtyping import BFloat16, Float32, Int, Int32, Int64
 
 from cluster.kernels.cluster_sums import Sums
+from cluster.kmeans.coarse.nearest import CoarseCentroids
+from cluster.kmeans.coarse.rows import CoarseRows
 from cluster.kmeans.hamerly_bounds import Bounds
 from cluster.kmeans.nearest import NearestWithBounds, PreparedCentroids
-from cluster.kmeans.projected.nearest import ProjectedCentroids
-from cluster.kmeans.projected.rows import ProjectedRows
 
 
 class RunGroup(NamedTuple):
     """Runs whose distances are computed in one product. shift: of their centroids, or None."""
 
     runs: Int64[torch.Tensor, " run"]
-    to: PreparedCentroids | ProjectedCentroids
+    to: PreparedCentroids | CoarseCentroids
     shift: Float32[torch.Tensor, "run cluster"] | None
 
 
@@ -30,7 +30,8 @@ class Tile(NamedTuple):
 
 class ChunkArrays(NamedTuple):
     """What a chunk knows of its images. bf16: the padded rows, if they are cached; label: the
-    cluster that an image is pinned to, -1: none; projected: the rows in few dims, if that pays."""
+    cluster that an image is pinned to, -1: none; coarse: the rows for cheap products, if that
+    pays."""
 
     cluster: Int32[torch.Tensor, "run image"]
     bounds: Bounds
@@ -38,7 +39,7 @@ class ChunkArrays(NamedTuple):
     residual: Float32[torch.Tensor, " image"]
     bf16: BFloat16[torch.Tensor, "image padded"] | None
     label: Int[torch.Tensor, " image"] | None
-    projected: ProjectedRows | None
+    coarse: CoarseRows | None
 
     def write(
         self, where: Any, at: slice | torch.Tensor, found: NearestWithBounds

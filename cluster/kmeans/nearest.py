@@ -165,7 +165,7 @@ def _nearest_fused(
 
 
 def in_pieces(
-    work: Callable[[slice], None], n: int, columns: Float[torch.Tensor, "column dim"]
+    work: Callable[[slice], None], n: int, columns: Float[torch.Tensor, "column ..."]
 ) -> None:
     """Call work(rows) on pieces of n rows whose products with `columns` fit in the cache. On a CPU
     each core takes a piece through all steps by itself."""
@@ -178,7 +178,7 @@ def in_pieces(
     fit = max(FEWEST_ROWS, min(CORE_ROWS, CORE_CELLS // wide))
     cores = torch.get_num_threads()
     turns = max(1, -(-n // (fit * cores)))  # pieces of each core
-    step = _round_rows(-(-n // (turns * cores)))
+    step = round_rows(-(-n // (turns * cores)))
     on_cores(lambda start: work(slice(start, start + step)), range(0, n, step))
 
 
@@ -192,12 +192,12 @@ def _products(
         return float32_product(x, to.scaled)
     # Of few shapes: oneDNN caches half a megabyte for each shape that it has seen
     n = len(x)
-    if more := _round_rows(n) - n:
+    if more := round_rows(n) - n:
         x = torch.nn.functional.pad(x, (0, 0, 0, more))
     return (x.to(to.scaled.dtype) @ to.scaled.T)[:n]
 
 
-def _round_rows(n: int) -> int:
+def round_rows(n: int) -> int:
     """n rounded up to one of few numbers of rows."""
     return -(-n // SHAPE) * SHAPE if n > SHAPE else 1 << max(5, (n - 1).bit_length())
 

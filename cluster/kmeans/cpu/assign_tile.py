@@ -1,5 +1,5 @@
 """The assignment step of a tile of a chunk on a CPU: only images whose bounds overlap are compared
-with centroids, by products in all dims or in few."""
+with centroids, by whole products or cheap ones."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,8 +9,8 @@ from jaxtyping import Bool, Int64
 
 from cluster.kernels.cluster_sums import Sums, add_to_sums
 from cluster.kmeans.chunk_messages import ChunkArrays, RunGroup, Tile
+from cluster.kmeans.coarse.nearest import CoarseCentroids, nearest_coarse
 from cluster.kmeans.nearest import NearestWithBounds, PreparedCentroids, nearest
-from cluster.kmeans.projected.nearest import ProjectedCentroids, nearest_projected
 
 Changes = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # image, group and sign, int64 [change]
 
@@ -62,7 +62,7 @@ def _assign_rows(
         bf16 = None if chunk.bf16 is None else chunk.bf16[tile.here]
         found = nearest(tile.x, chunk.norms[at], group.to, place, chunk.residual[at], bf16)
     else:
-        found = _nearest_projected(chunk, tile, at, where, tile.place[rows], group.to)
+        found = _nearest_coarse(chunk, tile, at, where, tile.place[rows], group.to)
     old, new = chunk.write(where, at, found)
     run, which = torch.nonzero(new != old, as_tuple=True)
     moved += torch.bincount(group.runs[run], minlength=len(moved))
@@ -73,18 +73,18 @@ def _assign_rows(
     return image.repeat_interleave(2)[was], name.ravel()[was], sign[was]
 
 
-def _nearest_projected(
+def _nearest_coarse(
     chunk: ChunkArrays,
     tile: Tile,
     at: slice | torch.Tensor,
     where: Any,
     place: Int64[torch.Tensor, " undecided"],
-    to: ProjectedCentroids,
+    to: CoarseCentroids,
 ) -> NearestWithBounds:
-    assert chunk.projected is not None
+    assert chunk.coarse is not None
     upper, norms = chunk.bounds.upper[where], chunk.norms[at]
     if chunk.label is not None:  # the bound is not of the cluster it is pinned to
         upper = upper.masked_fill(chunk.label[at] >= 0, torch.inf)
-    leading = chunk.projected.of(tile.x, place, norms, at)
+    encoded = chunk.coarse.of(tile.x, place, norms, at)
     before = chunk.cluster[where].T.long()
-    return nearest_projected(tile.x, norms, to, place, leading, before, upper.T)
+    return nearest_coarse(tile.x, norms, to, place, encoded, before, upper.T)

@@ -1,0 +1,1 @@
+"""Nearest centroids by cheap products whose error is bounded, exactly."""

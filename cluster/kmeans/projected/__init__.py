@@ -1,1 +1,0 @@
-"""Nearest centroids by products in few dims, exactly."""

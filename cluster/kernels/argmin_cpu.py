@@ -75,7 +75,7 @@ def _argmin(
             start, off = run * k, problem.error[image, run]
             for c in range(k):
                 bits[c] = np.int32(products[image, start + c]) << shift
-            upper = _lower_scores(value, squares[run], rounded, score, least, lanes)
+            upper = _lower_scores(value, run, squares, rounded, score, least, lanes)
             many, other = not_above(score, min(upper + 2 * off, MOST), least, near)
             if many < 2:
                 found = (near[0] if many else 0), upper + off, other - off
@@ -87,7 +87,7 @@ def _argmin(
 
 @compiled
 def _lower_scores(
-    value: np.ndarray, squares: np.ndarray, rounded: np.float32, score: np.ndarray,
+    value: np.ndarray, run: Any, squares: np.ndarray, rounded: np.float32, score: np.ndarray,
     least: np.ndarray, most: np.ndarray,
 ) -> Any:  # fmt: skip
     """Write the lower end of each score, squares + value, where value (float32 [cluster]) is off by
@@ -98,7 +98,7 @@ def _lower_scores(
     for block in range(np.uint64(0), np.uint64(len(value)), LANES):
         for lane in range(LANES):
             c = block + lane
-            middle, rounding = squares[c] + value[c], abs(value[c]) * rounded
+            middle, rounding = squares[run, c] + value[c], abs(value[c]) * rounded
             low, high = middle - rounding, middle + rounding
             score[c] = low
             least[lane] = low if low < least[lane] else least[lane]

@@ -1,7 +1,10 @@
 """x yᵀ of numbers in 8 bits, exactly, on a CPU, and float32 vectors as such numbers.
 
 Processors with VNNI multiply bytes up to four times as fast as float32, and read a quarter of the
-memory. A vector x is s q + e: s = max |x| / 127, q of whole numbers from -127 to 127, |e| computed.
+memory. A vector is rotated first, which keeps inner products, so that no number is far larger than
+the others: signs at random, then a Hadamard transform (as in QuIP#, arXiv:2402.04396, but in blocks
+of 64 numbers, which takes less time than to read x). Of Rx = s q + e, q are whole numbers from -127
+to 127, s = max |Rx| / 127, and |e| is computed.
 """
 
 from functools import cache
@@ -17,7 +20,7 @@ from cluster.kernels.low_precision import ROUNDING
 from cluster.kernels.threads import on_cores, on_one_core
 
 LEVELS = 127
-WIDTH = 64  # numbers of a row are padded to a multiple of
+BLOCK = 64  # numbers that are rotated together; rows are padded to a multiple
 ROWS = 1024  # rows that a core converts at once
 LEAST = 1e-30  # vectors whose largest number is below are as 0
 # A product whose time is measured, how often, and how much faster it has to be than float32
@@ -25,8 +28,8 @@ MEASURED_ROWS, MEASURED_COLUMNS, MEASURED_DIMS, MEASURED_TIMES, FASTER = 512, 12
 
 
 class Int8Rows(NamedTuple):
-    """values: int8 [row, padded dim]; scale: float32 [row]; residual: float32 [row], at least the
-    norm of x - scale · values."""
+    """Rotated vectors. values: int8 [row, padded dim]; scale: float32 [row]; residual: float32
+    [row], at least the norm of Rx - scale · values."""
 
     values: torch.Tensor
     scale: torch.Tensor
@@ -34,19 +37,22 @@ class Int8Rows(NamedTuple):
 
 
 def empty_int8_rows(n: int, dim: int) -> Int8Rows:
-    """Uninitialised, but for the padding."""
-    padded = -(-dim // WIDTH) * WIDTH
-    values = torch.from_numpy(np.empty((n, padded), np.int8))
-    values[:, dim:] = 0
+    """Uninitialised."""
+    values = torch.from_numpy(np.empty((n, -(-dim // BLOCK) * BLOCK), np.int8))
     return Int8Rows(values, *torch.empty(2, n))
 
 
 def write_int8_rows(x: torch.Tensor, out: Int8Rows) -> None:
-    """x: float32 [row, dim]."""
-    arrays = x.numpy(), *(each.numpy() for each in out)
-    on_cores(
-        lambda start: _write(start, min(start + ROWS, len(x)), *arrays), range(0, len(x), ROWS)
-    )
+    """Write float32 x [row, dim] to `out`."""
+    signs, n = random_signs(x.shape[1]), len(x)
+    arrays = x.numpy(), signs, *(each.numpy() for each in out)
+    on_cores(lambda start: _write(start, min(start + ROWS, n), *arrays), range(0, n, ROWS))
+
+
+@cache
+def random_signs(dim: int) -> np.ndarray:
+    """1 or -1, float32 [dim], the same for all vectors."""
+    return np.random.default_rng(0).choice(np.array([-1, 1], np.float32), dim)
 
 
 def int8_product(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -90,30 +96,49 @@ def _speed_up() -> float:
 
 @compiled
 def _write(
-    start: int, stop: int, x: np.ndarray, values: np.ndarray, scale: np.ndarray,
+    start: int, stop: int, x: np.ndarray, signs: np.ndarray, values: np.ndarray, scale: np.ndarray,
     residual: np.ndarray,
 ) -> None:  # fmt: skip
-    dim = np.uint64(x.shape[1])
-    length = np.sqrt(np.float32(dim))
-    bits, size = x.view(np.int32), np.empty(1, np.int32)
+    dim, padded = np.uint64(x.shape[1]), np.uint64(values.shape[1])
+    length = np.sqrt(np.float32(padded))
     rounding = np.float32(1) + np.float32(ROUNDING) * length
-    off = np.float32(LEVELS * 2.0**-21) * length  # the rounding of `number`, step and per
+    off = np.float32(LEVELS * 2.0**-19) * length  # rounding of the rotation and `number`
+    rotated, size = np.zeros(padded, np.float32), np.empty(1, np.int32)
+    bits = rotated.view(np.int32)
     for row in range(start, stop):
+        for d in range(dim):
+            rotated[d] = signs[d] * x[row, d]
+        rotated[dim:] = 0
+        _hadamard(rotated)
         most = np.int32(0)
-        for d in range(dim):  # the bits of positive numbers are in their order, and vectorise
-            most = max(most, bits[row, d] & np.int32(0x7FFFFFFF))
+        for d in range(padded):  # the bits of positive numbers are in their order, and vectorise
+            most = max(most, bits[d] & np.int32(0x7FFFFFFF))
         size[0] = most
         largest = size.view(np.float32)[0]
         if largest < LEAST:
-            values[row, :dim], scale[row] = 0, 0
+            values[row], scale[row] = 0, 0
             residual[row] = largest * length * rounding
             continue
-        step, per = largest / np.float32(LEVELS), np.float32(LEVELS) / largest
+        per = np.float32(LEVELS) / largest
+        step = largest / np.float32(LEVELS) / np.float32(BLOCK**0.5)  # as if R were orthonormal
         total = np.float32(0)
-        for d in range(dim):
-            number = x[row, d] * per
+        for d in range(padded):
+            number = rotated[d] * per
             whole = np.rint(number)
             values[row, d] = np.int8(whole)
             total += (number - whole) * (number - whole)
         scale[row] = step
         residual[row] = step * rounding * (np.sqrt(total) + off)
+
+
+@compiled
+def _hadamard(x: np.ndarray) -> None:
+    """Transform each group of BLOCK numbers at equal distances, times √BLOCK: the distances are the
+    same for all, so that neighbours are worked on together."""
+    half = np.uint64(len(x)) // np.uint64(BLOCK)
+    while half < np.uint64(len(x)):
+        for begin in range(np.uint64(0), np.uint64(len(x)), 2 * half):
+            for d in range(half):
+                left, right = x[begin + d], x[begin + half + d]
+                x[begin + d], x[begin + half + d] = left + right, left - right
+        half *= np.uint64(2)

@@ -127,7 +127,9 @@ def _argmin(
             many, other = not_above(score, min(upper + off, MOST), least, near)
             found = own, upper, other - off
             if many > 1:
-                found = refine(own, many, upper, other - off, image, run, problem, score, near, exact)
+                found = refine(
+                    own, many, upper, other - off, image, run, problem, score, near, exact
+                )
             out.cluster[image, run], out.upper[image, run], out.lower[image, run] = found
 
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 from blobs import blobs
+from scipy.linalg import hadamard
 
 from cluster.kernels import int8_product
-from cluster.kernels.int8_product import empty_int8_rows, write_int8_rows
+from cluster.kernels.int8_product import empty_int8_rows, random_signs, write_int8_rows
 from cluster.kmeans.api import Fit, kmeans
 from cluster.kmeans.coarse import int8, leading_dims
 from cluster.kmeans.coarse import rows as coarse_rows
@@ -66,18 +67,29 @@ def products_are_exact(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(module, "int8_product", lambda x, y: x.int() @ y.int().T)
 
 
+@pytest.mark.parametrize("dim", [64, 96, DIM, 768])
+def test_the_rotation_is_a_hadamard_transform_with_random_signs(dim: int):
+    groups = -(-dim // 64)
+    rotation = np.kron(hadamard(64), np.eye(groups))[:, :dim] * random_signs(dim) / 8
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(50, dim)).astype("f4"))
+    x[:, 0] = 30  # far larger than the others: not so when rotated
+    write_int8_rows(x, out := empty_int8_rows(50, dim))
+    exact = x.numpy().astype(np.float64) @ rotation.T
+    rest = np.linalg.norm(exact - out.values.numpy() * out.scale.numpy()[:, None], axis=1)
+    assert (rest <= out.residual.numpy()).all()
+    assert (out.residual.numpy() <= 1.01 * rest).all()
+    assert (rest < 0.02 * np.linalg.norm(exact, axis=1)).all()
+    assert np.abs(out.values.numpy()).max() == 127
+
+
 @pytest.mark.parametrize("scale", [1e-35, 1e-12, 1.0, 1e12])
-def test_numbers_of_8_bits_are_within_their_residual(scale: float):
+def test_products_of_numbers_in_8_bits_are_within_their_bound(scale: float):
     x = torch.cat([vectors(300, scale), scale * torch.eye(DIM)[:2], torch.zeros(1, DIM)])
     write_int8_rows(x, out := empty_int8_rows(*x.shape))
-    again = out.values[:, :DIM].double() * out.scale[:, None].double()
-    rest = (x.double() - again).norm(dim=1)
-    assert (rest <= out.residual).all()
-    if scale > 1e-30:
-        assert (out.residual[:300] <= 1.01 * rest[:300]).all()
-        assert (out.residual[:300] < 0.03 * x[:300].norm(dim=1)).all()
-    assert not out.values[:, DIM:].any()
-    assert out.values[300, 0] == 127 or scale < 1e-30
+    wide = out.values.double() * out.scale[:, None].double()
+    norm, rest = x.double().norm(dim=1), out.residual.double()
+    bound = rest[:, None] * norm + (norm + rest)[:, None] * rest
+    assert ((x.double() @ x.double().T - wide @ wide.T).abs() <= bound).all()
 
 
 @pytest.mark.skipif(not int8_product.int8_is_fast(), reason="no fast products of bytes")

@@ -16,7 +16,7 @@ import torch
 
 from cluster.kernels.float32_product import float32_product
 from cluster.kernels.jit import compiled
-from cluster.kernels.low_precision import ROUNDING
+from cluster.kernels.low_precision import ROUNDING, MatmulPrecision, fast_precision
 from cluster.kernels.threads import on_cores, on_one_core
 
 LEVELS = 127
@@ -47,6 +47,14 @@ def write_int8_rows(x: torch.Tensor, out: Int8Rows) -> None:
     signs, n = random_signs(x.shape[1]), len(x)
     arrays = x.numpy(), signs, *(each.numpy() for each in out)
     on_cores(lambda start: _write(start, min(start + ROWS, n), *arrays), range(0, n, ROWS))
+
+
+def fastest(device: str) -> MatmulPrecision:
+    """The fastest arithmetic of a search on `device`: fast_precision, or else bytes."""
+    precision = fast_precision(device)
+    if not precision.error and device == "cpu" and int8_is_fast():
+        return MatmulPrecision(1 / LEVELS, "int8", None)  # of what it is, the operands know more
+    return precision
 
 
 @cache

@@ -33,7 +33,8 @@ class MatmulPrecision(NamedTuple):
 
     error: |product - x·y| <= error |x||y| for norms between 1e-15 and 1e18, besides the rounding of
     sums in float32, and of results to bfloat16 where the numbers are of that dtype; 0 in float32.
-    precision: "bf16", "tf32", or the float32 of the device. switch: torch's setting, None on CPUs.
+    precision: "bf16", "int8", "tf32", or the float32 of the device. switch: torch's setting, None
+    on CPUs.
     """
 
     error: float

@@ -31,6 +31,14 @@ def bytes_per_query(k: int) -> int:
     return 12 * (capacity(k) + UNSORTED)
 
 
+class Products(NamedTuple):
+    """numbers: float32, bfloat16 or int32 [query, target]. scales: of int32 numbers, float32
+    [query] and [target], the product of which they are to be multiplied with."""
+
+    numbers: torch.Tensor
+    scales: tuple[np.ndarray, np.ndarray] | None = None
+
+
 class _Arrays(NamedTuple):
     """own, size: int64 [query]; margin, cut: float32 [query]; overflowed: bool [query]; low, high:
     float32 [query, place]; position: int32 [query, place], of which `size` places are in use."""
@@ -63,11 +71,15 @@ class TopKBuffer:
             np.empty((n, places), np.int32),
         )  # fmt: skip
 
-    def add(self, products: torch.Tensor, first: int, start: int, error: np.ndarray) -> None:
-        """Add the products (float32 or bfloat16 [query, target]) of the queries from `first` on
-        with the targets from `start` on. error: float32 [query of all], by how much they can be
-        off, besides the rounding of results to bfloat16."""
-        _add(*bits_of(products), first, start, error, self._arrays)
+    def add(self, products: Products, first: int, start: int, error: np.ndarray) -> None:
+        """Add the products of the queries from `first` on with the targets from `start` on. error:
+        float32 [query of all], by how much they can be off, besides the rounding of results to
+        bfloat16."""
+        if products.scales is None:
+            _add(*bits_of(products.numbers), first, start, error, self._arrays)
+        else:
+            values = products.numbers.numpy()
+            _add_scaled(values, *products.scales, first, start, error, self._arrays)
 
     def found(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """The number of candidates of each query (int64), the candidates (int64 [pair]), an upper
@@ -91,6 +103,20 @@ def _add(
         for c in range(np.uint64(targets)):
             bits[c] = np.int32(products[at, c]) << shift
         _add_query(value, rounded, group, first + int(at), start, error, buffer)
+
+
+@compiled
+def _add_scaled(
+    products: np.ndarray, row_scale: np.ndarray, column_scale: np.ndarray, first: int, start: int,
+    error: np.ndarray, buffer: _Arrays,
+) -> None:  # fmt: skip
+    targets = products.shape[1]
+    group, value = np.empty(targets // GROUP, np.float32), np.empty(targets, np.float32)
+    for at in range(np.uint64(len(products))):
+        scale = row_scale[at]
+        for c in range(np.uint64(targets)):
+            value[c] = np.float32(products[at, c]) * column_scale[c] * scale
+        _add_query(value, np.float32(0), group, first + int(at), start, error, buffer)
 
 
 @compiled

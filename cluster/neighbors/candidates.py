@@ -11,18 +11,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from cluster.kernels.bf16_rows import empty_bf16
-from cluster.kernels.float32_product import float32_product
-from cluster.kernels.low_precision import ROUNDING, MatmulPrecision
-from cluster.kernels.norms import RowStats, row_stats
+from cluster.kernels.low_precision import MatmulPrecision
 from cluster.kernels.threads import on_cores
 from cluster.kernels.topk_cpu import TopKBuffer
 from cluster.kernels.topk_gpu import TopKBufferGpu
+from cluster.neighbors.operands import OPERANDS, Operand
 from cluster.vectors.device import cells_on_gpu
 
 ROWS = 512  # queries in one product of a core
-DIMS = 32  # bfloat16 products are fast with multiples of so many dims
-TINY = 2.0**-120  # more than the error of numbers that are nearly 0
 
 Tile = tuple[int, np.ndarray | torch.Tensor]  # its first target, and float32 [target, dim]
 
@@ -101,53 +97,25 @@ def _on_cpu(
     progress: Callable[[], None],
 ) -> Candidates:
     """Each core computes products of its own: less waiting when other programs use the CPU."""
-    margin, no_error = queries.margin, np.zeros_like(queries.margin)
-    left, error = torch.from_numpy(queries.vectors), no_error
-    if precision.error:
-        left, of_query = _bf16(left)
-        margin = no_error
+    operand = OPERANDS[precision.precision]
+    left = operand(torch.from_numpy(queries.vectors))
+    margin = np.zeros_like(queries.margin) if precision.error else queries.margin
     buffer = TopKBuffer(queries.own, margin, queries.k, precision.error > 0)
     for start, tile in tiles:
-        right = torch.as_tensor(tile)
-        if precision.error:
-            right, of_target = _bf16(right)
-            error = _error(of_query, of_target, queries.vectors.shape[1])
-        pieces = range(0, len(left), ROWS)
+        right = operand(torch.as_tensor(tile))
+        error = left.error(right, queries.vectors.shape[1])
+        work = partial(_add_products, buffer, left, right, start, error)
         with precision.applied():
-            on_cores(partial(_add_products, buffer, left, right, start, error), pieces)
+            on_cores(work, range(0, len(queries.vectors), ROWS))
         progress()
     return _concatenate([buffer.found()])
 
 
 def _add_products(
-    buffer: TopKBuffer,
-    left: torch.Tensor,
-    right: torch.Tensor,
-    start: int,
-    error: np.ndarray,
-    low: int,
+    buffer: TopKBuffer, left: Operand, right: Operand, start: int, error: np.ndarray, low: int
 ) -> None:
     """Add the products of the queries from `low` on with a tile."""
-    buffer.add(_products(left[low : low + ROWS], right), low, start, error)
-
-
-def _bf16(x: torch.Tensor) -> tuple[torch.Tensor, RowStats]:
-    """x as bfloat16, with zeros up to a multiple of DIMS."""
-    x = torch.nn.functional.pad(x, (0, -x.shape[1] % DIMS))
-    bf16 = empty_bf16(*x.shape)
-    return bf16, row_stats(x, bf16)
-
-
-def _products(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """[query, target]."""
-    return float32_product(left, right) if left.dtype == torch.float32 else left @ right.T
-
-
-def _error(query: RowStats, target: RowStats, dim: int) -> np.ndarray:
-    """The error of bfloat16 products, besides the rounding of the results: float32 [query]."""
-    residual, longest = target.residual.max(), target.norm.max()
-    error = query.residual * longest + (query.norm + query.residual) * residual
-    return (error + ROUNDING * dim**0.5 * query.norm * longest + TINY).numpy()
+    buffer.add(left.product(slice(low, low + ROWS), right), low, start, error)
 
 
 def _concatenate(found: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> Candidates:

@@ -18,7 +18,7 @@ from cluster.kernels.low_precision import (
     fast_precision,
     fused_precision,
 )
-from cluster.neighbors.candidates import TINY
+from cluster.neighbors.operands import TINY
 from cluster.neighbors.prepared_search import PreparedSearch
 from cluster.neighbors.rerank import QueryCandidates, Targets
 from cluster.neighbors.rerank_gpu import CandidatePairs, RowsOnGpu, rerank_on_gpu

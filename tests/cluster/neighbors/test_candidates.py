@@ -9,6 +9,7 @@ import pytest
 from like_gpu import kernels
 
 import cluster.neighbors.candidates
+from cluster.kernels.int8_product import int8_is_fast
 from cluster.kernels.low_precision import full_precision, fused_precision
 from cluster.kernels.similarity import survey
 from cluster.kernels.topk_cpu import capacity
@@ -22,11 +23,13 @@ PLAIN, FUSED = full_precision("cpu"), fused_precision()
 
 
 class Rounded:
-    """MatmulPrecision of bfloat16 on any machine: products of rounded numbers."""
+    """MatmulPrecision of bfloat16, or bytes, on any machine: products of rounded numbers."""
 
     error = 2.0**-7 + 2.0**-16
-    precision = "bf16"
     used = 0
+
+    def __init__(self, precision: str = "bf16") -> None:
+        self.precision = precision
 
     def rounding(self, dim: int) -> float:
         return PLAIN.rounding(dim)
@@ -137,17 +140,24 @@ def test_a_gpu_takes_the_same_steps(margin: float, tile: int, monkeypatch: pytes
     np.testing.assert_array_equal(numpy.overflowed, torchs.overflowed)
 
 
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("make", [vectors, awkward])
-def test_low_precision_changes_no_bit(make: Any, metric: str, monkeypatch: pytest.MonkeyPatch):
+def test_low_precision_changes_no_bit(
+    make: Any, metric: str, precision: str, monkeypatch: pytest.MonkeyPatch
+):
     x = make(700)
+    if not int8_is_fast():  # its product may not be exact
+        monkeypatch.setattr(
+            "cluster.neighbors.operands.int8_product", lambda x, y: x.int() @ y.int().T
+        )
     for k in (1, 20):
         with monkeypatch.context() as patch:
-            patch.setattr("cluster.neighbors.exact.fast_precision", lambda device: PLAIN)
+            patch.setattr("cluster.neighbors.exact.fastest", lambda device: PLAIN)
             plain = search(x, k, metric)
-        rounded = Rounded()
+        rounded = Rounded(precision)
         with monkeypatch.context() as patch:
-            patch.setattr("cluster.neighbors.exact.fast_precision", lambda device, own=rounded: own)
+            patch.setattr("cluster.neighbors.exact.fastest", lambda device, own=rounded: own)
             assert_equal(search(x, k, metric), plain)
         assert rounded.used
 
@@ -200,11 +210,11 @@ def test_low_precision_that_decides_nothing_is_not_used_again(
 ):
     x = (1 + 1e-3 * vectors(900)).astype(np.float32)  # all much alike
     rounded = Rounded()
-    monkeypatch.setattr("cluster.neighbors.exact.fast_precision", lambda device: rounded)
+    monkeypatch.setattr("cluster.neighbors.exact.fastest", lambda device: rounded)
     monkeypatch.setattr("cluster.neighbors.exact.QUERIES", 100)
     found = search(x, 3, "cosine")
     assert rounded.used == 1
-    monkeypatch.setattr("cluster.neighbors.exact.fast_precision", lambda device: PLAIN)
+    monkeypatch.setattr("cluster.neighbors.exact.fastest", lambda device: PLAIN)
     assert_equal(found, search(x, 3, "cosine"))
 
 

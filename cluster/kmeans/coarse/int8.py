@@ -26,9 +26,11 @@ from cluster.kernels.int8_product import (
 from cluster.kernels.jit import compiled
 from cluster.kernels.low_precision import ROUNDING, bfloat16_is_fast
 from cluster.kmeans.coarse.refine import refine
-from cluster.kmeans.nearest import COLUMNS, FEWEST_COLUMNS, FEWEST_DIMS, round_rows
+from cluster.kmeans.nearest import COLUMNS, FEWEST_DIMS, round_rows
 
-FEWEST_PAIRS = 2**17  # images x centroids of all runs, from which on it pays
+# Centroids of all runs, and images x those, from which on it pays: with fewer, Hamerly's bounds from
+# float32 are sharper, and so spare more comparisons
+FEWEST, FEWEST_PAIRS = 32, 2**20
 ANEW = 48  # centroids of all runs, from which on it pays for rows that are converted every time
 
 
@@ -49,7 +51,7 @@ class Int8:
     def pays(images: int, centroids: torch.Tensor) -> bool:
         """Whether to look for the nearest of `centroids` [run, centroid, dim] so."""
         runs, k, dim = centroids.shape
-        large = runs * k >= FEWEST_COLUMNS and images * runs * k >= FEWEST_PAIRS
+        large = runs * k >= FEWEST and images * runs * k >= FEWEST_PAIRS
         slow = not (centroids.is_cuda or bfloat16_is_fast())
         return large and dim >= FEWEST_DIMS and slow and int8_is_fast()
 

@@ -170,7 +170,8 @@ def use(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make k-means search by this kind of products, whatever the size and the processor."""
     for least in ("FEWEST_PAIRS", "FEWEST_NUMBERS"):
         monkeypatch.setattr(leading_dims, least, 1)
-    monkeypatch.setattr(int8, "FEWEST_PAIRS", 1)
+    for least in ("FEWEST", "FEWEST_PAIRS"):
+        monkeypatch.setattr(int8, least, 1)
     monkeypatch.setattr(int8, "int8_is_fast", lambda: kind == "int8")
     for module in (leading_dims, int8):
         monkeypatch.setattr(module, "bfloat16_is_fast", lambda: kind == "none")

@@ -28,7 +28,7 @@ from cluster.kernels.low_precision import ROUNDING, bfloat16_is_fast
 from cluster.kmeans.coarse.refine import refine
 from cluster.kmeans.nearest import COLUMNS, FEWEST_DIMS, round_rows
 
-# Centroids of all runs, and images x those, from which on it pays: with fewer, Hamerly's bounds from
+# Centroids of all runs, and images x those, from which on it pays: with fewer, Hamerly's bounds of
 # float32 are sharper, and so spare more comparisons
 FEWEST, FEWEST_PAIRS = 32, 2**20
 ANEW = 48  # centroids of all runs, from which on it pays for rows that are converted every time

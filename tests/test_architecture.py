@@ -31,6 +31,7 @@ ROOMS = {
         "kmeans": {"errors", "vectors", "kernels"},
         "neighbors": {"errors", "vectors", "kernels", "kmeans"},
         "spectral": {"errors", "vectors", "kernels", "kmeans", "neighbors"},
+        "block_model": {"errors", "vectors", "kernels", "kmeans", "neighbors", "spectral"},
         "heads": {"errors", "vectors", "kernels", "kmeans", "metrics"},
         "estimate_k": {"errors", "vectors", "kernels", "kmeans", "metrics"},
         "objectives": {"errors", "vectors", "kernels", "kmeans", "heads", "metrics"},

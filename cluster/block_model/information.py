@@ -1,7 +1,7 @@
 """Edge information: how much the cluster at one end of a random edge says about the other end's.
 
-The profile likelihood of the degree-corrected stochastic block model (Karrer and Newman, Phys. Rev.
-E 83, 016107, 2011: sum m_rs log(m_rs / (kappa_r kappa_s))), for edge weights scaled to sum 1. With M
+The profile likelihood of the degree-corrected stochastic block model (Karrer and Newman, Physical
+Review E 83, 2011: sum m_rs log(m_rs / (kappa_r kappa_s))), for edge weights of the sum 1. With M
 the weight between the clusters and r its row sums,
 
     I = sum_ab M_ab log(M_ab / (r_a r_b)),

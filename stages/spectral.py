@@ -1,29 +1,22 @@
 """Cluster the graph that the table of neighbours is, by its eigenvectors."""
 
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 import store
-from cluster.kernels.similarity import survey
-from cluster.neighbors.equal_rows import distinct_rows
-from cluster.neighbors.exact import Neighbors
-from cluster.neighbors.knn_vote import knn_vote, support
-from cluster.spectral.distinct_points import neighbors_of_distinct, weighted_graph
 from cluster.spectral.snn_graph import shared_neighbor_graph
 from cluster.spectral.spectral import Leading, eigengap_k, leading_eigenvectors, spectral
-from cluster.vectors.rows import Basis, Subset
 from pipeline.fitting.feasible_k import feasible_k
 from pipeline.fitting.kmeans import Starts
+from pipeline.fitting.train_graph import (
+    open_train_graph,
+    save_voted,
+    voted_everywhere,
+    whole_vectors,
+)
 from pipeline.io.cell import Cell
-from pipeline.io.clusters import save_clusters
-from pipeline.io.neighbors import among_train, read_neighbors
 from pipeline.io.space import Count, K, Seeds, print_space, train_rows
 from pipeline.params import Runtime, torch_device
 from stages import run
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
 
 
 class Params(Starts):
@@ -45,45 +38,25 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
     found, device = store.Features(cell.features), torch_device(runtime.device)
     train = train_rows(found)
     all_k = feasible_k(cell, params.k, found, train, cell.k)
-    points = distinct_rows(rows := Subset(found, train), survey(rows).code)
-    copies = np.bincount(points.vector) if len(points.first) < len(train) else None
-    most = max(params.neighbors, params.voters)
-    with store.read(cell.neighbors, "neighbors") as file:
-        metric, columns = file.attrs["metric"], file.raw("neighbor").shape[1]
-    if copies is not None:  # some neighbours are copies: others are further along the table
-        print(f"spectral: {len(train)} images have {len(copies)} distinct vectors; copies are one")
-        most = max(most, columns)
-    table = among_train(read_neighbors(cell.neighbors, found, most), train, cell.neighbors)
-
-    def graph() -> "csr_array":
-        if copies is None:
-            return shared_neighbor_graph(table.neighbor[train, : params.neighbors])
-        near = neighbors_of_distinct(
-            rows, table.neighbor[train], points, params.neighbors, metric=metric, device=device
-        )
-        return weighted_graph(shared_neighbor_graph(near), copies)
-
+    joined = open_train_graph(cell, found, train, max(params.neighbors, params.voters))
     # None but this call holds the graph: it goes when it can
-    leading = leading_eigenvectors(graph(), max(params.eigenvalues, *all_k) + 1, copies)
+    leading = leading_eigenvectors(
+        joined.weighted(shared_neighbor_graph(joined.lists(params.neighbors, device))),
+        max(params.eigenvalues, *all_k) + 1,
+        joined.copies,
+    )
     fits = []
     for k in all_k:
         fit = spectral(
             leading, k, seeds=params.seeds, n_init=params.n_init, max_iter=params.max_iter,
-            tol=params.tol, copies=copies, device=device,
+            tol=params.tol, copies=joined.copies, device=device,
         )  # fmt: skip
-        own = fit.assignment if copies is None else fit.assignment[:, points.vector]
-        everyone = _everyone(own, k, train, table, params.voters)
+        everyone = voted_everywhere(joined, fit.assignment, k, params.voters)
         fits.append({**everyone, "loss": fit.loss})
-    # Neither centroids nor projection: the neighbours are those of whole vectors.
-    plain = Basis(
-        np.zeros(found.dim), np.zeros((0, found.dim)), np.zeros(0), metric == "cosine", False
-    )
-    save_clusters(
-        cell.clusters, found, plain, [(k, 0) for k in all_k], fits,
-        how="neighbors", seeds=params.seeds, metric=metric,
-    )  # fmt: skip
-    near = f"the graph of {metric} neighbours"
-    space_fact = print_space(cell.run, plain, [(k, 0) for k in all_k], near)
+    settings, plain = [(k, 0) for k in all_k], whole_vectors(joined)
+    save_voted(cell, joined, plain, settings, fits, params.seeds)
+    near = f"the graph of {joined.metric} neighbours"
+    space_fact = print_space(cell.run, plain, settings, near)
     said = _evidence(leading, params.eigenvalues)
     if said["components"] > 1:
         print(
@@ -91,25 +64,6 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
             f"{said['components']} parts; raise spectral.neighbors if that is too many"
         )
     return {**space_fact, **said}
-
-
-def _everyone(
-    fitted: np.ndarray, k: int, train: np.ndarray, table: Neighbors, voters: int
-) -> dict[str, np.ndarray]:
-    """The clusters of `train` (int32 [seed, image of train]) and of all others by their vote."""
-    seeds, images = len(fitted), len(table.neighbor)
-    near, similar = table.neighbor[:, :voters], table.similarity[:, :voters]
-    assignment = np.empty((seeds, images), np.int32)
-    probability = np.empty((seeds, images), np.float32)
-    others = np.setdiff1d(np.arange(images), train)
-    voted = knn_vote(near[others], similar[others], fitted, k)
-    assignment[:, train], assignment[:, others] = fitted, voted.assignment
-    probability[:, others] = voted.probability
-    size = np.stack([np.bincount(of_seed, minlength=k) for of_seed in fitted])
-    alike = np.take_along_axis(size, fitted, 1) - 1
-    probability[:, train] = support(near[train], similar[train], fitted, fitted, alike)
-    number = np.full(seeds, near.shape[1], np.int32)
-    return {"assignment": assignment, "probability": probability, "voters": number}
 
 
 def _evidence(leading: Leading, looked_at: int) -> dict[str, Any]:

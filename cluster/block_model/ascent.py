@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cluster.block_model.information import cluster_weights, information
-from cluster.block_model.scores import best_clusters, log_ratio
+from cluster.block_model.scores import best_clusters
 from cluster.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -42,19 +42,19 @@ def ascend(
     if sweeps < 1:
         raise ClusterError(f"{sweeps} sweeps were requested: at least 1 is needed")
     own = np.asarray(start, np.int32)
-    weight = cluster_weights(graph, own, k, lag=lag)
-    best, most, waited = own, information(weight), 0
+    reached = cluster_weights(graph, own, k, lag=lag)
+    best, most, waited = own, information(reached.weight), 0
     rng, sweep = np.random.default_rng(seed), 0
     for sweep in range(1, sweeps + 1):
-        to = best_clusters(graph, own, log_ratio(weight), lag=lag)
+        to = best_clusters(graph, own, reached, lag=lag)
         moves = to != own
         if not moves.any():
             break
         if sweep % ALL:
             moves &= rng.random(len(own)) < 0.5
         own = np.where(moves, to, own)
-        weight = cluster_weights(graph, own, k, lag=lag)
-        found = information(weight)
+        reached = cluster_weights(graph, own, k, lag=lag)
+        found = information(reached.weight)
         waited += 1
         if found > most + GAIN:
             best, most, waited = own, found, 0

@@ -17,17 +17,19 @@ each half and one leads each way: M = [[2, 1], [1, 2]] / 6, r = [1, 1] / 2, and 
 1/3 log 2/3 = 0.0566 nats.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from cluster.errors import ClusterError
 from cluster.kernels.jit import in_order
+from cluster.kernels.threads import on_cores
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 CELLS = 16_000_000  # numbers of a block of columns, [image, cluster] (128 MB)
+ROWS = 8192  # images that a core takes at once
 
 
 def edge_information(graph: "csr_array", assignment: np.ndarray, k: int, *, lag: int = 1) -> float:
@@ -38,7 +40,7 @@ def edge_information(graph: "csr_array", assignment: np.ndarray, k: int, *, lag:
     two blocks of columns. Raises ClusterError when the lag is below 1, or clusters are out of
     range.
     """
-    return information(cluster_weights(graph, assignment, k, lag=lag))
+    return information(cluster_weights(graph, assignment, k, lag=lag).weight)
 
 
 def information(weight: np.ndarray) -> float:
@@ -50,35 +52,57 @@ def information(weight: np.ndarray) -> float:
     return float((joint * np.log(joint / of_cluster[own] / of_cluster[other])).sum())
 
 
-def cluster_weights(
-    graph: "csr_array", assignment: np.ndarray, k: int, *, lag: int = 1
-) -> np.ndarray:
-    """The weight between clusters over `lag` steps, float64 [cluster, cluster]: its sum is that of
-    the graph. Sums run in the order of the images, so that blocks change no digit."""
+class Reached(NamedTuple):
+    """Of a random walk between the clusters. weight: float64 [cluster, cluster], between both ends,
+    its sum that of the graph; arrived: float64 [image, cluster], how much comes to each image from
+    each cluster, where it was computed and is small enough to be kept."""
+
+    weight: np.ndarray
+    arrived: np.ndarray | None
+
+
+def cluster_weights(graph: "csr_array", assignment: np.ndarray, k: int, *, lag: int = 1) -> Reached:
+    """What `lag` steps lead to. Sums run in the order of the images: blocks change no digit."""
     _require(graph, assignment, k, lag)
     own = np.asarray(assignment, np.int32)
     out = np.zeros((k, k))
     if lag == 1:
         _add_edges(graph.indptr, graph.indices, graph.data, own, out)
-        return out
+        return Reached(out, None)
     step = max(1, CELLS // max(1, len(own)))
     for low in range(0, k, step):
-        arrived = (own[:, None] == np.arange(low, min(low + step, k))).astype(np.float64)
-        sums = np.zeros((k, arrived.shape[1]))
-        _add_rows(walk(graph, arrived, lag), own, sums)
+        begin = (own[:, None] == np.arange(low, min(low + step, k))).astype(np.float64)
+        arrived = walk(graph, begin, lag)
+        sums = np.zeros((k, begin.shape[1]))
+        _add_rows(arrived, own, sums)
         out[:, low : low + step] = sums
-    return (out + out.T) / 2  # symmetric but for rounding
+    symmetric = (out + out.T) / 2  # it is, but for rounding
+    return Reached(symmetric, arrived if step >= k else None)
 
 
 def walk(graph: "csr_array", at: np.ndarray, lag: int) -> np.ndarray:
     """(W D^-1)^(lag-1) W applied to float64 [image, column]; the product is never formed."""
     degree = graph.sum(axis=1)
-    per_step = (1 / np.where(degree > 0, degree, 1))[:, None]
-    at = graph @ at
-    for _ in range(lag - 1):
-        at *= per_step
-        at = graph @ at
+    scale, images = np.ones(len(degree)), len(degree)
+    for _ in range(lag):
+        arrays = (graph.indptr, graph.indices, graph.data, scale, at, out := np.zeros_like(at))
+        on_cores(lambda low: _step(low, min(low + ROWS, images), *arrays), range(0, images, ROWS))  # noqa: B023
+        at, scale = out, 1 / np.where(degree > 0, degree, 1)
     return at
+
+
+@in_order
+def _step(
+    low: int, high: int, begin: np.ndarray, other: np.ndarray, weight: np.ndarray,
+    scale: np.ndarray, at: np.ndarray, out: np.ndarray,
+) -> None:  # fmt: skip
+    for image in range(low, high):
+        row = out[image]
+        for edge in range(begin[image], begin[image + 1]):
+            source = other[edge]
+            share, there = weight[edge] * scale[source], at[source]
+            for column in range(len(row)):
+                row[column] += share * there[column]
 
 
 @in_order

@@ -8,7 +8,7 @@ of cluster.block_model.information, the score of image i in cluster c is
 the change of I by its place, per weight of its edges d_i and up to a term of second order (Karrer
 and Newman 2011). At a lag, N = (W D^-1)^(lag-1) W P. Neither N nor S is kept for all images: at lag
 1 the scores are computed for a block of images, at a lag, where each image's need all others, for a
-block of clusters; only the best cluster so far and its score stay.
+block of clusters, unless N was small enough to be kept; only the best cluster and its score stay.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cluster.block_model.information import walk
+from cluster.block_model.information import CELLS as COLUMN_CELLS
+from cluster.block_model.information import Reached, walk
 from cluster.kernels.jit import in_order
 from cluster.kernels.threads import on_cores
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 CELLS = 500_000  # scores of a block of images (4 MB)
-COLUMNS = 16_000_000  # scores of a block of clusters, all images (128 MB)
 NONE = 1e-12  # share of the weight that is taken between clusters without an edge
 ROWS = 8192  # images of a block, at most
 
@@ -45,62 +45,52 @@ def log_ratio(weight: np.ndarray) -> np.ndarray:
 def best_clusters(
     graph: "csr_array",
     own: np.ndarray,
-    ratio: np.ndarray,
+    reached: Reached,
     *,
     lag: int,
     prior: Prior | None = None,
 ) -> np.ndarray:
     """The cluster of the highest score (plus the prior's) of each image, int32; ties: the lower.
 
-    own: int32 [image], the clusters that they have. Without a prior, images without an edge stay.
+    own: int32 [image], the clusters that they have; reached: of these by cluster_weights, at the
+    same lag. Without a prior, images without an edge stay.
     """
-    images, k = len(own), len(ratio)
-    degree = graph.sum(axis=1)
+    images, ratio = len(own), log_ratio(reached.weight)
+    k, degree = len(ratio), graph.sum(axis=1)
     per_weight = 2 / np.where(degree > 0, degree, 1)
-    best = np.zeros(images, np.int32)
-    if lag == 1:
-        step = max(1, min(ROWS, CELLS // k))
+    best, most = np.zeros(images, np.int32), np.full(images, -np.inf)
 
-        def some(low: int) -> None:
-            rows = slice(low, min(low + step, images))
+    def take(rows: slice, clusters: slice, score: np.ndarray) -> None:
+        score *= per_weight[rows, None]
+        if prior is not None:
+            score += prior(rows, clusters)
+        here = score.argmax(axis=1)
+        value = np.take_along_axis(score, here[:, None], 1)[:, 0]
+        higher = value > most[rows]
+        best[rows][higher] = here[higher] + clusters.start
+        most[rows][higher] = value[higher]
+
+    def by_images(low: int) -> None:
+        rows = slice(low, min(low + step, images))
+        if reached.arrived is not None:
+            score = reached.arrived[rows] @ ratio
+        else:
             score = np.zeros((rows.stop - low, k))
             _edge_scores(low, graph.indptr, graph.indices, graph.data, own, ratio, score)
-            _best_of(score, per_weight, rows, slice(0, k), prior, best, None)
+        take(rows, slice(0, k), score)
 
-        on_cores(some, range(0, images, step))
+    if lag == 1 or reached.arrived is not None:
+        step = max(1, min(ROWS, CELLS // k))
+        on_cores(by_images, range(0, images, step))
     else:
-        most = np.full(images, -np.inf)
-        columns = max(1, COLUMNS // max(1, images))
-        for first in range(0, k, columns):
-            some_clusters = slice(first, min(first + columns, k))
-            score = walk(graph, ratio[own, some_clusters], lag)
+        width = max(1, COLUMN_CELLS // max(1, images))
+        for first in range(0, k, width):
+            clusters = slice(first, min(first + width, k))
+            score = walk(graph, ratio[own, clusters], lag)
             for low in range(0, images, ROWS):
                 rows = slice(low, min(low + ROWS, images))
-                _best_of(score[rows], per_weight, rows, some_clusters, prior, best, most)
+                take(rows, clusters, score[rows])
     return best if prior else np.where(degree > 0, best, own).astype(np.int32)
-
-
-def _best_of(
-    score: np.ndarray,
-    per_weight: np.ndarray,
-    rows: slice,
-    clusters: slice,
-    prior: Prior | None,
-    best: np.ndarray,
-    most: np.ndarray | None,
-) -> None:
-    """Take the best of a block of scores into `best`, where it is above `most` so far."""
-    score *= per_weight[rows, None]
-    if prior is not None:
-        score += prior(rows, clusters)
-    here = score.argmax(axis=1)
-    if most is None:
-        best[rows] = here
-        return
-    value = np.take_along_axis(score, here[:, None], 1)[:, 0]
-    higher = value > most[rows]
-    best[rows][higher] = here[higher] + clusters.start
-    most[rows][higher] = value[higher]
 
 
 @in_order

@@ -41,6 +41,14 @@ def shared_neighbor_graph(neighbor: np.ndarray) -> "csr_array":
     return csr_array((shared / np.float64(k + 1), other, begin), (images, images))
 
 
+def jaccard_graph(neighbor: np.ndarray) -> "csr_array":
+    """The same edges, weighted by the images in both lists over those in either (Jaccard 1912):
+    with s the weight above, s / (2 - s)."""
+    graph = shared_neighbor_graph(neighbor)
+    np.divide(graph.data, 2 - graph.data, out=graph.data)
+    return graph
+
+
 def _blocks(neighbor: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Rows of the graph, block by block: the number of edges of each image, int [image]; the other
     image of each edge, sorted, int32 [edge]; and the size of the overlap, uint16 [edge]."""

@@ -106,18 +106,21 @@ def spectral(
         raise ClusterError(f"{k} clusters need {k} eigenvectors, {m} are given: ask for more")
     if k <= leading.component.max(initial=-1) + 1:
         return _by_component(leading, k, len(seeds), copies)
-    vectors = leading.vectors[:, :k]
-    x = np.zeros((images, max(1, vectors.shape[1])), np.float32)
-    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
-    # A row of zeros has no direction and stays at the origin
-    np.divide(
-        vectors, np.where(norms > 0, norms, 1), out=x[:, : vectors.shape[1]], casting="same_kind"
-    )
-    rows = ArrayRows(x)
-    every = rows if copies is None else ArrayRows(np.repeat(x, copies, axis=0))
+    rows = ArrayRows(unit_rows(leading.vectors[:, :k]))
+    every = rows if copies is None else ArrayRows(np.repeat(rows.array, copies, axis=0))
     fit = kmeans(every, k, seeds=seeds, n_init=n_init, max_iter=max_iter, tol=tol, device=device)
     nearest = assign(rows, fit.centroids, device=device)
     return Spectral(nearest.assignment, fit.inertia, leading.eigenvalues)
+
+
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
+    """The rows of float64 [image, m] at length 1, as float32 [image, m], of at least one column. A
+    row of zeros has no direction and stays."""
+    x = np.zeros((len(vectors), max(1, vectors.shape[1])), np.float32)
+    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
+    scale = np.where(norms > 0, norms, 1)
+    np.divide(vectors, scale, out=x[:, : vectors.shape[1]], casting="same_kind")
+    return x
 
 
 def eigengap_k(eigenvalues: np.ndarray) -> int | None:

@@ -113,6 +113,29 @@ class Reduced:
         return self._basis.project(self._rows.take(rows), self._dims)
 
 
+class UnitRows:
+    """Rows at length 1; rows of zeros stay zeros."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self.dim: int = rows.dim
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def block(self, start: int, stop: int) -> np.ndarray:
+        return _unit(self._rows.block(start, stop))
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        return _unit(self._rows.take(rows))
+
+
+def _unit(x: np.ndarray) -> np.ndarray:
+    # In float64, so that after rounding the other rows of the block have no influence
+    length = np.sqrt(np.einsum("ij,ij->i", x, x, dtype=np.float64))[:, None]
+    return (x / np.maximum(length, 1e-12)).astype(np.float32)
+
+
 TILE = 8192  # rows that a kernel reads at once; fixed, since it decides the order of sums
 
 

@@ -20,7 +20,7 @@ def dense_scores(graph: csr_array, own: np.ndarray, k: int, lag: int) -> np.ndar
     scale = np.divide(1, degree, where=degree > 0, out=np.zeros(len(w)))
     steps = np.linalg.matrix_power(w * scale, lag - 1) @ w
     hot = np.eye(k)[own]
-    ratio = log_ratio(cluster_weights(graph, own, k, lag=lag))
+    ratio = log_ratio(cluster_weights(graph, own, k, lag=lag).weight)
     return 2 * scale[:, None] * (steps @ hot @ ratio.T)
 
 
@@ -32,7 +32,7 @@ def test_the_best_cluster_is_that_of_the_dense_scores(lag: int, with_prior: bool
     prior = rng.normal(size=(60, 6)) if with_prior else np.zeros((60, 6))
     dense = dense_scores(graph, own, 6, lag) + prior
     found = best_clusters(
-        graph, own, log_ratio(cluster_weights(graph, own, 6, lag=lag)), lag=lag,
+        graph, own, cluster_weights(graph, own, 6, lag=lag), lag=lag,
         prior=(lambda rows, columns: prior[rows, columns]) if with_prior else None,
     )  # fmt: skip
     linked = graph.sum(axis=1) > 0
@@ -45,7 +45,9 @@ def test_blocks_and_threads_change_nothing(lag: int, monkeypatch: pytest.MonkeyP
     whole = ascend(graph, own, 6, lag=lag, seed=3, sweeps=20)
     monkeypatch.setattr("cluster.block_model.scores.CELLS", 50)
     monkeypatch.setattr("cluster.block_model.scores.ROWS", 7)
-    monkeypatch.setattr("cluster.block_model.scores.COLUMNS", 125)
+    monkeypatch.setattr("cluster.block_model.scores.COLUMN_CELLS", 125)
+    monkeypatch.setattr("cluster.block_model.information.CELLS", 125)
+    monkeypatch.setattr("cluster.block_model.information.ROWS", 11)
     monkeypatch.setattr("torch.get_num_threads", lambda: 1)
     parts = ascend(graph, own, 6, lag=lag, seed=3, sweeps=20)
     np.testing.assert_array_equal(whole.assignment, parts.assignment)

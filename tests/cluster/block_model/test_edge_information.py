@@ -14,7 +14,7 @@ PATH = csr_array(np.diag([1.0, 1, 1], 1) + np.diag([1.0, 1, 1], -1))  # 0-1-2-3
 def test_a_path_cut_in_the_middle_by_hand():
     """Two of six directed edges lie in each half, one leads each way."""
     halves = np.array([0, 0, 1, 1])
-    np.testing.assert_array_equal(cluster_weights(PATH, halves, 2), [[2, 1], [1, 2]])
+    np.testing.assert_array_equal(cluster_weights(PATH, halves, 2).weight, [[2, 1], [1, 2]])
     by_hand = 2 / 3 * np.log(4 / 3) + 1 / 3 * np.log(2 / 3)
     assert edge_information(PATH, halves, 2) == pytest.approx(by_hand, abs=1e-15)
 
@@ -22,9 +22,9 @@ def test_a_path_cut_in_the_middle_by_hand():
 def test_two_steps_on_that_path_by_hand():
     """From 0 one comes to 0 or 2; from 1 to 1 three times in four, else to 3: of the weight 6,
     W D^-1 W has [[1/2, 0, 1/2, 0], [0, 3/2, 0, 1/2], ...]."""
-    weight = cluster_weights(PATH, np.array([0, 0, 1, 1]), 2, lag=2)
+    weight = cluster_weights(PATH, np.array([0, 0, 1, 1]), 2, lag=2).weight
     np.testing.assert_allclose(weight, [[2, 1], [1, 2]])
-    ends = cluster_weights(PATH, np.array([0, 1, 1, 0]), 2, lag=2)
+    ends = cluster_weights(PATH, np.array([0, 1, 1, 0]), 2, lag=2).weight
     np.testing.assert_allclose(ends, [[1, 1], [1, 3]])
 
 

@@ -34,7 +34,7 @@ def by_brute_force(weight: np.ndarray, k: int) -> np.ndarray:
 @pytest.mark.parametrize("seed", range(3))
 def test_each_merge_is_the_one_of_least_loss(k: int, seed: int):
     own = np.random.default_rng(seed).integers(0, 12, 80)
-    weight = cluster_weights(random_graph(80, seed), own, 12)
+    weight = cluster_weights(random_graph(80, seed), own, 12).weight
     np.testing.assert_array_equal(merge(weight, k), by_brute_force(weight, k))
 
 

@@ -1,0 +1,79 @@
+"""Clusters of the most edge information: the best of nine ascents, polished by the vectors.
+
+After Karrer and Newman (2011), whose objective it is (information.py). But: edges have weights, a
+random walk may take several steps between both ends (lag), and images move many at once from starts
+that differ in kind (starts.py, ascent.py); then the vectors have a say too (polish.py).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from cluster.block_model.ascent import ascend
+from cluster.block_model.information import edge_information
+from cluster.block_model.polish import polish
+from cluster.block_model.starts import Start
+from cluster.vectors.rows import Rows
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+State = dict[str, np.ndarray]
+
+
+class Found(NamedTuple):
+    """assignment: int32 [image]; information: its I, in nats."""
+
+    assignment: np.ndarray
+    information: float
+
+
+def best_ascent(
+    graph: "csr_array",
+    starts: list[Start],
+    k: int,
+    *,
+    lag: int,
+    seed: int,
+    sweeps: int,
+    resume: Mapping[str, np.ndarray] | None = None,
+    checkpoint: Callable[[Callable[[], State]], object] = lambda state: None,
+    progress: Callable[[float], object] = lambda most: None,
+) -> Found:
+    """The ascent of the most information; of equal ones the first.
+
+    After each start `progress` receives the most so far, and `checkpoint` a function that returns
+    the state; `resume` is such a state.
+    """
+    done, best = 0, Found(np.zeros(0, np.int32), -np.inf)
+    if resume is not None:
+        done = int(resume["done"])
+        best = Found(resume["assignment"], float(resume["information"]))
+    for number in range(done, len(starts)):
+        found = ascend(graph, starts[number](), k, lag=lag, seed=seed, sweeps=sweeps)
+        if found.information > best.information:
+            best = Found(found.assignment, found.information)
+        state = {
+            "done": np.array(number + 1),
+            "assignment": best.assignment,
+            "information": np.array(best.information),
+        }
+        progress(best.information)
+        checkpoint(lambda state=state: state)
+    return best
+
+
+def polished(
+    graph: "csr_array",
+    vectors: Rows,
+    start: np.ndarray,
+    k: int,
+    *,
+    lag: int,
+    seed: int,
+    copies: np.ndarray | None = None,
+) -> Found:
+    """The polished clusters of int [image] `start`, and their information."""
+    own = polish(graph, vectors, start, k, lag=lag, seed=seed, copies=copies)
+    return Found(own, edge_information(graph, own, k, lag=lag))

@@ -8,7 +8,7 @@ Each stage checks all of it. Where a list is a text DVC cannot read dvc.yaml, so
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.names import require_names
+from pipeline.names import FINISHED, require_names
 from pipeline.params import PARAMS, StageError, did_you_mean, read_params
 
 MAPPINGS = ("datasets", "known", "backbones", "imported", "adapted", "all", "runs")
@@ -18,7 +18,8 @@ PRODUCTS = {  # lists of which every combination is a stage, and what each of th
     "similar_by_labels": {"target": "dataset", "among": "dataset"},
 }
 ADAPTED = ("objective", "dataset", "backbone", "learns_from")  # that the graph itself reads
-TABLES = {"export": "datasets", "export_discovered": "known"}  # of runs: no runs themselves
+# Lists of runs of other stages, and what there has to be for them
+TABLES = {"export": "datasets", "export_discovered": "known", "finish": "datasets"}
 
 
 def require_graph(params: object) -> None:
@@ -76,6 +77,16 @@ def _references(params: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
 def _require_run(params: Mapping[str, Any], where: str, name: Any) -> None:
     """A run is a section. Those of a method that has a list below `runs` are on if they are in it;
     all runs of a method have the same settings."""
+    if where == "runs.finish" and isinstance(name, str) and name not in params:
+        name = _assigned_run(params, name)
+    elif isinstance(name, str) and name.endswith(FINISHED):
+        of = name.removesuffix(FINISHED)
+        if of in params.get("runs", {}).get("finish", ()):
+            return  # which is checked there
+        if of in params:
+            raise StageError(
+                f"{PARAMS}: {where}: {name} is off: take it out, or add {of} to runs.finish"
+            )
     section = params.get(name) if isinstance(name, str) else None
     if not isinstance(section, Mapping):
         raise StageError(
@@ -90,6 +101,17 @@ def _require_run(params: Mapping[str, Any], where: str, name: Any) -> None:
             raise StageError(
                 f"{PARAMS}: {where}: {name} is off: take it out, or add it to runs.{method}"
             )
+
+
+def _assigned_run(params: Mapping[str, Any], name: str) -> str:
+    """The run of which RUN_from_DATASET holds the clusters, given to another dataset."""
+    assign = params.get("assign")
+    if isinstance(assign, Mapping):
+        for of in assign.get("from", ()):
+            run = name.removesuffix(f"_from_{of}")
+            if run != name and run in assign.get("runs", ()):
+                return run
+    return name
 
 
 if __name__ == "__main__":

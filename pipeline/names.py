@@ -13,6 +13,7 @@ from pipeline.params import PARAMS, StageError
 
 MAPPINGS = ("datasets", "known", "backbones", "imported", "adapted")
 RESERVED = ("backbones", "frozen", "links", "raw")  # folders below data/ that are no dataset
+FINISHED = "_finished"  # what the name of a run ends with that stage finish made
 COST = "cost"  # in metrics, beside the names of runs and splits: what a stage has cost
 _MEETS_COST = f"{COST} is, in metrics, what a stage has cost: choose another name"
 _NAME = re.compile(r"\w[\w-]*")

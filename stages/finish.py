@@ -11,6 +11,7 @@ from pipeline.fitting.train_graph import save_voted, voted_everywhere
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import read_basis, read_clusters
 from pipeline.io.space import open_space, print_space
+from pipeline.names import FINISHED
 from pipeline.params import Runtime, StageError
 from stages import run
 
@@ -62,7 +63,7 @@ def main(cell: Cell, clusters_of: str, params: Params, runtime: Runtime) -> dict
 
 def finished(cell: Cell, clusters_of: str) -> Cell:
     """The cell of the run that is written."""
-    return cell._replace(run=f"{clusters_of}_finished")
+    return cell._replace(run=clusters_of + FINISHED)
 
 
 def _seeds(seeds: list[int], own: np.ndarray) -> list[int]:

@@ -108,6 +108,7 @@ def made(parent: Path, **changes: object) -> Clone:
     params["scan"] |= {"k": [3], "steps": 3, "seeds": [0, 1]}
     params["selflabel"] |= {"steps": 3}
     params["temi"] |= {"k": [3], "steps": 3, "seeds": [0, 1]}
+    params["dcsbm"] |= {"k": [3], "seeds": [0, 1]}
     params["estimate_k"] |= {"k_max": 5, "seeds": [0, 1]}
     params["estimate_k_by_labels"] |= {"max_classes": 6, "seeds": [0]}
     for run in ("sskmeans", "sskmeans_balanced"):

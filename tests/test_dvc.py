@@ -64,11 +64,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     drawn = {"old": 2, "labelled": 0.5, "seed": 0}
     params["known"] = {"colours": drawn, "bare": {**drawn, "old": 1}}
     params["embed"]["views"] = 2
+    params["runs"]["finish"] = ["kmeans"]
     few: dict[str, dict[str, Any]] = {
         "kmeans": {"k": ["auto", 3], "dims": [0, 4]}, "spectral": {"k": ["auto", 3]},
         "scan": {"k": ["auto", 3], "steps": 3, "views": True, "batch": 32},
         "selflabel": {"steps": 3, "other": "views", "batch": 32},
         "temi": {"k": ["auto", 3], "steps": 3, "batch": 32},
+        "dcsbm": {"k": ["auto", 3]},
         "sskmeans": {"k": ["auto", 3]}, "simgcd": {"k": ["auto", 3], "steps": 3, "batch": 32,
         "entropy_weight": 1.0}, "pim": {"k": ["auto", 3], "steps": 3,
         "conditional_entropy_weight": 1.0},
@@ -95,7 +97,7 @@ def item_of(name: str, **changes: str) -> dict[str, str]:
         return {"key": KEYS[of["key"]]}
     values = {what: ITEM[what] for what in of.keys() & ITEM.keys()}
     if of.get("run", "").startswith("runs."):
-        values["run"] = PARAMS["runs"][of["run"].removeprefix("runs.")][0]
+        values["run"] = [*PARAMS["runs"][of["run"].removeprefix("runs.")], "kmeans"][0]
     if name in ("assign", "export_assigned"):
         values["run"] = "spectral"  # which needs the features of the first dataset too
     if name == "export_discovered":

@@ -67,7 +67,7 @@ def reach(repo: Repo, target: str) -> set[str]:
          CLUSTERED | TABLE - {"export"} | {"known", "simgcd", "export_discovered"}),
         (f"probes@{CELL}", {"index", "backbone", "embed", "neighbors", "probes"}),
         (f"evaluate@{CELL}",
-         KMEANS | {"neighbors", "spectral", "scan", "selflabel", "temi", "evaluate"}),
+         KMEANS | {"neighbors", "spectral", "scan", "selflabel", "temi", "dcsbm", "evaluate"}),
     ],
 )  # fmt: skip
 def test_one_cell_reaches_what_it_stands_on_and_no_other_backbone(
@@ -85,7 +85,7 @@ def test_every_cell_of_export_reaches_the_runs_that_export_names(repo: Repo):
     found = reach(repo, "export")
     runs = {name.rpartition("-")[2] for name in found if name.startswith(("kmeans@", "temi@"))}
     assert runs == {"kmeans", "temi"}
-    assert not kinds(found) & {"scan", "selflabel", "spectral", "evaluate", "similar", "assign"}
+    assert not kinds(found) & {"scan", "selflabel", "spectral", "dcsbm", "evaluate", "similar", "assign"}
     assert kinds(reach(repo, "similar")) == KMEANS | {"duplicates", "similar"}
 
 
@@ -108,5 +108,5 @@ def test_what_a_stage_cost_is_no_metric(repo: Repo):
 
 
 def test_dvc_yaml_can_be_read_at_once():
-    assert len((ROOT / "dvc.yaml").read_text().splitlines()) <= 400
+    assert len((ROOT / "dvc.yaml").read_text().splitlines()) <= 560
     assert yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].keys() == stages().keys()

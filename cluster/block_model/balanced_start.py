@@ -2,9 +2,9 @@
 
 The assignment is the optimal transport of images to clusters with an entropy, by the scaling of
 Sinkhorn (Cuturi, NeurIPS 2013): P = u exp(-distance / (T x mean distance)) v, each row of the sum 1
-and each column of the sum images / clusters. But: each pass over the rows scales the columns once
-and takes as centroids the means of the images of which a cluster has the largest share, so that the
-scaling is right only once these stand still; nothing of [image, cluster] is kept.
+and each column of the sum images / clusters. But: the centroids become the
+means of the images of which a cluster has the largest share after three scalings, so that these are
+right only once the centroids stand still; nothing of [image, cluster] is kept.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,8 @@ import numpy as np
 from cluster.kernels.threads import on_cores
 
 TEMPERATURE = 0.3  # of the mean distance
-PASSES = 40
+PASSES = 60
+SCALINGS = 3  # passes before the centroids move
 ROWS = 4096  # rows at once; fixed, since it decides the order of sums
 
 Part = TypeVar("Part")
@@ -32,10 +33,11 @@ def balanced_clusters(
     center, scale = centroids.astype(np.float64), np.ones(k)
     total = sum(_of_blocks(images, partial(_sum_of_distances, x, count, center)))
     width = TEMPERATURE * max(total / count.sum() / k, 1e-30)
-    for _ in range(PASSES):
+    for number in range(PASSES):
         parts = _of_blocks(images, partial(_sums, x, count, center, scale, width))
         share, size, sums = (np.sum(part, axis=0) for part in zip(*parts, strict=True))
-        center = np.where(size[:, None] > 0, sums / np.maximum(size, 1)[:, None], center)
+        if number % SCALINGS == SCALINGS - 1:
+            center = np.where(size[:, None] > 0, sums / np.maximum(size, 1)[:, None], center)
         scale *= count.sum() / k / np.maximum(share, 1e-300)
         scale /= scale.max()
     own = _of_blocks(images, lambda rows: _shares(x[rows], center, scale, width).argmax(axis=1))

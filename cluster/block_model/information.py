@@ -17,6 +17,7 @@ each half and one leads each way: M = [[2, 1], [1, 2]] / 6, r = [1, 1] / 2, and 
 1/3 log 2/3 = 0.0566 nats.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 CELLS = 16_000_000  # numbers of a block of columns, [image, cluster] (128 MB)
-ROWS = 8192  # images that a core takes at once
+ROWS = 2048  # images that a core takes at once
 
 
 def edge_information(graph: "csr_array", assignment: np.ndarray, k: int, *, lag: int = 1) -> float:
@@ -71,24 +72,45 @@ def cluster_weights(graph: "csr_array", assignment: np.ndarray, k: int, *, lag: 
         return Reached(out, None)
     step = max(1, CELLS // max(1, len(own)))
     for low in range(0, k, step):
-        begin = (own[:, None] == np.arange(low, min(low + step, k))).astype(np.float64)
-        arrived = walk(graph, begin, lag)
-        sums = np.zeros((k, begin.shape[1]))
+        arrived = np.zeros((len(own), min(step, k - low)))  # after one step, then after all
+        _first_step(graph.indptr, graph.indices, graph.data, own, low, arrived)
+        arrived = walk(graph, arrived, lag - 1, begun=True)
+        sums = np.zeros((k, arrived.shape[1]))
         _add_rows(arrived, own, sums)
         out[:, low : low + step] = sums
     symmetric = (out + out.T) / 2  # it is, but for rounding
     return Reached(symmetric, arrived if step >= k else None)
 
 
-def walk(graph: "csr_array", at: np.ndarray, lag: int) -> np.ndarray:
-    """(W D^-1)^(lag-1) W applied to float64 [image, column]; the product is never formed."""
-    degree = graph.sum(axis=1)
-    scale, images = np.ones(len(degree)), len(degree)
-    for _ in range(lag):
+def walk(graph: "csr_array", at: np.ndarray, steps: int, *, begun: bool = False) -> np.ndarray:
+    """(W D^-1)^(steps-1) W applied to float64 [image, column], which is never formed; where a walk
+    has `begun`, (W D^-1)^steps."""
+    degree, images = graph.sum(axis=1), graph.shape[0]
+    per_weight = 1 / np.where(degree > 0, degree, 1)
+    for number in range(steps):
+        scale = per_weight if begun or number else np.ones(images)
         arrays = (graph.indptr, graph.indices, graph.data, scale, at, out := np.zeros_like(at))
-        on_cores(lambda low: _step(low, min(low + ROWS, images), *arrays), range(0, images, ROWS))  # noqa: B023
-        at, scale = out, 1 / np.where(degree > 0, degree, 1)
+        on_cores(partial(_step_of_block, arrays), range(0, images, ROWS))
+        at = out
     return at
+
+
+def _step_of_block(arrays: tuple[np.ndarray, ...], low: int) -> None:
+    _step(low, min(low + ROWS, len(arrays[3])), *arrays)
+
+
+@in_order
+def _first_step(
+    begin: np.ndarray, other: np.ndarray, weight: np.ndarray, own: np.ndarray, low: int,
+    out: np.ndarray,
+) -> None:  # fmt: skip
+    """W applied to one-hot clusters from `low` on: a cluster, not a row, comes along each edge."""
+    for image in range(len(own)):
+        row = out[image]
+        for edge in range(begin[image], begin[image + 1]):
+            column = own[other[edge]] - low
+            if 0 <= column < len(row):
+                row[column] += weight[edge]
 
 
 @in_order

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 CELLS = 500_000  # scores of a block of images (4 MB)
 NONE = 1e-12  # share of the weight that is taken between clusters without an edge
-ROWS = 8192  # images of a block, at most
+ROWS = 2048  # images of a block, at most
 
 # From a range of images and one of clusters: what is added to the scores, float64 [image, cluster]
 Prior = Callable[[slice, slice], np.ndarray]

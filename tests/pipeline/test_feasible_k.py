@@ -135,7 +135,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-METHODS = ("kmeans", "spectral", "scan", "temi", "sskmeans", "simgcd", "pim")
+METHODS = ("kmeans", "spectral", "scan", "temi", "dcsbm", "sskmeans", "simgcd", "pim")
 
 
 @pytest.fixture

@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from pages.report.tables.settings import Setting
 from pipeline.io.cell import Cell
 from pipeline.io.whole import facts_in
+from pipeline.names import FINISHED
 
 MANY = 8  # runs that are not named where all cluster alike
 
 
 def space(dataset: str, backbone: str, run: str) -> str:
     """The fact `space` of a run, such as "unit length, no projection"; empty where none is said."""
-    path = Cell(dataset, backbone).metric(f"{run}.json")
+    of = f"finish_{run.removesuffix(FINISHED)}" if run.endswith(FINISHED) else run
+    path = Cell(dataset, backbone).metric(f"{of}.json")
     if not path.exists():
         return ""
     with facts_in(path) as said:

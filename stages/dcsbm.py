@@ -78,7 +78,7 @@ def _fit(
     edges: EdgeGraph, nine: list, k: int, seed: int, params: Params, kept: Checkpoint, run: str
 ) -> Found:
     """The polished best of the starts."""
-    done = int(kept.resume["done"]) if kept.resume else 0
+    done = int(kept.resume["at"]) if kept.resume else 0
     name = f"{run} k={k} seed={seed}"
     with tqdm(total=len(nine), initial=done, desc=name, disable=None, unit="start") as bar:
 

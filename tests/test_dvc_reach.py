@@ -85,7 +85,15 @@ def test_every_cell_of_export_reaches_the_runs_that_export_names(repo: Repo):
     found = reach(repo, "export")
     runs = {name.rpartition("-")[2] for name in found if name.startswith(("kmeans@", "temi@"))}
     assert runs == {"kmeans", "temi"}
-    assert not kinds(found) & {"scan", "selflabel", "spectral", "dcsbm", "evaluate", "similar", "assign"}
+    assert not kinds(found) & {
+        "scan",
+        "selflabel",
+        "spectral",
+        "dcsbm",
+        "evaluate",
+        "similar",
+        "assign",
+    }
     assert kinds(reach(repo, "similar")) == KMEANS | {"duplicates", "similar"}
 
 

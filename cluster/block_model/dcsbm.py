@@ -48,14 +48,14 @@ def best_ascent(
     """
     done, best = 0, Found(np.zeros(0, np.int32), -np.inf)
     if resume is not None:
-        done = int(resume["done"])
+        done = int(resume["at"])
         best = Found(resume["assignment"], float(resume["information"]))
     for number in range(done, len(starts)):
         found = ascend(graph, starts[number](), k, lag=lag, seed=seed, sweeps=sweeps)
         if found.information > best.information:
             best = Found(found.assignment, found.information)
         state = {
-            "done": np.array(number + 1),
+            "at": np.array(number + 1),
             "assignment": best.assignment,
             "information": np.array(best.information),
         }

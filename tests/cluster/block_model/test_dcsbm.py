@@ -81,7 +81,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same():
     whole = best_ascent(
         graph, nine, 4, lag=1, seed=0, sweeps=9, checkpoint=lambda state: states.append(state())
     )
-    assert [int(state["done"]) for state in states] == list(range(1, 10))
+    assert [int(state["at"]) for state in states] == list(range(1, 10))
     for state in states:
         again = best_ascent(graph, nine, 4, lag=1, seed=0, sweeps=9, resume=state)
         np.testing.assert_array_equal(again.assignment, whole.assignment)

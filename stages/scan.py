@@ -12,6 +12,7 @@ from cluster.vectors.gather import random_view_gather, standardized_gather
 from cluster.vectors.rows import Rows
 from cluster.vectors.standardize import Scale
 from pipeline.embedding.views import open_views
+from pipeline.fitting.choose_head import Choose, head_chooser
 from pipeline.fitting.feasible_k import feasible_settings
 from pipeline.fitting.few_images import near_enough
 from pipeline.fitting.heads import Draw, Heads, HeadTraining, learn
@@ -31,6 +32,7 @@ class Params(HeadTraining):
     neighbors: Count  # of an image, that may be its partner
     views: bool  # learn from augmented views too (embed.views)
     heads: Count
+    choose: Choose  # by what the head of a seed is chosen
     entropy_weight: Annotated[float, Field(ge=0)]
     held_out: Annotated[float, Field(ge=0, lt=1)]  # share of train that only judges heads
     seeds: Seeds
@@ -40,8 +42,8 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
     """Train heads on the cell and its neighbours for every k, dims and seed.
 
     Fitted on the split `train`, applied to every split; the head is chosen by its loss on a part of
-    train that is held out, and no label is read (the index says how many classes are expected). The
-    table is the log of the epochs. A killed run resumes.
+    train that is held out, or by its edge information, and no label is read (the index says how
+    many classes are expected). The table is the log of the epochs. A killed run resumes.
     """
     space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
     table = neighbors_in_train(cell.neighbors, space, params.neighbors)
@@ -79,6 +81,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
         runtime,
         seeds=params.seeds,
         how="linear",
+        choose=head_chooser(params.choose, table, device),
     )
 
 

@@ -12,6 +12,7 @@ from cluster.kernels.mixed_precision import training_dtype
 from cluster.vectors.gather import standardized_gather
 from cluster.vectors.rows import Rows
 from cluster.vectors.standardize import Scale
+from pipeline.fitting.choose_head import Choose, head_chooser
 from pipeline.fitting.feasible_k import feasible_settings
 from pipeline.fitting.few_images import near_enough
 from pipeline.fitting.heads import Draw, Heads, HeadTraining, learn
@@ -30,6 +31,7 @@ class Params(HeadTraining):
     dims: Dims
     neighbors: Count  # of an image, that may be its partner
     heads: Count
+    choose: Choose  # by what the head of a seed is chosen
     hidden: Count
     bottleneck: Count
     loss: Loss
@@ -44,9 +46,9 @@ class Params(HeadTraining):
 def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
     """Train heads on the cell and its neighbours for every k, dims and seed.
 
-    Fitted on the split `train`, applied to every split; the head is chosen by its training loss,
-    and no label is read (the index says how many classes are expected). The table is the log
-    of the epochs. Checkpoints lie beside the clusters; a killed run goes on.
+    Fitted on the split `train`, applied to every split; the head is chosen by its training loss
+    or its edge information, and no label is read (the index says how many classes are expected).
+    The table is the log of the epochs. Checkpoints lie beside the clusters; a killed run goes on.
     """
     space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
     table = neighbors_in_train(cell.neighbors, space, params.neighbors)
@@ -76,6 +78,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
         runtime,
         seeds=params.seeds,
         how="mlp",
+        choose=head_chooser(params.choose, table, device),
     )
 
 

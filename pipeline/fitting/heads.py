@@ -10,6 +10,7 @@ from pydantic import Field
 from cluster.heads.training import Learner, Schedule
 from cluster.vectors.rows import Rows
 from cluster.vectors.standardize import Scale, fit_scale, identity_scale
+from pipeline.fitting.choose_head import Chooser, by_loss
 from pipeline.fitting.loop import Build, CheckpointOf, checkpoint_inputs, fit_heads
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import How
@@ -54,10 +55,12 @@ def learn(
     *,
     seeds: Sequence[int],
     how: How,
+    choose: Chooser = by_loss,
 ) -> dict[str, str]:
     """Train on `train` for every setting (k, dims) and seed; write the clusters of all images and
     the table of epochs of `cell`, and return the fact of the space in which they were learned.
-    `inputs`: what the result depends on besides the store and `params`."""
+    `inputs`: what the result depends on besides the store and `params`; `choose`: by what the head
+    of a seed is chosen."""
     standardized = "each dim standardized" if params.standardize else ""
     fact = print_space(cell.run, space.basis, settings, standardized)
     images = len(space.train)
@@ -92,5 +95,6 @@ def learn(
         epochs=cell.table,
         how=how,
         advice=ADVICE,
+        choose=choose,
     )
     return fact

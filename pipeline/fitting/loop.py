@@ -17,6 +17,7 @@ from cluster.heads.training import Batch, History, Learner, Schedule, State, tra
 from cluster.vectors.rows import Rows
 from pipeline.fitting.by_dims import fit_by_dims
 from pipeline.fitting.checkpoint import Checkpoint
+from pipeline.fitting.choose_head import Chooser, by_loss
 from pipeline.fitting.epochs import Fitted, warn_if_collapsed, write_epochs
 from pipeline.io.clusters import How, save_clusters
 from pipeline.io.known import Known
@@ -49,6 +50,7 @@ def fit_heads(
     epochs: Path,
     how: How,
     advice: str,
+    choose: Chooser = by_loss,
 ) -> None:
     """Train on `train` for every setting (k, dims) and seed; write CLUSTERS of all images, and
     EPOCHS (csv).
@@ -59,7 +61,8 @@ def fit_heads(
     seed is trained by itself, and its head of the lowest criterion is kept. memory_gb: RAM that the
     vectors given to `prepare` may take. watched: int64 [image], images of train whose clusters are
     saved for every epoch, if the learner watches any. known: labelled images, which are assigned to
-    the clusters of their classes. advice: what to do when a head collapses.
+    the clusters of their classes. advice: what to do when a head collapses. choose: by what the
+    kept head is chosen, once trained.
     """
     device = torch_device(runtime.device)
     checkpoints, logs = list[Checkpoint](), list[list[Fitted]]()
@@ -77,6 +80,7 @@ def fit_heads(
                 history = train_with_checkpoint(
                     learner, draw, schedule, n_epochs, place(label), name + suffix
                 )
+                history = choose(learner, fitted, history)
                 for fitted_seed in _of_seeds(learner, history, group, batched):
                     warn_if_collapsed(name, fitted_seed, k, advice)
                     logs[-1].append(fitted_seed)

@@ -18,6 +18,7 @@ from learning import (
     FEATURES,
     RUNTIME,
     STEPS,
+    TABLE,
     call,
     outs,
     run_stage,
@@ -32,7 +33,9 @@ from learning import (
 import stages.assign
 import store
 from cluster import ClusterError
+from cluster.block_model.information import edge_information
 from cluster.heads.temi import Temi
+from cluster.spectral.snn_graph import jaccard_graph
 from pipeline.fitting import checkpoint
 from pipeline.io.cell import Cell, Pair
 from pipeline.params import StageError
@@ -40,13 +43,15 @@ from stages.scan import _judged
 
 PLAIN: dict[str, dict[str, Any]] = {
     "temi": {
-        "k": (10,), "dims": (8, 0), "neighbors": 6, "standardize": True, "heads": 3, "hidden": 16,
-        "bottleneck": 8, "loss": "temi", "beta": 0.6, "temperature": 0.1, "momentum": 0.9,
+        "k": (10,), "dims": (8, 0), "neighbors": 6, "standardize": True, "heads": 3,
+        "choose": "loss", "hidden": 16, "bottleneck": 8, "loss": "temi", "beta": 0.6,
+        "temperature": 0.1, "momentum": 0.9,
         "prior_momentum": 0.9, "frozen": 1, "seeds": (0, 4), **STEPS,
     },
     "scan": {
         "k": (10,), "dims": (8, 0), "neighbors": 6, "views": False, "standardize": True,
-        "heads": 3, "entropy_weight": 5.0, "held_out": 0.2, "seeds": (0, 4), **STEPS,
+        "heads": 3, "choose": "loss", "entropy_weight": 5.0, "held_out": 0.2, "seeds": (0, 4),
+        **STEPS,
     },
     "selflabel": {
         "other": "neighbors", "neighbors": 6, "standardize": True, "threshold": 0.3,
@@ -92,6 +97,28 @@ def test_every_setting_and_seed_is_kept_with_its_head(name: str, folder: Path):
             assert (split_of(N)[watched] == 0).all()
             if name == "temi":  # what is watched is what is predicted in the end
                 np.testing.assert_array_equal(of[:, -1], file[f"{setting}/assignment"][:, watched])
+
+
+@pytest.mark.parametrize(("choose", "lag"), [("information", 1), ("information_4", 4)])
+@pytest.mark.parametrize("name", ["scan", "temi"])
+def test_the_head_of_the_most_information_can_be_kept(
+    name: str, choose: str, lag: int, folder: Path
+):
+    def losses(**changes: Any) -> tuple[np.ndarray, list[float]]:
+        """What the file says, and the information of what it holds, of each seed."""
+        path = learn(folder, name, dims=(0,), **changes)
+        with store.read(path, "clusters") as file, store.read(folder / TABLE, "neighbors") as table:
+            train = file["split"] == 0
+            graph = jaccard_graph(table["neighbor"][train, :6])
+            own, loss = file["0/assignment"][:, train], file["0/loss"]
+            last = file["0/watched_assignment"][:, -1]
+            rows = np.searchsorted(file["row"], file["0/watched"])
+            np.testing.assert_array_equal(last, file["0/assignment"][:, rows])
+        return loss, [edge_information(graph, of_seed, 10, lag=lag) for of_seed in own]
+
+    loss, most = losses(choose=choose)
+    np.testing.assert_allclose(-loss, most)
+    assert (np.array(most) >= np.array(losses()[1]) - 1e-12).all()
 
 
 @pytest.mark.parametrize("name", STAGES)

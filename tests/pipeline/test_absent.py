@@ -38,7 +38,8 @@ EACH = {
     **dict.fromkeys(("embed", "pca", "neighbors", "duplicates", "estimate_k", "spectral")),
     **dict.fromkeys(("scan", "selflabel", "evaluate", "evaluate_discovery", "probes")),
     **dict.fromkeys(("estimate_k_by_labels", "simgcd", "pim")),
-    "kmeans": "overcluster", "temi": "temi", "dcsbm": "dcsbm", "finish": "kmeans", "sskmeans": "sskmeans_balanced",
+    "kmeans": "overcluster", "temi": "temi", "dcsbm": "dcsbm", "finish": "kmeans",
+    "sskmeans": "sskmeans_balanced",
     "export": "kmeans", "export_discovered": "simgcd", "assign": "kmeans",
     "export_assigned": "kmeans", "similar": None, "similar_by_labels": None, "learned": None,
 }  # fmt: skip

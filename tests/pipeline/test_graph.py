@@ -41,6 +41,10 @@ ROW = {"objective": "scan", "dataset": "digits", "backbone": "pixels", "learns_f
         ("runs.temi", [], "runs.export: temi is off: take it out, or add it to runs.temi"),
         ("runs.export", ["temi_long"], "runs.export: temi_long is off: .*runs.temi"),
         ("runs.export", ["spektral"], "spektral has no section .*did you mean 'spectral'"),
+        ("runs.export", ["kmeans_finished"], "kmeans_finished is off: .* add kmeans to runs.finish"),
+        ("runs.finish", ["kmeens"], "runs.finish: kmeens has no section .*did you mean 'kmeans'"),
+        ("runs.finish", ["temi_long"], "runs.finish: temi_long is off: .*runs.temi"),
+        ("runs.finish", ["kmeans_from_digits"], "kmeans_from_digits has no section"),
         ("datasets", None, "datasets is None: expected names"),
         ("datasets", ["digits"], r"datasets is \['digits'\]: expected names"),
         ("similar.target", "photos", r"similar\.target is 'photos': expected a list"),
@@ -72,6 +76,13 @@ def test_a_slip_is_named_with_what_was_expected(path: str, value: object, says: 
 def test_what_makes_no_stage_may_name_anything(path: str, value: object):
     """assign.from while assign.to is empty; what is discovered while no class is known."""
     require_graph(changed(path, value))
+
+
+def test_finished_runs_and_those_that_are_assigned_are_runs():
+    params = changed("runs.finish", ["kmeans", "kmeans_from_digits"])
+    params["assign"] = {"from": ["digits"], "to": ["photos"], "runs": ["kmeans", "kmeans_finished"]}
+    params["runs"]["export"] = ["kmeans_finished", "kmeans_from_digits_finished"]
+    require_graph(params)
 
 
 def test_the_project_and_its_recipes_can_be_run():

@@ -106,7 +106,7 @@ def _require_run(params: Mapping[str, Any], where: str, name: Any) -> None:
 def _assigned_run(params: Mapping[str, Any], name: str) -> str:
     """The run of which RUN_from_DATASET holds the clusters, given to another dataset."""
     assign = params.get("assign")
-    if isinstance(assign, Mapping):
+    if isinstance(assign, Mapping) and assign.get("to"):  # else no stage gives them
         for of in assign.get("from", ()):
             run = name.removesuffix(f"_from_{of}")
             if run != name and run in assign.get("runs", ()):

@@ -41,7 +41,7 @@ ROW = {"objective": "scan", "dataset": "digits", "backbone": "pixels", "learns_f
         ("runs.temi", [], "runs.export: temi is off: take it out, or add it to runs.temi"),
         ("runs.export", ["temi_long"], "runs.export: temi_long is off: .*runs.temi"),
         ("runs.export", ["spektral"], "spektral has no section .*did you mean 'spectral'"),
-        ("runs.export", ["kmeans_finished"], "kmeans_finished is off: .* add kmeans to runs.finish"),
+        ("runs.export", ["kmeans_finished"], "kmeans_finished is off: .* to runs.finish"),
         ("runs.finish", ["kmeens"], "runs.finish: kmeens has no section .*did you mean 'kmeans'"),
         ("runs.finish", ["temi_long"], "runs.finish: temi_long is off: .*runs.temi"),
         ("runs.finish", ["kmeans_from_digits"], "kmeans_from_digits has no section"),

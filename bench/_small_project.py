@@ -59,6 +59,8 @@ CASES = (
     _case("scan", *HERE),
     _case("selflabel", *HERE),
     _case("temi", *HERE),
+    _case("dcsbm", *HERE),
+    _case("finish", *HERE, "kmeans"),
     _case("known", "birds"),
     _case("estimate_k_by_labels", *HERE),
     _case("sskmeans", *HERE),

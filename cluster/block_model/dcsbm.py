@@ -6,6 +6,7 @@ that differ in kind (starts.py, ascent.py); then the vectors have a say too (pol
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -60,7 +61,7 @@ def best_ascent(
             "information": np.array(best.information),
         }
         progress(best.information)
-        checkpoint(lambda state=state: state)
+        checkpoint(partial(State, state))
     return best
 
 

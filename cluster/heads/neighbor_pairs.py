@@ -17,7 +17,7 @@ class Pairs:
         """neighbor: int32 [image, neighbor], rows of the same images; held_out: bool [image],
         images that no pair may contain. Raises ClusterError when an image is its own neighbour,
         from which a head would learn nothing, or no pair is left."""
-        _require_table(neighbor)
+        require_table(neighbor)
         out = np.zeros(len(neighbor), bool) if held_out is None else held_out
         self._neighbor, self._choice = neighbor, np.full(len(neighbor), neighbor.shape[1])
         if out.any():
@@ -56,7 +56,8 @@ class Pairs:
         return image, self._neighbor[image, which].astype(np.int64)
 
 
-def _require_table(neighbor: np.ndarray) -> None:
+def require_table(neighbor: np.ndarray) -> None:
+    """Raise ClusterError unless int [image, neighbor] are rows of the same images, none its own."""
     n = len(neighbor)
     if neighbor.min(initial=0) < 0 or neighbor.max(initial=-1) >= n or not neighbor.size:
         raise ClusterError(f"the table of neighbours does not fit {n} images: compute it again")

@@ -7,6 +7,9 @@ import pytest
 import torch
 from blobs import DEVICES
 
+from cluster.heads.cut.cut import Batch, Cut
+from cluster.heads.cut.cut import Settings as CutSettings
+from cluster.heads.cut.edges import Edges
 from cluster.heads.model import Linear
 from cluster.heads.neighbor_pairs import Pairs
 from cluster.heads.pim import Pim
@@ -14,6 +17,8 @@ from cluster.heads.pim import Settings as PimSettings
 from cluster.heads.scan import Scan, Settings
 from cluster.heads.selflabel import SelfLabel
 from cluster.heads.selflabel import Settings as SelfLabelSettings
+from cluster.heads.turtle.turtle import Settings as TurtleSettings
+from cluster.heads.turtle.turtle import Turtle
 from cluster.kernels.blocked_matmul import linear_outputs, weight_gradient
 from cluster.vectors.gather import standardized_gather
 from cluster.vectors.rows import ArrayRows
@@ -93,7 +98,42 @@ def pim() -> Callable[[], dict[str, torch.Tensor]]:
     return state
 
 
-@pytest.mark.parametrize("make", [scan, selflabel, pim])
+def cut() -> Callable[[], dict[str, torch.Tensor]]:
+    edges = Edges(TABLE, np.ones(TABLE.shape, np.float32), 0)
+
+    def batch(step: int) -> Batch:
+        image, *places = (torch.from_numpy(each) for each in edges.at(step, 700))
+        return Batch(torch.from_numpy(ROWS.array)[image], image, *places)
+
+    settings = CutSettings(3, "h_ncut", 50, 0.9, 1.0, 1.0, 4, 1e-4, 4)
+    of = Cut(
+        DIM, K, settings, scale=identity_scale(DIM), degree=edges.degrees(),
+        watched=torch.empty(0, DIM), judged=batch(0), seed=0,
+    )  # fmt: skip
+
+    def state() -> dict[str, torch.Tensor]:
+        for step in range(4):
+            of.step(batch(step), 1e-2)
+        return dict(of.state())
+
+    return state
+
+
+def turtle() -> Callable[[], dict[str, torch.Tensor]]:
+    of = Turtle(
+        DIM, K, TurtleSettings(3, 10.0, 4, 1e-2, True, 0.0), spaces=[slice(0, 7), slice(7, DIM)],
+        scale=identity_scale(DIM), watched=torch.empty(0, DIM), seed=0,
+    )  # fmt: skip
+
+    def state() -> dict[str, torch.Tensor]:
+        for step in range(4):
+            of.step(torch.from_numpy(ROWS.array[step * 300 : step * 300 + 300]), 1e-2)
+        return dict(of.state())
+
+    return state
+
+
+@pytest.mark.parametrize("make", [scan, selflabel, pim, cut, turtle])
 def test_heads_learn_the_same_to_the_bit_at_any_number_of_threads(make):
     found = []
     for threads in (1, 2, 3):

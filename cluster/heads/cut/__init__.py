@@ -1,0 +1,1 @@
+"""Linear heads that cut the graph of neighbours: PRCut, H-RCut, H-NCut."""

@@ -1,0 +1,1 @@
+"""Heads whose labels linear models of one or several spaces can predict: TURTLE."""

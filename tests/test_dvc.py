@@ -71,6 +71,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         "selflabel": {"steps": 3, "other": "views", "batch": 32},
         "temi": {"k": ["auto", 3], "steps": 3, "batch": 32},
         "dcsbm": {"k": ["auto", 3]},
+        "cut": {"k": ["auto", 3], "steps": 3, "batch": 32},
+        "turtle": {"k": ["auto", 3], "steps": 3, "batch": 32, "inner_steps": 2, "max_iter": 5},
         "sskmeans": {"k": ["auto", 3]}, "simgcd": {"k": ["auto", 3], "steps": 3, "batch": 32,
         "entropy_weight": 1.0}, "pim": {"k": ["auto", 3], "steps": 3,
         "conditional_entropy_weight": 1.0},
@@ -97,7 +99,9 @@ def item_of(name: str, **changes: str) -> dict[str, str]:
         return {"key": KEYS[of["key"]]}
     values = {what: ITEM[what] for what in of.keys() & ITEM.keys()}
     if of.get("run", "").startswith("runs."):
-        values["run"] = [*PARAMS["runs"][of["run"].removeprefix("runs.")], "kmeans"][0]
+        method = of["run"].removeprefix("runs.")
+        off = "kmeans" if method == "finish" else method  # one that is off, by its section
+        values["run"] = (PARAMS["runs"][method] or [off])[0]
     if name in ("assign", "export_assigned"):
         values["run"] = "spectral"  # which needs the features of the first dataset too
     if name == "export_discovered":

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from cluster.heads.training import Learner, Schedule
+from cluster.heads.training import Batch, Learner, Schedule
 from cluster.vectors.rows import Rows
 from cluster.vectors.standardize import Scale, fit_scale, identity_scale
 from pipeline.fitting.choose_head import Chooser, by_loss
@@ -22,9 +22,10 @@ ADVICE = "train for fewer steps, or with a lower lr"  # when heads collapse
 
 Draw = Callable[[int], torch.Tensor]
 # From the images to watch, k and a seed: the heads, and what draws the batch of a step
-Heads = Callable[[np.ndarray, int, int], tuple[Learner[torch.Tensor], Draw]]
+HeadsOn = Callable[[np.ndarray, int, int], tuple[Learner[Batch], Callable[[int], Batch]]]
+Heads = HeadsOn[torch.Tensor]
 # From the vectors to fit, their dims and scale: that; what all k and seeds share is computed once
-PrepareHeads = Callable[[Rows, int, Scale], Heads]
+PrepareHeads = Callable[[Rows, int, Scale], HeadsOn[Batch]]
 
 
 class Training(Section):
@@ -48,7 +49,7 @@ def learn(
     cell: Cell,
     space: Space,
     settings: Sequence[tuple[int, int]],
-    prepare: PrepareHeads,
+    prepare: PrepareHeads[Batch],
     params: HeadTraining,
     inputs: dict[str, Any],
     runtime: Runtime,
@@ -56,24 +57,27 @@ def learn(
     seeds: Sequence[int],
     how: How,
     choose: Chooser = by_loss,
+    items: int | None = None,
 ) -> dict[str, str]:
     """Train on `train` for every setting (k, dims) and seed; write the clusters of all images and
     the table of epochs of `cell`, and return the fact of the space in which they were learned.
     `inputs`: what the result depends on besides the store and `params`; `choose`: by what the head
-    of a seed is chosen."""
+    of a seed is chosen; items: what a batch is of, and an epoch sees as many of, by default the
+    images of train."""
     standardized = "each dim standardized" if params.standardize else ""
     fact = print_space(cell.run, space.basis, settings, standardized)
     images = len(space.train)
     watched = np.linspace(0, images - 1, min(images, WATCHED)).astype(np.int64)
+    items = items or images
 
-    def prepare_seeds(rows: Rows, dims: int) -> Build[torch.Tensor]:
+    def prepare_seeds(rows: Rows, dims: int) -> Build[Batch]:
         dtype = space.found.dtype
         scale = fit_scale(rows, dtype) if params.standardize else identity_scale(rows.dim)
         heads = prepare(rows, dims, scale)
 
         def build(
             k: int, seeds: Sequence[int], place: CheckpointOf
-        ) -> tuple[Learner[torch.Tensor], Draw]:
+        ) -> tuple[Learner[Batch], Callable[[int], Batch]]:
             return heads(watched, k, seeds[0])
 
         return build
@@ -83,7 +87,7 @@ def learn(
         settings,
         prepare_seeds,
         Schedule(params.steps, params.lr, params.min_lr, params.warmup),
-        max(1, round(params.steps * min(params.batch, images) / images)),
+        max(1, round(params.steps * min(params.batch, items) / items)),
         checkpoint_inputs(space, params, inputs),
         runtime,
         batched=False,

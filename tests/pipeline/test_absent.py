@@ -39,6 +39,7 @@ EACH = {
     **dict.fromkeys(("scan", "selflabel", "evaluate", "evaluate_discovery", "probes")),
     **dict.fromkeys(("estimate_k_by_labels", "simgcd", "pim")),
     "kmeans": "overcluster", "temi": "temi", "dcsbm": "dcsbm", "finish": "kmeans",
+    "cut": "cut", "turtle": "turtle",
     "sskmeans": "sskmeans_balanced",
     "export": "kmeans", "export_discovered": "simgcd", "assign": "kmeans",
     "export_assigned": "kmeans", "similar": None, "similar_by_labels": None, "learned": None,

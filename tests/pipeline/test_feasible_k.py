@@ -125,7 +125,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.params["datasets"] = {"tiny": {"from": "folder", "root": str(root), "classes": 20}}
     project.params["known"] = {"tiny": {"table": str(project.folder / "known.csv")}}
     project.params["all"] = {"pixels": {}}
-    for name in ("scan", "temi", "simgcd", "pim"):
+    for name in ("scan", "temi", "cut", "turtle", "simgcd", "pim"):
         project.params[name] |= {"steps": 2}
     project.index("tiny")
     project.embed("tiny")
@@ -135,7 +135,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-METHODS = ("kmeans", "spectral", "scan", "temi", "dcsbm", "sskmeans", "simgcd", "pim")
+METHODS = (
+    *("kmeans", "spectral", "scan", "temi", "dcsbm", "cut", "turtle", "sskmeans", "simgcd", "pim"),
+)
 
 
 @pytest.fixture

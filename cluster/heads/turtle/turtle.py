@@ -25,8 +25,8 @@ import torch
 from cluster.errors import ClusterError
 from cluster.heads.model import Linear
 from cluster.heads.optimizer_state import named_state, restore
-from cluster.heads.scan import MIN_LOGIT
 from cluster.heads.training import Step, cluster_sizes
+from cluster.heads.turtle.outer_loss import outer_gradient, softmax
 from cluster.kernels.blocked_matmul import linear_outputs, weight_gradient
 from cluster.vectors.standardize import Scale, fold_scale
 
@@ -89,7 +89,7 @@ class Turtle:
         if not self._settings.warm_start:
             self._begin_classifiers()
         own = self._encoded(parts)
-        label = _softmax(own.mean(0), 1)
+        label = softmax(own.mean(0), 1)
         for _ in range(self._settings.inner_steps):
             self._teach(parts, label)
         log_p = self._outputs(parts, self._weight, self._offset).log_softmax(2)
@@ -172,7 +172,7 @@ class Turtle:
     def _teach(self, parts: Sequence[torch.Tensor], label: torch.Tensor) -> None:
         """An inner step: the classifiers of all spaces learn the labels, float32 [head, cluster,
         image]."""
-        slope = _softmax(self._outputs(parts, self._weight, self._offset), 2)
+        slope = softmax(self._outputs(parts, self._weight, self._offset), 2)
         slope.sub_(label).div_(label.shape[2])
         self._weight.grad = self._by_columns(slope, parts)
         self._offset.grad = slope.sum(3)
@@ -224,32 +224,6 @@ class Turtle:
         widths = [s.stop - s.start for s in self._spaces]
         each = [of[..., None].expand(-1, -1, w) for of, w in zip(of_space, widths, strict=True)]
         return torch.cat(each, 2)
-
-
-def outer_gradient(
-    own: torch.Tensor, log_p: torch.Tensor, entropy_weight: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The outer loss of each head, [head], and its derivative by z: both, and log_p of the
-    classifiers, are float [space, head, cluster, image].
-
-    With g = -sum_s log_p_s and n images, p_s = softmax(z_s) and a the log of its mean over them,
-    dL/dz_s = tau (g - <tau, g>) / (n spaces) + gamma / n x p_s (a - <p_s, a>).
-    """
-    images, label = own.shape[3], _softmax(own.mean(0), 1)
-    error = -log_p.sum(0)
-    each = (label * error).sum(1, keepdim=True)
-    p = _softmax(own, 2)
-    share = p.mean(3, keepdim=True)
-    log_share = share.clamp(min=1e-30).log()
-    entropy = -(share * log_share).sum((0, 2, 3))
-    slope = entropy_weight / images * p * (log_share - (p * log_share).sum(2, keepdim=True))
-    slope += label * (error - each) / (images * len(own))
-    return each.mean((1, 2)) - entropy_weight * entropy, slope
-
-
-def _softmax(z: torch.Tensor, axis: int) -> torch.Tensor:
-    """torch's own rounds by the number of threads, and is slow where probabilities underflow."""
-    return z.log_softmax(axis).clamp_(min=MIN_LOGIT).exp_()
 
 
 def images_of_step(step: int, images: int, batch: int, seed: int) -> np.ndarray:

@@ -7,9 +7,10 @@ import pytest
 import torch
 from blobs import DEVICES
 
-from cluster.heads.cut.cut import Batch, Cut
+from cluster.heads.cut.cut import Cut
 from cluster.heads.cut.cut import Settings as CutSettings
 from cluster.heads.cut.edges import Edges
+from cluster.heads.cut.loss import Batch
 from cluster.heads.model import Linear
 from cluster.heads.neighbor_pairs import Pairs
 from cluster.heads.pim import Pim

@@ -9,18 +9,17 @@ from scipy.special import hyp2f1
 from sklearn.metrics import adjusted_rand_score
 
 from cluster.heads.cut import cut as module
-from cluster.heads.cut.cut import (
+from cluster.heads.cut.cut import Cut, Settings
+from cluster.heads.cut.edges import Edges, gaussian_weights
+from cluster.heads.cut.envelope import degree_bins
+from cluster.heads.cut.loss import (
     Batch,
-    Cut,
     Factors,
     Kind,
-    Settings,
     cut_gradient,
     mixed_gradient,
     normalized_cut,
 )
-from cluster.heads.cut.edges import Edges, gaussian_weights
-from cluster.heads.cut.envelope import degree_bins
 from cluster.heads.model import predict
 from cluster.heads.training import Schedule, train
 from cluster.vectors.rows import ArrayRows
@@ -89,7 +88,7 @@ def test_losses_and_slopes_are_those_of_autograd_on_a_plain_loop(kind: Kind, dev
     logits = normal(HEADS, K, IMAGES, seed=1).double()
     average = normal(HEADS, K, seed=2).double().softmax(1)
     there = Batch(*(each.to(device) for each in of))
-    factors = Factors(settings, DEGREE, device)
+    factors = Factors(kind, DEGREE, settings.m, settings.bins, device)
     found = cut_gradient(logits.to(device), there, average.to(device), 0.9, factors)
     for h in range(HEADS):
         z = logits[h].T.clone().requires_grad_()

@@ -10,7 +10,8 @@ from sklearn.metrics import adjusted_rand_score
 from cluster import ClusterError
 from cluster.heads.model import predict
 from cluster.heads.training import Schedule, train
-from cluster.heads.turtle.turtle import Settings, Turtle, images_of_step, outer_gradient
+from cluster.heads.turtle.outer_loss import outer_gradient
+from cluster.heads.turtle.turtle import Settings, Turtle, images_of_step
 from cluster.vectors.rows import ArrayRows
 from cluster.vectors.standardize import Scale, fit_scale, identity_scale
 

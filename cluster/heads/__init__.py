@@ -1,1 +1,1 @@
-"""Heads that are trained on frozen features: SCAN, self-labelling, TEMI, graph cuts, TURTLE, SimGCD, PIM."""
+"""Heads on frozen features: SCAN, self-labelling, TEMI, graph cuts, TURTLE, SimGCD, PIM."""

@@ -158,9 +158,8 @@ class Turtle:
             for s, reach in zip(self._spaces, reaches, strict=True)
         ]
         bias = generator.uniform(-1, 1, (len(reaches), h, k)) * np.reshape(reaches, (-1, 1, 1))
-        each = (np.concatenate(parts, axis=2), bias)
-        weight, bias = (torch.from_numpy(of).float().to(self.device) for of in each)
-        return weight, bias
+        weight = torch.from_numpy(np.concatenate(parts, axis=2)).float()
+        return weight.to(self.device), torch.from_numpy(bias).float().to(self.device)
 
     def _begin_classifiers(self) -> None:
         """New classifiers, and a new optimiser of theirs."""

@@ -105,6 +105,17 @@ KINDS: dict[str, Kind] = {
         },
         ("dataset", "backbone", "metric", "splits", "dim", "recall"),
     ),
+    "map": Kind(
+        1,
+        "data/{dataset}/{backbone}/map.h5",
+        {
+            "row": Array("int64", "image", "row of the image in the index"),
+            "split": Array("uint8", "image", "which of `splits` the image is in"),
+            "dims": Array("int32", "setting", "number of axes"),
+            "*/place": Array("float32", "image axis", "of each image, near its neighbours"),
+        },
+        ("dataset", "backbone", "metric", "splits", "neighbors", "min_dist", "seed"),
+    ),
     "duplicates": Kind(
         1,
         "data/{dataset}/{backbone}/duplicates.h5",

@@ -89,8 +89,8 @@ INDEX = {"dataset": "birds", "splits": ["train", "test"], "n_classes": 3}
 
 
 SAVED = (
-    "index", "labels", "known", "pca", "neighbors", "duplicates", "similar", "clusters", "absent",
-    "examples", "similar_examples",
+    "index", "labels", "known", "pca", "neighbors", "map", "duplicates", "similar", "clusters",
+    "absent", "examples", "similar_examples",
 )  # fmt: skip
 OF_SETTINGS = ("assignment", "distance", "centroids", "loss", "iterations")  # those written below
 
@@ -113,6 +113,11 @@ def save_each_kind(folder: Path) -> dict[str, Path]:
     said = {**of, "metric": "cosine", "splits": ["train"], "dim": 4, "recall": 1.0}
     split = {"split": np.zeros(12, np.uint8)}
     store.save(paths["neighbors"], "neighbors", {**row, **split, **near}, said)
+    place = rng.random((12, 2)).astype(np.float32)
+    said = {**of, "metric": "cosine", "splits": ["train"]}
+    said |= {"neighbors": 15, "min_dist": 0.1, "seed": 0}
+    on_map = {"dims": np.array([2], np.int32), "0/place": place}
+    store.save(paths["map"], "map", {**row, **split, **on_map}, said)
     leader = {"leader": np.arange(12) // 2 * 2}
     store.save(paths["duplicates"], "duplicates", {**row, **leader}, {**of, "threshold": 0.98})
     found = {"target": np.arange(3), "found": rng.integers(0, 12, (3, 2))}

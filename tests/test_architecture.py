@@ -34,6 +34,8 @@ ROOMS = {
         "block_model": {"errors", "vectors", "kernels", "kmeans", "neighbors", "spectral"},
         "heads": {"errors", "vectors", "kernels", "kmeans", "metrics"},
         "estimate_k": {"errors", "vectors", "kernels", "kmeans", "metrics"},
+        "map": {"errors", "vectors", "kernels", "kmeans", "neighbors", "spectral"},
+        "consensus": {"errors", "metrics"},
         "objectives": {"errors", "vectors", "kernels", "kmeans", "heads", "metrics"},
         "probes": {"errors", "vectors", "kernels", "kmeans", "heads", "neighbors"},
     },
@@ -54,7 +56,7 @@ ROOMS = {
     },
 }
 HEAVY = {"torch", "torchvision", "timm", "open_clip", "tensorflow", "tensorflow_hub", "tf_keras"}
-HEAVY |= {"sklearn", "faiss", "onnxruntime", "ray", "scipy"}  # each costs seconds to import
+HEAVY |= {"sklearn", "faiss", "onnxruntime", "ray", "scipy", "umap"}  # each costs seconds to import
 
 SOURCES = [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
 OUTSIDE = {"__init__", "__main__"}  # of a package, not of a room

@@ -1,0 +1,1 @@
+"""Low-dimensional maps of images, laid out from their graph of nearest neighbours."""

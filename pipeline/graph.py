@@ -11,6 +11,8 @@ from typing import Any
 from pipeline.names import FINISHED, require_names
 from pipeline.params import PARAMS, StageError, did_you_mean, read_params
 
+MEMBERS, CONSENSUS = "members", "consensus"  # lists of runs: the former are joined by the latter
+MAP, NEED_MAP = "map", "umap_kmeans"
 MAPPINGS = ("datasets", "known", "backbones", "imported", "adapted", "all", "runs")
 PRODUCTS = {  # lists of which every combination is a stage, and what each of them names
     "assign": {"from": "dataset", "to": "dataset", "runs": "run"},
@@ -19,7 +21,9 @@ PRODUCTS = {  # lists of which every combination is a stage, and what each of th
 }
 ADAPTED = ("objective", "dataset", "backbone", "learns_from")  # that the graph itself reads
 # Lists of runs of other stages, and what there has to be for them
-TABLES = {"export": "datasets", "export_discovered": "known", "finish": "datasets"}
+TABLES = {
+    "export": "datasets", "export_discovered": "known", "finish": "datasets", MEMBERS: "datasets",
+}  # fmt: skip
 
 
 def require_graph(params: object) -> None:
@@ -29,6 +33,8 @@ def require_graph(params: object) -> None:
         return
     _require_shapes(params)
     require_names(params)
+    runs = params.get("runs", {})
+    _require_map(runs)
     known = {"dataset": params.get("datasets"), "backbone": params.get("all")}
     for where, kind, name in _references(params):
         if kind == "run":
@@ -69,9 +75,26 @@ def _references(params: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
         if isinstance(section, Mapping) and all(section.get(name) for name in kinds):
             for name, kind in kinds.items():
                 yield from ((f"{where}.{name}", kind, one) for one in section[name])
-    for method, names in params.get("runs", {}).items():
-        if params.get(TABLES.get(method, "runs")):
+    runs = params.get("runs", {})
+    for method, names in runs.items():
+        asked = method != MEMBERS or runs.get(CONSENSUS)
+        if params.get(TABLES.get(method, "runs")) and asked:
             yield from ((f"runs.{method}", "run", name) for name in names)
+
+
+def _require_map(runs: Mapping[str, Any]) -> None:
+    """A cell has one map, which is no run of clusters; and what is joined is no consensus."""
+    names = runs.get(MAP, [])
+    if names not in ([], [MAP]):
+        raise _mistake(f"runs.{MAP}", names, f"[{MAP}], as a cell has one map, or [] for none")
+    if runs.get(NEED_MAP) and not names:
+        raise StageError(f"{PARAMS}: runs.{NEED_MAP} needs the map: set runs.{MAP} to [{MAP}]")
+    if both := [name for name in runs.get(MEMBERS, []) if name in runs.get(CONSENSUS, [])]:
+        raise StageError(
+            f"{PARAMS}: runs.{MEMBERS}: {both[0]} would join itself: take it out of one list"
+        )
+    if runs.get(CONSENSUS) and not runs.get(MEMBERS):
+        raise StageError(f"{PARAMS}: runs.{MEMBERS} is empty: name the runs that are to be joined")
 
 
 def _require_run(params: Mapping[str, Any], where: str, name: Any) -> None:
@@ -92,7 +115,8 @@ def _require_run(params: Mapping[str, Any], where: str, name: Any) -> None:
         raise StageError(
             f"{PARAMS}: {where}: {name} has no section of settings{did_you_mean(str(name), params)}"
         )
-    on = {method: names for method, names in params.get("runs", {}).items() if method not in TABLES}
+    runs = params.get("runs", {})
+    on = {method: names for method, names in runs.items() if method not in (*TABLES, MAP)}
     if any(name in names for names in on.values()):
         return
     for method in on:

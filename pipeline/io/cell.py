@@ -74,6 +74,11 @@ class Cell(NamedTuple):
         return store.place("neighbors", dataset=self.dataset, backbone=self.backbone)
 
     @property
+    def map(self) -> Path:
+        """The places of the images in a few dims."""
+        return store.place("map", dataset=self.dataset, backbone=self.backbone)
+
+    @property
     def duplicates(self) -> Path:
         return store.place("duplicates", dataset=self.dataset, backbone=self.backbone)
 
@@ -92,6 +97,10 @@ class Cell(NamedTuple):
         """What the run made without labels; `discovered`: knowing some classes."""
         names = {"dataset": self.dataset, "backbone": self.backbone, "run": self.run}
         return store.place("clusters", **names)
+
+    def member(self, into: str, run: str) -> Path:
+        """A copy of the clusters of `run`, which the run `into` of consensus joins with others."""
+        return self.file(f"members/{into}/{run}.h5")
 
     @property
     def discovered(self) -> Path:

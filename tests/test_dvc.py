@@ -65,6 +65,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     params["known"] = {"colours": drawn, "bare": {**drawn, "old": 1}}
     params["embed"]["views"] = 2
     params["runs"]["finish"] = ["kmeans"]
+    params["runs"]["members"] = ["kmeans"]
     few: dict[str, dict[str, Any]] = {
         "kmeans": {"k": ["auto", 3], "dims": [0, 4]}, "spectral": {"k": ["auto", 3]},
         "scan": {"k": ["auto", 3], "steps": 3, "views": True, "batch": 32},
@@ -73,6 +74,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         "dcsbm": {"k": ["auto", 3]},
         "cut": {"k": ["auto", 3], "steps": 3, "batch": 32},
         "turtle": {"k": ["auto", 3], "steps": 3, "batch": 32, "inner_steps": 2, "max_iter": 5},
+        "map": {"dims": [3], "epochs": 3}, "umap_kmeans": {"k": ["auto", 3], "dims": 3},
+        "consensus": {"k": ["auto", 3], "join": "all"},
         "sskmeans": {"k": ["auto", 3]}, "simgcd": {"k": ["auto", 3], "steps": 3, "batch": 32,
         "entropy_weight": 1.0}, "pim": {"k": ["auto", 3], "steps": 3,
         "conditional_entropy_weight": 1.0},
@@ -102,6 +105,8 @@ def item_of(name: str, **changes: str) -> dict[str, str]:
         method = of["run"].removeprefix("runs.")
         off = "kmeans" if method == "finish" else method  # one that is off, by its section
         values["run"] = (PARAMS["runs"][method] or [off])[0]
+    if "into" in of:
+        values["into"] = "consensus"
     if name in ("assign", "export_assigned"):
         values["run"] = "spectral"  # which needs the features of the first dataset too
     if name == "export_discovered":

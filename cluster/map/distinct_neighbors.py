@@ -28,5 +28,7 @@ def distinct_neighbors(
         here = slice(low, min(low + step, len(near)))
         x = points.block(here.start, here.stop)
         pair = (np.repeat(np.arange(len(x)), k), points, facts, near[here].ravel().astype(np.int64))
-        similarity[here] = similarities(x, facts.squares[here], *pair, metric).reshape(-1, k)
+        similarity[here] = similarities(x, facts.squares[here], *pair, metric).reshape(
+            x.shape[0], k
+        )
     return Neighbors(near, similarity)

@@ -31,6 +31,10 @@ def changed(path: str, value: object) -> dict[str, Any]:
 ROW = {"objective": "scan", "dataset": "digits", "backbone": "pixels", "learns_from": "x"}
 
 
+RUNS = PARAMS["runs"]
+JOINED = {**RUNS, "consensus": ["consensus"]}
+
+
 @pytest.mark.parametrize(
     ("path", "value", "says"),
     [
@@ -58,6 +62,16 @@ ROW = {"objective": "scan", "dataset": "digits", "backbone": "pixels", "learns_f
         ("adapted", {"mine": {**ROW, "dataset": "digit"}}, r"adapted\.mine\.dataset: digit is no"),
         ("adapted", {"mine": {**ROW, "backbone": "pixel"}}, "backbone: pixel is no backbone"),
         ("adapted", {"mine": {"objective": "scan"}}, r"adapted\.mine has no 'dataset'"),
+        ("runs", {**RUNS, "umap_kmeans": ["umap_kmeans"]},
+         r"runs\.umap_kmeans needs the map: set runs\.map to \[map\]"),
+        ("runs", {**RUNS, "map": ["map", "mine"]}, r"runs\.map is \['map', 'mine'\]: .*one map"),
+        ("assign", {"from": ["digits"], "to": ["photos"], "runs": ["umap_kmeans_2d"]},
+         r"umap_kmeans_2d is off: .* add it to runs\.umap_kmeans"),
+        ("runs", {**JOINED, "members": ["kmeans", "temi_long"]},
+         r"runs\.members: temi_long is off: .* add it to runs\.temi"),
+        ("runs", {**JOINED, "members": ["kmeans", "consensus"]},
+         r"runs\.members: consensus would join itself"),
+        ("runs", {**JOINED, "members": []}, r"runs\.members is empty: name the runs"),
     ],
 )  # fmt: skip
 def test_a_slip_is_named_with_what_was_expected(path: str, value: object, says: str):
@@ -71,6 +85,8 @@ def test_a_slip_is_named_with_what_was_expected(path: str, value: object, says: 
         ("runs.export", ["kmeans", "spectral", "scan"]), ("runs.temi", ["temi", "temi_long"]),
         ("assign.from", ["gone"]), ("similar", {"target": [], "among": ["gone"]}),
         ("runs.export_discovered", ["gone"]), ("adapted", {"mine": ROW}),
+        ("runs", {**RUNS, "members": ["gone"]}), ("runs", JOINED),
+        ("runs", {**RUNS, "map": ["map"], "umap_kmeans": ["umap_kmeans", "umap_kmeans_2d"]}),
     ],
 )  # fmt: skip
 def test_what_makes_no_stage_may_name_anything(path: str, value: object):

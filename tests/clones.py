@@ -109,6 +109,9 @@ def made(parent: Path, **changes: object) -> Clone:
     params["selflabel"] |= {"steps": 3}
     params["temi"] |= {"k": [3], "steps": 3, "seeds": [0, 1]}
     params["dcsbm"] |= {"k": [3], "seeds": [0, 1]}
+    params["map"] |= {"dims": [2], "epochs": 3}
+    params["umap_kmeans"] |= {"k": [3], "dims": 2, "seeds": [0, 1]}
+    params["consensus"] |= {"k": [3], "seeds": [0, 1]}
     params["estimate_k"] |= {"k_max": 5, "seeds": [0, 1]}
     params["estimate_k_by_labels"] |= {"max_classes": 6, "seeds": [0]}
     for run in ("sskmeans", "sskmeans_balanced"):

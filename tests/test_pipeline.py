@@ -32,7 +32,10 @@ def clone(tmp_path_factory: pytest.TempPathFactory, forked: Path) -> Clone:
         },
         adapted={LEARNER: learner},
         known={"colours": {"old": 2, "labelled": 0.5, "seed": 0}},
-        runs={"kmeans": ["kmeans"], "sskmeans": ["sskmeans"], "export": []},
+        runs={
+            **{"kmeans": ["kmeans"], "sskmeans": ["sskmeans"], "export": []},
+            **{"map": ["map"], "umap_kmeans": ["umap_kmeans"], "consensus": ["consensus"]},
+        },
     )
     np.save(found.folder / "exports/rows.npy", np.random.default_rng(90).normal(size=(90, 16)))
     np.save(found.folder / "exports/labels.npy", np.arange(90) % 3)

@@ -38,9 +38,9 @@ EACH = {
     **dict.fromkeys(("embed", "pca", "neighbors", "duplicates", "estimate_k", "spectral")),
     **dict.fromkeys(("scan", "selflabel", "evaluate", "evaluate_discovery", "probes")),
     **dict.fromkeys(("estimate_k_by_labels", "simgcd", "pim")),
+    "map": "map", "umap_kmeans": "umap_kmeans", "member": "kmeans", "consensus": "consensus",
     "kmeans": "overcluster", "temi": "temi", "dcsbm": "dcsbm", "finish": "kmeans",
-    "cut": "cut", "turtle": "turtle",
-    "sskmeans": "sskmeans_balanced",
+    "cut": "cut", "turtle": "turtle", "sskmeans": "sskmeans_balanced",
     "export": "kmeans", "export_discovered": "simgcd", "assign": "kmeans",
     "export_assigned": "kmeans", "similar": None, "similar_by_labels": None, "learned": None,
 }  # fmt: skip
@@ -69,6 +69,7 @@ def test_every_later_stage_writes_a_mark_in_place_of_each_of_its_outs(skipped: P
     for stage, run in EACH.items():
         for one, other in (("mine", "whole"), ("whole", "mine")):
             names = {"dataset": "mine", "backbone": "pixels", "run": run or ""}
+            names |= {"into": "consensus"}
             names |= {"from": one, "to": other, "target": one, "among": other}
             each = entry(stage, names, skipped.params)
             if stage != "embed":

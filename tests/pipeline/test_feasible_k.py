@@ -130,13 +130,15 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.index("tiny")
     project.embed("tiny")
     project.stage("known", "tiny")
-    for name in ("pca", "neighbors", "duplicates", "estimate_k"):
+    project.params["map"] |= {"epochs": 2}
+    for name in ("pca", "neighbors", "duplicates", "estimate_k", "map"):
         project.stage(name, "tiny", "pixels")
     return project
 
 
 METHODS = (
-    *("kmeans", "spectral", "scan", "temi", "dcsbm", "cut", "turtle", "sskmeans", "simgcd", "pim"),
+    *("kmeans", "spectral", "scan", "temi", "dcsbm", "cut", "turtle", "umap_kmeans"),
+    *("sskmeans", "simgcd", "pim"),
 )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.names import FINISHED, require_names
 from pipeline.params import PARAMS, StageError, did_you_mean, read_params
 
-MEMBERS, CONSENSUS = "members", "consensus"  # lists of runs: the former are joined by the latter
+MEMBERS, CONSENSUS = "member", "consensus"  # lists of runs: the former are joined by the latter
 MAP, NEED_MAP = "map", "umap_kmeans"
 MAPPINGS = ("datasets", "known", "backbones", "imported", "adapted", "all", "runs")
 PRODUCTS = {  # lists of which every combination is a stage, and what each of them names

@@ -23,7 +23,7 @@ from pipeline.io.space import Count, K, Seeds, print_space, train_rows
 from pipeline.params import PARAMS, Runtime, StageError, torch_device
 from stages import run
 
-LIST = "runs.members"  # of params.yaml: the runs that are joined
+LIST = "runs.member"  # of params.yaml: the runs that are joined
 
 
 class Params(Starts):
@@ -43,7 +43,7 @@ class Member(NamedTuple):
 
 
 def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
-    """Join the runs of `runs.members` into one clustering, for every k and seed.
+    """Join the runs of `runs.member` into one clustering, for every k and seed.
 
     Fitted on the split `train`; the other images go where their nearest of it are. The probability
     of an image is the share of the clusterings that agree with its cluster. No label is read.

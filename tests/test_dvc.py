@@ -65,7 +65,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     params["known"] = {"colours": drawn, "bare": {**drawn, "old": 1}}
     params["embed"]["views"] = 2
     params["runs"]["finish"] = ["kmeans"]
-    params["runs"]["members"] = ["kmeans"]
+    params["runs"]["member"] = ["kmeans"]
     few: dict[str, dict[str, Any]] = {
         "kmeans": {"k": ["auto", 3], "dims": [0, 4]}, "spectral": {"k": ["auto", 3]},
         "scan": {"k": ["auto", 3], "steps": 3, "views": True, "batch": 32},

@@ -49,8 +49,8 @@ def find_fragments(
     first = np.unique(fragment, return_index=True)[1]
     number = np.empty(len(first), np.int32)
     number[np.argsort(first)] = np.arange(len(first), dtype=np.int32)
-    fragment = number[fragment]
-    return Fragments(fragment, np.bincount(fragment, copies).astype(np.int64))
+    numbered = number[fragment]
+    return Fragments(numbered, np.bincount(numbered, copies).astype(np.int64))
 
 
 def coassociation_graph(

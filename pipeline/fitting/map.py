@@ -16,8 +16,8 @@ def save_map(
     dims = list(places)
     arrays = {f"{setting}/place": places[d] for setting, d in enumerate(dims)}
     arrays |= {"row": found.row, "split": found.split, "dims": np.array(dims, np.int32)}
-    of = {"dataset": found.dataset, "backbone": found.backbone, "splits": found.splits}
-    store.save(path, "map", arrays, {**of, **facts})
+    of = {"dataset": found.dataset, "backbone": found.backbone}
+    store.save(path, "map", arrays, {**of, "splits": list(found.splits), **facts})
 
 
 def read_map(path: Path, found: store.Features, dims: int, asked_by: str) -> tuple[np.ndarray, str]:

@@ -67,11 +67,11 @@ JOINED = {**RUNS, "consensus": ["consensus"]}
         ("runs", {**RUNS, "map": ["map", "mine"]}, r"runs\.map is \['map', 'mine'\]: .*one map"),
         ("assign", {"from": ["digits"], "to": ["photos"], "runs": ["umap_kmeans_2d"]},
          r"umap_kmeans_2d is off: .* add it to runs\.umap_kmeans"),
-        ("runs", {**JOINED, "members": ["kmeans", "temi_long"]},
-         r"runs\.members: temi_long is off: .* add it to runs\.temi"),
-        ("runs", {**JOINED, "members": ["kmeans", "consensus"]},
-         r"runs\.members: consensus would join itself"),
-        ("runs", {**JOINED, "members": []}, r"runs\.members is empty: name the runs"),
+        ("runs", {**JOINED, "member": ["kmeans", "temi_long"]},
+         r"runs\.member: temi_long is off: .* add it to runs\.temi"),
+        ("runs", {**JOINED, "member": ["kmeans", "consensus"]},
+         r"runs\.member: consensus would join itself"),
+        ("runs", {**JOINED, "member": []}, r"runs\.member is empty: name the runs"),
     ],
 )  # fmt: skip
 def test_a_slip_is_named_with_what_was_expected(path: str, value: object, says: str):
@@ -85,7 +85,7 @@ def test_a_slip_is_named_with_what_was_expected(path: str, value: object, says: 
         ("runs.export", ["kmeans", "spectral", "scan"]), ("runs.temi", ["temi", "temi_long"]),
         ("assign.from", ["gone"]), ("similar", {"target": [], "among": ["gone"]}),
         ("runs.export_discovered", ["gone"]), ("adapted", {"mine": ROW}),
-        ("runs", {**RUNS, "members": ["gone"]}), ("runs", JOINED),
+        ("runs", {**RUNS, "member": ["gone"]}), ("runs", JOINED),
         ("runs", {**RUNS, "map": ["map"], "umap_kmeans": ["umap_kmeans", "umap_kmeans_2d"]}),
     ],
 )  # fmt: skip

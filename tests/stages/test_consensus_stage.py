@@ -38,7 +38,7 @@ def digits(tmp_path: Path) -> Path:
 def hand_over(folder: Path, *runs: str) -> None:
     import stages.member
 
-    (folder / "params.yaml").write_text(yaml.safe_dump({"runs": {"members": list(runs)}}))
+    (folder / "params.yaml").write_text(yaml.safe_dump({"runs": {"member": list(runs)}}))
     with contextlib.chdir(folder):
         for name in runs:
             stages.member.main(CELL, "consensus", name)
@@ -157,7 +157,7 @@ def test_they_run_from_the_command_line_and_an_absent_run_is_passed_on(project: 
     write_clusters(folder, "digits", run="kmeans")
     temi = folder / CELL._replace(run="temi").clusters
     store.save(temi, "absent", {}, {"reason": "too few"})
-    project.params["runs"] |= {"members": ["kmeans", "temi"], "consensus": ["consensus"]}
+    project.params["runs"] |= {"member": ["kmeans", "temi"], "consensus": ["consensus"]}
     project.params["consensus"] = {
         key: list(value) if isinstance(value, tuple) else value for key, value in PLAIN.items()
     }

@@ -9,7 +9,13 @@ from pages.report.tables.adapted import TRAININGS
 from pipeline.io.cell import Cell
 from pipeline.io.whole import as_written
 
-OF_PAIRS = ("assign", "export", "similar_by_labels", "similar")  # more than the stage is in a name
+OF_PAIRS = (
+    "assign",
+    "export",
+    "member",
+    "similar_by_labels",
+    "similar",
+)  # more than the stage is in a name
 ADAPT = "adapt"
 
 

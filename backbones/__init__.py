@@ -14,6 +14,7 @@ import numpy as np
 from backbones import weights
 from backbones.preprocess import preprocess
 from backbones.row import Backbone, BackboneError, Input, names, row
+from backbones.sizes import mean_of_sizes
 
 __all__ = ["Backbone", "BackboneError", "Encoder", "Input", "load", "names", "preprocess", "row"]
 
@@ -22,13 +23,14 @@ class Encoder(Protocol):
     """A loaded backbone. Deterministic, may be called from several threads."""
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """images uint8 [image, height, width, 3], from `preprocess` → float32 [image, dim]."""
+        """images uint8 [image, height, width, 3], from `preprocess` → float32 [image, dim]. Of a
+        row of several sizes: [image, pixel, 3]."""
         ...
 
 
 def load(name: str, device: str = "cpu") -> Encoder:
     """The encoder of row `name`, its weights fetched and checked, on "cpu", "cuda" or "cuda:1".
-    `name` may be the folder of an adapted backbone, as for `row`.
+    `name` may be the folder of an adapted backbone, or have sizes (dino_vits16@160), as for `row`.
 
     Raises BackboneError: no such row, loader, package or device; weights missing or wrong; or
     whatever the library that was asked for trips over, its own error kept as the cause.
@@ -40,4 +42,6 @@ def load(name: str, device: str = "cpu") -> Encoder:
         raise BackboneError(f"{name}: no loader called {backbone.loader!r}; found: {known}")
     with weights.opening(backbone):
         loader = importlib.import_module(f"backbones.from_{backbone.loader}")
+        if backbone.sizes:
+            return mean_of_sizes(backbone, lambda one: loader.load(one, device))
         return loader.load(backbone, device)

@@ -1,7 +1,7 @@
 """`python -m backbones` lists the zoo; `python -m backbones NAME` shows one row whole.
 
-NAME may be the folder of an adapted backbone. Imports neither torch nor TensorFlow: the files are
-located by the rules of their places.
+NAME may be the folder of an adapted backbone, or have sizes (dino_vits16@160). Imports neither
+torch nor TensorFlow: the files are located by the rules of their places.
 """
 
 import argparse
@@ -44,6 +44,8 @@ def listing() -> str:
 def sheet(backbone: Backbone) -> str:
     """Everything that is known of one backbone, a line each."""
     facts = {**asdict(backbone), "digest": backbone.digest}
+    if not backbone.sizes:
+        del facts["sizes"]
     facts["input"] = ", ".join(f"{key} {value}" for key, value in facts["input"].items())
     if backbone.loader == "adapted":
         facts["options"] |= {"base": backbone.options["base"]["name"]}

@@ -71,7 +71,7 @@ def save(
             "data": data,
             "options": {**extra, "base": _facts_of(base), "form": form},
         }
-        del facts["name"]
+        del facts["name"], facts["sizes"]
         # By way of JSON, since YAML has no tuples.
         text = yaml.safe_dump(json.loads(json.dumps(facts)), sort_keys=False, allow_unicode=True)
         _put(folder / ROW, lambda path: path.write_text(text, encoding="utf-8"))
@@ -83,7 +83,7 @@ def save(
 def _facts_of(base: Backbone) -> dict[str, Any]:
     if base.loader == "adapted":  # its weights are in the new file; where they lay is of no matter
         base = replace(base, weights=Path(base.weights).name)
-    return asdict(base)
+    return {key: value for key, value in asdict(base).items() if key != "sizes"}
 
 
 def _put(path: Path, write: Callable[[Path], object]) -> None:

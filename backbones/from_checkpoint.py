@@ -22,6 +22,7 @@ import backbones.cpu_torchvision  # noqa: F401  before timm
 from backbones import Encoder
 from backbones.engine import encoder
 from backbones.row import ZOO, Backbone, BackboneError
+from backbones.sizes import fit_size
 from backbones.weights import fetch
 
 _POOLING = {"avg": "avg", "cls": "token"}
@@ -54,7 +55,7 @@ def build(row: Backbone, weights: Path | None) -> torch.nn.Module:
         state = select(row.name, read(row.name, weights, layout.key), layout)
         hold(row.name, {name: t.shape for name, t in state.items()}, network.state_dict())
         network.load_state_dict(state, strict=True, assign=True)
-    return network.float()
+    return fit_size(row, network.float())
 
 
 def layout_of(row: Backbone) -> Layout:

@@ -50,6 +50,8 @@ def both_towers(row: Backbone, weights: Path | None) -> Any:
             row.model,
             pretrained=None if weights is None else str(weights),
             device=torch.get_default_device(),
+            # positions are resampled as the file is read
+            force_image_size=row.input.size if "@" in row.name else None,
             **row.options,
         )
 

@@ -15,6 +15,7 @@ import backbones.cpu_torchvision  # noqa: F401  before timm
 from backbones import Encoder
 from backbones.engine import encoder
 from backbones.row import Backbone, BackboneError
+from backbones.sizes import fit_size
 from backbones.weights import fetch as fetch_file
 
 _POOLING = {"avg": "avg", "cls": "token", "map": "map"}
@@ -59,7 +60,7 @@ def build(row: Backbone, weights: Path | None) -> torch.nn.Module:
         if small:
             network.conv1, network.maxpool = _small_stem(width), torch.nn.Identity()
     network.reset_classifier(0)
-    return network
+    return fit_size(row, network)
 
 
 def _small_stem(width: int) -> torch.nn.Conv2d:

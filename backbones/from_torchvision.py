@@ -26,6 +26,11 @@ def build(row: Backbone, weights: Path | None) -> Module:
     from torchvision.models import get_model
 
     network = get_model(row.model, weights=None, **row.options)
+    if "@" in row.name and hasattr(network, "image_size"):  # a ViT
+        raise BackboneError(
+            f"{row.name}: {row.model} takes pictures of {network.image_size} pixels only; take the "
+            "size away"
+        )
     if weights is not None:
         network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     for name in ("fc", "classifier", "head", "heads"):

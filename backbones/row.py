@@ -3,6 +3,8 @@
 After timm's PretrainedCfg and MTEB's ModelMeta. But: the row is data, not code, so a stage can
 watch one row (DVC `params:`) and a new backbone changes no source file. A backbone that was adapted
 to a dataset has its row beside its weights, in a folder, and is called by that folder's path.
+NAME@160 is a row of the zoo at another size of its pictures, NAME@96+128+160 the mean of several:
+see backbones/sizes.py.
 """
 
 import difflib
@@ -65,6 +67,8 @@ class Backbone:
     confirmed: bool
     note: str = ""
     options: dict[str, Any] = field(default_factory=dict)  # arguments for the builder
+    # of pictures, where the vector is the mean of several sizes; `input` has the largest
+    sizes: tuple[int, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -73,6 +77,8 @@ class Backbone:
         decides = ("loader", "model", "options", "weights", "sha256", "dim", "input", "output")
         facts = {key: value for key, value in asdict(self).items() if key in decides}
         facts["revision"] = self.revision
+        if self.sizes:
+            facts["sizes"] = self.sizes
         if self.loader == "adapted":
             # A folder that is moved keeps its features; sha256 knows the file.
             del facts["weights"]
@@ -94,9 +100,15 @@ class _NoDuplicates(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ign
 
 
 def row(name: str | os.PathLike[str]) -> Backbone:
-    """The row called `name`, or that of the folder `name` of an adapted backbone. Raises
-    BackboneError: there is none, or it is not filled in right."""
+    """The row called `name`, such as dino_vits16 or dino_vits16@160, or that of the folder `name`
+    of an adapted backbone. Raises BackboneError: there is none, or it is not filled in right, or it
+    has but one size."""
     name = os.fspath(name)
+    of_zoo, at, sizes = name.partition("@")
+    if at and "/" not in name:
+        from backbones.sizes import at_sizes
+
+        return at_sizes(_row_of_zoo(of_zoo), sizes)
     if name not in _table() and ("/" in name or Path(name, ROW).is_file()):
         return _row_of_folder(Path(name))
     return _row_of_zoo(name)
@@ -109,7 +121,8 @@ def names() -> list[str]:
 
 def read_row(name: str, facts: Mapping[str, Any], where: str = ZOO.name) -> Backbone:
     """The checked row of these facts. Raises BackboneError naming the first one that is wrong."""
-    if not re.fullmatch("[a-z0-9_]+", name):  # DVC's rule for the name of a matrix item
+    plain = name if where == ZOO.name else name.partition("@")[0]  # an adapted one's base has both
+    if not re.fullmatch("[a-z0-9_]+", plain):  # DVC's rule for the name of a matrix item
         raise BackboneError(f"{where}: {name!r} should be written in a-z, 0-9 and _ only")
     try:
         return TypeAdapter(Backbone).validate_python({**facts, "name": name})

@@ -67,7 +67,7 @@ def check(row: Backbone, path: Path) -> None:
     """Holds the file to the row's sha256 (or its first digits) and to zoo.lock; records it there
     when neither states all 64 digits. Raises BackboneError."""
     found = sha256_of(path)
-    locked = read_lock().get(row.name)
+    locked = read_lock().get(_locked(row))
     for expected, where in ((row.sha256, ZOO.name), (locked, LOCK.name)):
         if expected and not found.startswith(expected):
             raise BackboneError(
@@ -75,7 +75,7 @@ def check(row: Backbone, path: Path) -> None:
                 f"to fetch it again, or correct {where} if the publisher really changed it"
             )
     if not locked and len(row.sha256 or "") < 64:
-        _write_lock({**read_lock(), row.name: found})
+        _write_lock({**read_lock(), _locked(row): found})
 
 
 def sha256_of(path: Path) -> str:
@@ -87,14 +87,14 @@ def sha256_of(path: Path) -> str:
 @contextlib.contextmanager
 def opening(row: Backbone) -> Iterator[None]:
     """Whatever goes wrong within becomes one BackboneError, the library's own kept as the cause."""
-    remembered = row.loader == "adapted" or row.name in read_lock()
+    remembered = row.loader == "adapted" or _locked(row) in read_lock()
     try:
         yield
     except ImportError as error:
         raise BackboneError(f"{row.name}: {error}; pip install -r requirements.txt") from error
     except Exception as error:
         if not remembered:  # a sign-in page saved under the file's name is no first download
-            forget(row.name)
+            forget(_locked(row))
         if isinstance(error, BackboneError):
             raise
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
@@ -109,6 +109,11 @@ def read_lock() -> dict[str, str]:
         return {}
     lines = LOCK.read_text(encoding="utf-8").splitlines()
     return dict(line.split(": ", 1) for line in lines if line and not line.startswith("#"))
+
+
+def _locked(row: Backbone) -> str:
+    """Its name in zoo.lock: at all sizes the file is the same."""
+    return row.name.partition("@")[0]
 
 
 def forget(name: str) -> None:

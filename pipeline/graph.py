@@ -8,12 +8,12 @@ Each stage checks all of it. Where a list is a text DVC cannot read dvc.yaml, so
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.names import FINISHED, require_names
+from pipeline.names import BACKBONES, FINISHED, require_names
 from pipeline.params import PARAMS, StageError, did_you_mean, read_params
 
 MEMBERS, CONSENSUS = "member", "consensus"  # lists of runs: the former are joined by the latter
 MAP, NEED_MAP = "map", "umap_kmeans"
-MAPPINGS = ("datasets", "known", "backbones", "imported", "adapted", "all", "runs")
+MAPPINGS = ("datasets", "known", *BACKBONES, "embedded", "all", "runs")
 PRODUCTS = {  # lists of which every combination is a stage, and what each of them names
     "assign": {"from": "dataset", "to": "dataset", "runs": "run"},
     "similar": {"target": "dataset", "among": "dataset"},
@@ -33,6 +33,7 @@ def require_graph(params: object) -> None:
         return
     _require_shapes(params)
     require_names(params)
+    _require_fused(params)
     runs = params.get("runs", {})
     _require_map(runs)
     known = {"dataset": params.get("datasets"), "backbone": params.get("all")}
@@ -55,10 +56,35 @@ def _require_shapes(params: Mapping[str, Any]) -> None:
         section = params.get(where)
         if isinstance(section, Mapping) and not isinstance(section.get(name, []), list):
             raise _mistake(f"{where}.{name}", section[name], "a list, as [name], or [] for none")
+    for where, keys in {"adapted": ADAPTED, "resized": ("row",)}.items():
+        for name, row in params.get(where, {}).items():
+            for key in keys:
+                if not isinstance(row, Mapping) or key not in row:
+                    raise StageError(f"{PARAMS}: {where}.{name} has no '{key}'")
+
+
+def _require_fused(params: Mapping[str, Any]) -> None:
+    """Each has two parts or more, all of them embedded."""
+    fused, embedded = params.get("fused", {}), params.get("embedded")
+    for name, parts in fused.items():
+        where = f"fused.{name}"
+        if not (isinstance(parts, list) and all(isinstance(part, str) for part in parts)):
+            raise _mistake(where, parts, "two backbones or more, as [name, name]")
+        if len(parts) < 2 or len(set(parts)) < len(parts):
+            raise _mistake(where, parts, "two different backbones or more")
+        for part in parts:
+            if part in fused:
+                raise StageError(f"{PARAMS}: {where}: {part} is fused itself: name its parts")
+            if embedded is not None and part not in embedded:
+                raise StageError(
+                    f"{PARAMS}: {where}: {part} is no backbone{did_you_mean(part, embedded)}"
+                )
     for name, row in params.get("adapted", {}).items():
-        for key in ADAPTED:
-            if not isinstance(row, Mapping) or key not in row:
-                raise StageError(f"{PARAMS}: adapted.{name} has no '{key}'")
+        if (base := row["backbone"]) in fused:
+            raise StageError(
+                f"{PARAMS}: adapted.{name}.backbone: {base} is fused, and has no network to train: "
+                "name one of its parts"
+            )
 
 
 def _mistake(where: str, found: object, expected: str) -> StageError:

@@ -11,7 +11,8 @@ from typing import Any
 
 from pipeline.params import PARAMS, StageError
 
-MAPPINGS = ("datasets", "known", "backbones", "imported", "adapted")
+BACKBONES = ("backbones", "resized", "imported", "adapted", "fused")  # the origins of all of them
+MAPPINGS = ("datasets", "known", *BACKBONES)
 RESERVED = ("backbones", "frozen", "links", "raw")  # folders below data/ that are no dataset
 FINISHED = "_finished"  # what the name of a run ends with that stage finish made
 COST = "cost"  # in metrics, beside the names of runs and splits: what a stage has cost
@@ -21,7 +22,7 @@ _NAME = re.compile(r"\w[\w-]*")
 
 def require_names(params: object) -> None:
     """Raise StageError at the first name that cannot be one; `params`: all of params.yaml."""
-    seen: dict[tuple[str, str], str] = {}
+    seen: dict[tuple[str, str], tuple[str, str]] = {}
     for where, name in _names(params):
         if not isinstance(name, str):
             said = "null" if name is None else str(name)
@@ -43,10 +44,14 @@ def require_names(params: object) -> None:
             raise StageError(f"{PARAMS}: {where}: {_MEETS_COST}")
         # On disks that do not tell capitals or ways to write an accent apart they are one folder
         same = composed.casefold()
-        other = seen.setdefault((_group(where), same), name)
+        other, there = seen.setdefault((_group(where), same), (name, where))
         if other != name:
             raise StageError(
                 f"{PARAMS}: {where}: {other} and {name} are one folder on many disks: rename one"
+            )
+        if there != where:
+            raise StageError(
+                f"{PARAMS}: {where}: {name} is under {there} too: one backbone, one name"
             )
 
 
@@ -70,7 +75,7 @@ def _names(params: object) -> Iterator[tuple[str, Any]]:
 
 def _group(where: str) -> str:
     """What lies in one folder together."""
-    return "backbones" if where in ("backbones", "imported", "adapted") else where
+    return "backbones" if where in BACKBONES else where
 
 
 def _cleaned(name: str) -> str:

@@ -129,7 +129,7 @@ def _run(
     why = next((f"{c.dataset}: {r}" for c in cells if (r := reason(c))), None)
     to: Path | None = _place(metrics, given) if metrics else where and _metrics(where, given)
     try:
-        if why and name != "embed":
+        if why and name not in ("embed", "fuse"):  # which find out
             raise Absent(why)
         facts = main(**given)
     except Absent as absent:

@@ -12,6 +12,7 @@ from cluster.neighbors.knn_vote import knn_vote
 from cluster.vectors.rows import Reduced, Rows, Subset
 from pipeline.io.cell import Pair
 from pipeline.io.clusters import read_basis, read_clusters, save_clusters
+from pipeline.io.collection import require_own_components
 from pipeline.io.space import print_space
 from pipeline.params import Runtime, StageError, torch_device
 from stages import run
@@ -35,6 +36,7 @@ def main(pair: Pair, clusters_of: str, runtime: Runtime) -> dict[str, str]:
     features, fitted_features = pair.second.features, pair.first.features
     assigned = pair.assigned(clusters_of)
     found, device = store.Features(features), torch_device(runtime.device)
+    require_own_components(store.Features(fitted_features), found)
     with read_clusters(clusters) as file:
         attrs, basis = dict(file.attrs), read_basis(file)
         if attrs["backbone"] != found.backbone:

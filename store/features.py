@@ -17,6 +17,7 @@ class Features:
 
     row: int64 [image], row of each image in the index (images that could not be read are not here).
     dtype: float16 or float32, in which the vectors are stored.
+    widths: how many dims each part of a fused backbone has, side by side; of others all are one.
     split: uint8 [image], which of `splits` each image is in. id: uint8 [image, 16].
     """
 
@@ -30,6 +31,7 @@ class Features:
         self.encoder: str = attrs["encoder"]
         self.splits: list[str] = attrs["splits"]
         self.dim: int = attrs["dim"]
+        self.widths: list[int] = attrs.get("widths", [self.dim])
         self._start = np.concatenate([[0], np.cumsum(rows)])
         self._shards = [open_shard(shard_path(path, number)) for number in range(len(rows))]
         for shard, summary in zip(self._shards, summaries, strict=True):
@@ -48,6 +50,10 @@ class Features:
 
     def __len__(self) -> int:
         return int(self._start[-1])
+
+    def checksums(self) -> list[int]:
+        """One of each shard, over all that it says: equal stores have equal ones."""
+        return [shard.summary() for shard in self._shards]
 
     def block(self, start: int, stop: int) -> np.ndarray:
         """Rows start..stop as float32 [image, dim]; a stop beyond the last row means the last."""

@@ -28,7 +28,7 @@ ANEW = (
 class Plan(NamedTuple):
     """What a store or shard is to hold, one entry a row. id: uint8 [image, 16], row: int64 [image],
     split: uint8 [image], splits: their names, encoder: digest of what computes the vectors, dtype:
-    one of DTYPES, in which they are stored."""
+    one of DTYPES, in which they are stored; widths: of the parts of a fused backbone."""
 
     dataset: str
     backbone: str
@@ -39,6 +39,7 @@ class Plan(NamedTuple):
     row: np.ndarray
     split: np.ndarray
     dtype: str = "float16"
+    widths: tuple[int, ...] = ()
 
     def keep(self, rows: np.ndarray | slice) -> "Plan":
         """The same plan with only `rows` (a slice, bool or int [image])."""
@@ -47,7 +48,8 @@ class Plan(NamedTuple):
     def attrs(self) -> Attributes:
         """The root attributes of every file of the store."""
         names = ("dataset", "backbone", "encoder", "dim", "splits")
-        return {name: getattr(self, name) for name in names}
+        of_parts: Attributes = {"widths": list(self.widths)} if self.widths else {}
+        return {**{name: getattr(self, name) for name in names}, **of_parts}
 
 
 class Shard:
@@ -110,7 +112,7 @@ class Shard:
         return (
             self.block == block
             and self.features.dtype == plan.dtype
-            and all(self.attrs[name] == value for name, value in plan.attrs().items())
+            and all(self.attrs.get(name) == value for name, value in plan.attrs().items())
             and np.array_equal(self.id, plan.id)
             and np.array_equal(self.row, plan.row)
             and np.array_equal(self.split, plan.split)

@@ -61,11 +61,13 @@ class Clone:
         params = yaml.safe_load(path.read_text())
         for name, section in sections.items():
             params[name] = section if name in WHOLE else params[name] | section
-        params["all"] = params["backbones"] | params["imported"] | params["adapted"]
+        own = ("backbones", "resized", "imported", "adapted")
+        params["embedded"] = {name: row for origin in own for name, row in params[origin].items()}
+        params["all"] = params["embedded"] | params["fused"]
         path.write_text(yaml.safe_dump(params))
 
 
-WHOLE = ("datasets", "backbones", "imported", "adapted")  # not merged with what is there
+WHOLE = ("datasets", "backbones", "resized", "imported", "adapted", "fused")  # not merged with what is there
 
 
 def kinds(ran: Iterable[str]) -> set[str]:

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from pipeline.adapting.settings import KNOWN, defaults
 from pipeline.io.cell import Cell
+from pipeline.names import BACKBONES
 from pipeline.params import PARAMS, StageError, read_params
 
 
@@ -53,11 +54,16 @@ def words(path: str) -> list[str]:
 
 
 def backbones() -> list[str]:
-    """All of them: rows of the zoo, then imported ones, then adapted ones, each as they are listed
-    (a union of mappings has them in another order)."""
+    """All of them: rows of the zoo, then other origins, each as they are listed (a union of
+    mappings has them in another order)."""
     every = names("all")
-    listed = [name for origin in ("backbones", "imported", "adapted") for name in names(origin)]
+    listed = [name for origin in BACKBONES for name in _listed(origin)]
     return [name for name in dict.fromkeys([*listed, *every]) if name in every]
+
+
+def _listed(origin: str) -> dict[str, Any]:
+    """Those of one origin; a params.yaml of an older Cairn has not all of them."""
+    return names(origin) if origin in read_params("") else {}
 
 
 def adaptations() -> dict[str, dict[str, Any]]:

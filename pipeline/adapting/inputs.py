@@ -102,6 +102,11 @@ def _base(run: Any, wanted: str, found: store.Features) -> str:
             f"{wanted} is of {run.dataset} and {run.backbone}, {found.path} of {found.dataset} and "
             f"{found.backbone}"
         )
+    if backbones.row(base).sizes:
+        raise StageError(
+            f"{wanted}: {run.backbone} is a mean of several sizes, and a network learns at one: "
+            "write size in place of sizes"
+        )
     if backbones.row(base).digest != found.encoder:
         raise StageError(
             f"{found.path} was made by another version of {run.backbone} than there is now: run "

@@ -18,8 +18,8 @@ import store
 from backbones.stream import Reader
 from pipeline.embedding.rounding import Rounding
 from pipeline.io.cell import Cell
-from pipeline.io.origin import Stored, to_float32
-from pipeline.params import StageError, read_params, section
+from pipeline.io.origin import Used, read_used, to_float32
+from pipeline.params import StageError, read_params
 from store.writer import BLOCK
 
 Say = Callable[[str], object]
@@ -105,13 +105,15 @@ def others(
     found = list[Other]()
     shared = writer.folder.name == "features"  # and not an augmented view
     left_out = read_params("embed.skip").get(writer.plan.dataset, [])
-    for name in read_params("backbones") if shared else []:
-        if len(found) < number and name != own.name and name not in left_out:
+    every = [*read_params("backbones"), *(read_params("").get("resized") or {})]
+    for name in every if shared else []:
+        if len(found) < number and name != writer.plan.backbone and name not in left_out:
             try:
-                row = backbones.row(name)
+                used = read_used(name)
+                row = backbones.row(used.row)
                 # TensorFlow and torch are never both loaded
                 alike = (row.loader == "tfhub") == (own.loader == "tfhub")
-                other = _other(row, writer, device, say) if alike else None
+                other = _other(name, used, row, writer, device, say) if alike else None
             except (backbones.BackboneError, store.StoreError, StageError, OSError) as error:
                 say(_left(name, error))
             else:
@@ -120,17 +122,21 @@ def others(
 
 
 def _other(
-    row: backbones.Backbone, writer: store.FeatureWriter, device: str, say: Say
+    name: str,
+    used: Used,
+    row: backbones.Backbone,
+    writer: store.FeatureWriter,
+    device: str,
+    say: Say,
 ) -> Other | None:
-    folder = Cell(writer.plan.dataset, row.name).features
-    dtype = section(Stored, f"backbones.{row.name}").dtype
-    plan = writer.plan._replace(backbone=row.name, encoder=row.digest, dim=row.dim, dtype=dtype)
+    folder = Cell(writer.plan.dataset, name).features
+    plan = writer.plan._replace(backbone=name, encoder=row.digest, dim=row.dim, dtype=used.dtype)
     given = np.zeros(len(plan.id), bool)
     given[writer.todo] = True
     wanted = _in_whole_blocks(given, _lacking(folder, plan))
     if not wanted.any():
         return None
-    reader = Reader(backbones.load(row.name, device), row.dim, device != "cpu")
+    reader = Reader(backbones.load(used.row, device), row.dim, device != "cpu")
     return Other(row, reader, folder, plan, wanted, say)
 
 

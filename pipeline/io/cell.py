@@ -60,6 +60,10 @@ class Cell(NamedTuple):
         """The feature store, a folder."""
         return self.file("features")
 
+    def part(self, backbone: str) -> Path:
+        """Of a fused backbone: what it takes of one of its parts, a feature store."""
+        return self.file(f"parts/{backbone}")
+
     @property
     def views(self) -> Path:
         """The folder of the augmented views, a feature store each."""

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 import store
-from pipeline.io.origin import OF_A_FILE
+from pipeline.io.absent import Absent
+from pipeline.io.origin import OF_A_FILE, OF_PARTS
 from pipeline.params import StageError
 
 
@@ -36,11 +37,22 @@ def require_one_backbone(one: store.Features, other: store.Features) -> None:
             f"{one.path} holds features of {one.backbone}, {one.dim} wide, {other.path} those of "
             f"{other.backbone}, {other.dim} wide: compare within one backbone"
         )
+    require_own_components(one, other)
     of_files = one.encoder.endswith(OF_A_FILE) and other.encoder.endswith(OF_A_FILE)
     if one.encoder != other.encoder and not of_files:
         raise StageError(
             f"{one.path} and {other.path} were made by different versions of {one.backbone}: "
             "run `dvc repro embed`"
+        )
+
+
+def require_own_components(one: store.Features, other: store.Features) -> None:
+    """Raise Absent for two datasets by a fused backbone: the components of its parts are those of
+    each dataset, so that vectors of the two do not compare."""
+    if one.dataset != other.dataset and one.encoder.endswith(OF_PARTS):
+        raise Absent(
+            f"{one.backbone} is fused of the principal components of each dataset, which do not "
+            "compare; its parts do"
         )
 
 

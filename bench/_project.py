@@ -58,7 +58,7 @@ def lay_out(folder: Path, images: int, dim: int, few: int, sections: Mapping[str
     }
     params["backbones"] = {NETWORK: {}}
     params["imported"] = {BACKBONE: {"features": "{dataset}.npy", "ids": "{dataset}.names.npy"}}
-    params["all"] = {**params["backbones"], **params["imported"]}
+    params["all"] = params["embedded"] = {**params["backbones"], **params["imported"]}
     params["known"] = {BIG: {"old": CLASSES // 2, "labelled": 0.5, "seed": 0}}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
 

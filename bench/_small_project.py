@@ -103,7 +103,8 @@ def lay_out(folder: Path, train: int, test: int) -> None:
         },
         "backbones": {NET: {}, "pixels": {}},
         "imported": {"outside": {"features": "vectors.npy", "dataset": "vectors"}},
-        "all": {name: {} for name in (NET, "pixels", "outside", "learns")},
+        **{key: {name: {} for name in (NET, "pixels", "outside", "learns")}
+           for key in ("embedded", "all")},
         "known": {name: {"old": 5, "labelled": 0.5, "seed": 0} for name in ("birds", "few")},
         "kmeans_minibatch": {**params["kmeans"], "algorithm": "minibatch", "max_iter": 20,
                              "dims": [0], "batch": 256},

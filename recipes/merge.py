@@ -168,7 +168,7 @@ def _last_line(node: yaml.Node) -> int:
 
 def _check(now: Mapping[str, Any], before: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """The text says what it should, however the file was laid out."""
-    changed = {where.partition(".")[0] for where in wanted} | {"all"}
+    changed = {where.partition(".")[0] for where in wanted} | {"embedded", "all"}
     elsewhere = [key for key in before if key not in changed and now[key] != before[key]]
     for where, value in wanted.items():
         there, found = _at(before, where), _at(now, where)

@@ -67,7 +67,8 @@ class Clone:
         path.write_text(yaml.safe_dump(params))
 
 
-WHOLE = ("datasets", "backbones", "resized", "imported", "adapted", "fused")  # not merged with what is there
+# Not merged with what is there
+WHOLE = ("datasets", "backbones", "resized", "imported", "adapted", "fused")
 
 
 def kinds(ran: Iterable[str]) -> set[str]:

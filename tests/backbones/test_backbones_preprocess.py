@@ -1,4 +1,5 @@
-"""From a picture to a backbone's square, held to torchvision's own transforms."""
+"""From a picture to a backbone's square, held to torchvision's own transforms. But: pictures that
+are enlarged are so by bilinear interpolation."""
 
 import numpy as np
 import pytest
@@ -21,9 +22,8 @@ def test_a_crop_is_torchvisions_resize_and_centre_crop(name: str, shape: tuple[i
     from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
 
     found = row(name).input
-    theirs = Compose(
-        [Resize(found.resize, InterpolationMode(found.interpolation)), CenterCrop(found.size)]
-    )
+    how = "bilinear" if min(shape) < found.resize else found.interpolation
+    theirs = Compose([Resize(found.resize, InterpolationMode(how)), CenterCrop(found.size)])
     image = picture(*shape)
     assert np.array_equal(preprocess(row(name), image), np.asarray(theirs(image)))
 
@@ -33,9 +33,21 @@ def test_a_squash_is_torchvisions_resize_of_both_sides(shape: tuple[int, int]) -
     from torchvision.transforms import InterpolationMode, Resize
 
     found = row("siglip2_vit_b_16")
-    theirs = Resize((224, 224), InterpolationMode.BICUBIC)
+    how = "bilinear" if min(shape) < 224 else "bicubic"
+    theirs = Resize((224, 224), InterpolationMode(how))
     image = picture(*shape)
     assert np.array_equal(preprocess(found, image), np.asarray(theirs(image)))
+
+
+def test_a_picture_that_is_enlarged_has_no_value_beyond_its_own() -> None:
+    """As bicubic interpolation would give it, which overshoots at edges."""
+    pixels = np.full((28, 28, 3), 100, np.uint8)
+    pixels[:, 14:] = 150
+    found, small = row("efficientnet_lite0_96"), Image.fromarray(pixels)
+    seen = preprocess(found, small)
+    assert (seen.min(), seen.max()) == (100, 150)
+    reduced = preprocess(found, small.resize((280, 280), Image.Resampling.NEAREST))
+    assert (reduced.min(), reduced.max()) != (100, 150)
 
 
 def test_every_backbone_gets_its_square_of_uint8() -> None:

@@ -71,7 +71,8 @@ DECIDES = {
     "dim": 7,
     "input": Input(64, 64, "squash", "bilinear", (0, 0, 0), (1, 1, 1)),
     "output": "cls",
-    "revision": 2,
+    "revision": 3,
+    "sizes": (96, 224),
 }
 TELLS = {
     "name": "other",

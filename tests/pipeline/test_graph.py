@@ -72,6 +72,14 @@ JOINED = {**RUNS, "consensus": ["consensus"]}
         ("runs", {**JOINED, "member": ["kmeans", "consensus"]},
          r"runs\.member: consensus would join itself"),
         ("runs", {**JOINED, "member": []}, r"runs\.member is empty: name the runs"),
+        ("resized", {"small": {"size": 96}}, r"resized\.small has no 'row'"),
+        ("fused", ["pixels"], r"fused is \['pixels'\]: expected names"),
+        ("fused", {"both": "pixels"}, r"fused\.both is 'pixels': expected two backbones"),
+        ("fused", {"both": ["pixels"]}, r"fused\.both is .*expected two different backbones"),
+        ("fused", {"both": ["pixels", "pixels"]}, "expected two different backbones or more"),
+        ("fused", {"both": ["pixels", "pixel"]}, "pixel is no backbone; did you mean 'pixels'"),
+        ("fused", {"both": ["pixels", "both"]}, "both is fused itself: name its parts"),
+        ("fused", {"pixels": ["pixels", "x"]}, "pixels is under backbones too"),
     ],
 )  # fmt: skip
 def test_a_slip_is_named_with_what_was_expected(path: str, value: object, says: str):
@@ -99,6 +107,14 @@ def test_finished_runs_and_those_that_are_assigned_are_runs():
     params["assign"] = {"from": ["digits"], "to": ["photos"], "runs": ["kmeans", "kmeans_finished"]}
     params["runs"]["export"] = ["kmeans_finished", "kmeans_from_digits_finished"]
     require_graph(params)
+
+
+def test_a_fused_backbone_is_none_to_train():
+    params = changed("fused", {"both": ["pixels", "efficientnet_lite0_stage4"]})
+    require_graph(params)
+    params["adapted"] = {"mine": {**ROW, "backbone": "both"}}
+    with pytest.raises(StageError, match=r"adapted\.mine\.backbone: both is fused, and has no net"):
+        require_graph(params)
 
 
 def test_the_project_and_its_recipes_can_be_run():

@@ -188,7 +188,9 @@ def test_an_unknown_backbone_is_refused_with_a_close_name(project: Project, pict
     project.params["backbones"]["pixel"] = {}
     assert "did you mean pixels" in project.refusal("backbone", "pixel", command=True)
     line = project.refusal("embed", "mine", "pixel", command=True)
-    assert line.startswith("embed: params.yaml: no pixel under backbones:, imported: or adapted:")
+    assert line.startswith(
+        "embed: params.yaml: no pixel under backbones:, resized:, imported:, adapted: or fused:"
+    )
     assert line.endswith("did you mean 'pixels'?")
 
 

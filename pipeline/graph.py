@@ -77,10 +77,11 @@ def _require_fused(params: Mapping[str, Any]) -> None:
                 raise StageError(f"{PARAMS}: {where}: {part} is fused itself: name its parts")
             if embedded is not None and part not in embedded:
                 raise StageError(
-                    f"{PARAMS}: {where}: {part} is no backbone{did_you_mean(part, embedded)}"
+                    f"{PARAMS}: {where}: {part} is no backbone{did_you_mean(part, embedded)}; parts "
+                    "are named under another key too, such as backbones:"
                 )
     for name, row in params.get("adapted", {}).items():
-        if (base := row["backbone"]) in fused:
+        if isinstance(base := row["backbone"], str) and base in fused:
             raise StageError(
                 f"{PARAMS}: adapted.{name}.backbone: {base} is fused, and has no network to train: "
                 "name one of its parts"

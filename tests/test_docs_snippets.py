@@ -21,13 +21,15 @@ import images._spec
 import stages.known
 from backbones.row import read_row
 from pipeline.adapting.settings import read_run
-from pipeline.io.origin import Stored
+from pipeline.graph import require_graph
+from pipeline.io.origin import read_used
 from pipeline.params import Runtime, section
 
 TEXT = (ROOT / "params.yaml").read_text()
 PARAMS: dict[str, Any] = yaml.safe_load(TEXT)
 GRAPH: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-NAMED = ("datasets", "known", "backbones", "imported", "adapted")  # mappings of the user's names
+# Mappings of the user's names
+NAMED = ("datasets", "known", "backbones", "resized", "imported", "adapted", "fused")
 OTHERS = {"cd", "dvc", "export", "git", "pip", "pre-commit", "ray", "source"}
 PLACEHOLDER = re.compile("[A-Z]{3}")
 
@@ -69,10 +71,15 @@ def require_valid(name: str, params: dict[str, Any]) -> None:
         for dataset in params[name]:
             assert dataset in params["datasets"]
             section(stages.known._form(f"known.{dataset}"), f"known.{dataset}")
-    elif name == "backbones":
+    elif name in ("backbones", "resized"):
         for backbone in params[name]:
-            section(Stored, f"backbones.{backbone}")
-            backbones.row(backbone)
+            backbones.row(read_used(backbone).row)
+    elif name == "fused":
+        own = ("backbones", "resized", "imported", "adapted")
+        require_graph({
+            "fused": params[name], "embedded": {b: {} for of in own for b in params[of]},
+            **{of: params[of] for of in own},
+        })  # fmt: skip
     elif name == "imported":
         model = importlib.import_module("stages.import").Params
         for backbone in params[name]:

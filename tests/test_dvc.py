@@ -17,7 +17,7 @@ ITEM = {
     "to": "more",
 }  # fmt: skip
 KEYS = {"datasets": "colours", "known": "colours", "backbones": NET, "imported": "outside"}
-KEYS |= {"adapted": "learns"}
+KEYS |= {"adapted": "learns", "resized": "smaller"}
 # Of this machine, or kept for other runs: they are no outs
 NO_OUTS = re.compile(r"\.seen\.(json|npz)$|^data/(frozen|links)/")
 # Before a stage: have it write down what it has opened. (h5py opens files past Python.)
@@ -60,7 +60,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         "objective": "simgcd", "dataset": "colours", "backbone": NET, "learns_from": "../known.h5",
         "epochs": 1, "views": 2, "batch": 32, "hidden": 8, "bottleneck": 8,
     }}  # fmt: skip
-    params["all"] = {name: {} for name in (NET, "outside", "learns")}
+    params["resized"] = {"smaller": {"row": NET, "size": 24}}
+    params["embedded"] = {name: {} for name in (NET, "smaller", "outside", "learns")}
+    params["fused"] = {"both": [NET, "smaller"]}
+    params["all"] = {**params["embedded"], "both": {}}
     drawn = {"old": 2, "labelled": 0.5, "seed": 0}
     params["known"] = {"colours": drawn, "bare": {**drawn, "old": 1}}
     params["embed"]["views"] = 2
@@ -113,6 +116,10 @@ def item_of(name: str, **changes: str) -> dict[str, str]:
         values["run"] = "simgcd"
     if name == "learned":
         values["backbone"] = "learns"
+    if name == "fuse_part":
+        values["fused"] = "both"
+    if name == "fuse":
+        values["backbone"] = "both"
     return values | {what: to for what, to in changes.items() if what in values}
 
 
@@ -170,6 +177,9 @@ def ran(project: Project) -> dict[str, tuple[Entry, set[str], set[str]]]:
     for name in ORDER:
         if name == "learned":
             project.stage("embed", "colours", "learns")
+        if name == "fuse":
+            project.stage("embed", "colours", "smaller")
+            project.stage("fuse_part", "colours", "smaller", "both")
         one = entry_of(project, name)
         if name == "adapt":
             project.params["embed"]["views"] = 0

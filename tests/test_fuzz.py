@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 import backbones
 import images
 import stages
+import stages.fuse_part
 import stages.index
 import stages.known
 import store
@@ -45,7 +46,7 @@ SECTIONS = {
     path.stem: importlib.import_module(f"stages.{path.stem}").Params
     for path in sorted((ROOT / "stages").glob("*.py"))
     if "\nclass Params(" in path.read_text() and path.stem not in ("import", "backbone")
-} | {"runtime": Runtime, "examples": Examples}
+} | {"runtime": Runtime, "examples": Examples, "fuse": stages.fuse_part.Fuse}
 IMPORTED = importlib.import_module("stages.import").Params
 FORMS = ({"old": 5, "labelled": 0.5, "seed": 0}, {"table": "t.csv"}, {"tree": "known"})
 SPECS = (
@@ -205,7 +206,8 @@ def test_facts_of_a_backbone_with_mistakes_are_refused_in_one_line(data):
 
 
 REPORTED = (
-    "datasets", "known", "backbones", "imported", "adapted", "all", "runs", "similar",
+    "datasets", "known", "backbones", "resized", "imported", "adapted", "fused", "all", "runs",
+    "similar",
     "similar_by_labels",
 )  # fmt: skip
 
@@ -290,7 +292,7 @@ def test_the_row_of_a_folder_with_mistakes_is_refused(data):
 
 
 RECIPE = yaml.safe_load((ROOT / "recipes/cub.yaml").read_text())
-MERGED = ("datasets", "known", "backbones", "imported", "adapted", "runs")
+MERGED = ("datasets", "known", "backbones", "resized", "imported", "adapted", "runs")
 FEW = {key: PARAMS[key] for key in MERGED}
 
 

@@ -63,7 +63,8 @@ def backbones() -> list[str]:
 
 def _listed(origin: str) -> dict[str, Any]:
     """Those of one origin; a params.yaml of an older Cairn has not all of them."""
-    return names(origin) if origin in read_params("") else {}
+    params = read_params("")
+    return names(origin) if isinstance(params, dict) and origin in params else {}
 
 
 def adaptations() -> dict[str, dict[str, Any]]:

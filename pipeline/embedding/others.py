@@ -105,7 +105,7 @@ def others(
     found = list[Other]()
     shared = writer.folder.name == "features"  # and not an augmented view
     left_out = read_params("embed.skip").get(writer.plan.dataset, [])
-    every = [*read_params("backbones"), *(read_params("").get("resized") or {})]
+    every = [*read_params("backbones"), *(read_params("").get("resized") or ())]
     for name in every if shared else []:
         if len(found) < number and name != writer.plan.backbone and name not in left_out:
             try:

@@ -78,7 +78,7 @@ def folder_of(name: str) -> Path:
 
 def read_used(name: str) -> Used:
     """What params.yaml says of a backbone under `backbones` or `resized`."""
-    if name in (read_params("").get("resized") or {}):
+    if _is_under("resized", name):
         where = f"resized.{name}"
         said: OfZoo = (found := section(Resized, where))
         row = found.row
@@ -89,6 +89,13 @@ def read_used(name: str) -> Used:
         raise StageError(f"{PARAMS}: {where} has size and sizes: take one of them away")
     sizes = said.sizes or ((said.size,) if said.size else ())
     return Used(f"{row}@{'+'.join(map(str, sizes))}" if sizes else row, said.dtype)
+
+
+def _is_under(where: str, name: str) -> bool:
+    """Whether a key of params.yaml, which it need not have, names a backbone."""
+    params = read_params("")
+    found = params.get(where) if isinstance(params, dict) else None
+    return isinstance(found, dict) and name in found
 
 
 def write_zoo_row(row: backbones.Backbone, dtype: str = "float16", name: str = "") -> None:
@@ -116,7 +123,7 @@ def read_origin(name: str) -> backbones.Backbone | Imported:
         if name not in known:
             where = "backbones:, resized:, imported:, adapted: or fused:"
             raise StageError(f"{PARAMS}: no {name} under {where}{did_you_mean(name, known)}")
-        if name in (read_params("").get("fused") or {}):
+        if _is_under("fused", name):
             raise StageError(
                 f"{name} is fused, and has no network of its own: name one of its parts"
             )
@@ -199,8 +206,9 @@ def _read(path: Path) -> dict[str, Any]:
         facts: dict[str, Any] = found
         if facts["origin"] not in ("zoo", "imported"):
             raise ValueError(f"origin is {facts['origin']!r}")
-        if facts["origin"] == "zoo" and not isinstance(facts["digest"], str):
-            raise ValueError(f"digest is {facts['digest']!r}")
+        for name in ("digest", "row") if facts["origin"] == "zoo" else ():
+            if not isinstance(facts.get(name, ""), str):
+                raise ValueError(f"{name} is {facts[name]!r}")
         if facts.setdefault("dtype", "float16") not in store.DTYPES:
             raise ValueError(f"dtype is {facts['dtype']!r}")
     return facts

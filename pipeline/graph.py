@@ -77,8 +77,8 @@ def _require_fused(params: Mapping[str, Any]) -> None:
                 raise StageError(f"{PARAMS}: {where}: {part} is fused itself: name its parts")
             if embedded is not None and part not in embedded:
                 raise StageError(
-                    f"{PARAMS}: {where}: {part} is no backbone{did_you_mean(part, embedded)}; parts "
-                    "are named under another key too, such as backbones:"
+                    f"{PARAMS}: {where}: {part} is named under no other key, such as backbones:"
+                    f"{did_you_mean(part, embedded)}"
                 )
     for name, row in params.get("adapted", {}).items():
         if isinstance(base := row["backbone"], str) and base in fused:

@@ -9,12 +9,13 @@ from pages.report.charts import figures, training
 from pages.report.charts.curves import curve_figures
 from pages.report.pictures import clusters
 from pages.report.pictures.album import Album
-from pages.report.tables import discovery, lineage, probes
+from pages.report.tables import discovery, lineage, probes, sizes
 from pages.report.tables.adapted import adapted, adapted_figure
 from pages.report.tables.how_many import how_many
 from pages.report.tables.settings import Setting, read_settings
 from pipeline.io.absent import read_mark
 from pipeline.io.cell import Cell
+from pipeline.params import read_params
 
 
 class Scores(NamedTuple):
@@ -33,7 +34,7 @@ class Scores(NamedTuple):
 
 def read_scores(asked: Asked, dataset: str) -> Scores:
     """Of the cells that params.yaml asks for."""
-    why = {cell: _absent(cell, "embed", "evaluate") for cell in asked.cells(dataset)}
+    why = {cell: _absent(cell, "embed", "fuse", "evaluate") for cell in asked.cells(dataset)}
     cells = [cell for cell, reason in why.items() if reason is None]
     settings = read_settings([cell.metric("evaluate.csv") for cell in cells])
     scored = [cell for cell in cells if any(s.backbone == cell.backbone for s in settings)]
@@ -87,6 +88,7 @@ def describe(
         section.facts(here),
         [f"Absent: {backbone}: {reason}" for backbone, reason in found.absent.items()],
         section.unreadable(found.cells),
+        sizes.advice(found.cells, read_params("")),
         adapted(steps, here, found.partly, discovery.columns(), taught),
         section.tables(here, taught, steps),
         discovery.tables(found.partly, taught, steps),

@@ -36,6 +36,7 @@ class Section:
     facts: str
     absent: list[str]
     unreadable: list[str]
+    advice: list[str]
     adapted: Adapted | None
     tables: list[Table]
     discovery: list[Table]

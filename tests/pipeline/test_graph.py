@@ -77,7 +77,7 @@ JOINED = {**RUNS, "consensus": ["consensus"]}
         ("fused", {"both": "pixels"}, r"fused\.both is 'pixels': expected two backbones"),
         ("fused", {"both": ["pixels"]}, r"fused\.both is .*expected two different backbones"),
         ("fused", {"both": ["pixels", "pixels"]}, "expected two different backbones or more"),
-        ("fused", {"both": ["pixels", "pixel"]}, "pixel is no backbone; did you mean 'pixels'"),
+        ("fused", {"both": ["pixels", "pixel"]}, "pixel is named under no other .*did you mean"),
         ("fused", {"both": ["pixels", "both"]}, "both is fused itself: name its parts"),
         ("fused", {"pixels": ["pixels", "x"]}, "pixels is under backbones too"),
     ],

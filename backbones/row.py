@@ -105,7 +105,7 @@ def row(name: str | os.PathLike[str]) -> Backbone:
     has but one size."""
     name = os.fspath(name)
     of_zoo, at, sizes = name.partition("@")
-    if at and "/" not in name:
+    if at and "/" not in name and not Path(name, ROW).is_file():
         from backbones.sizes import at_sizes
 
         return at_sizes(_row_of_zoo(of_zoo), sizes)

@@ -74,7 +74,8 @@ def mean_of_sizes(row: Backbone, load: Callable[[Backbone], "Encoder"]) -> "Enco
 def fit_size(row: Backbone, network: Any) -> Any:
     """A network of timm, weights in, for pictures of the row's size. Raises BackboneError where it
     takes no other than its own."""
-    size, patches = row.input.size, getattr(network, "patch_embed", None)
+    size = row.input.size
+    patches: Any = getattr(network, "patch_embed", None)
     own = getattr(patches, "img_size", None)
     if "@" not in row.name or own is None or own == (size, size):
         return network  # convolutions, or a row that says all there is to say

@@ -71,6 +71,23 @@ GOLDEN: dict[str, tuple[int, float, dict[int, float]]] = {
 }
 
 
+# The same of a picture of 28 x 28, which is enlarged
+SMALL: dict[str, tuple[float, dict[int, float]]] = {
+    "efficientnet_lite0_96": (24.92, {492: 5.1468, 920: 5.3086, 1115: 4.9628, 1157: 5.1079}),
+    "efficientnet_lite0@64+96": (1.0, {492: 0.1863, 920: 0.1991, 1115: 0.1849, 1157: 0.1867}),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_features_of_a_small_picture_are_those_of_revision_2(name: str) -> None:
+    length, entries = SMALL[name]
+    small = synthetic().resize((28, 28), Image.Resampling.NEAREST)
+    (features,) = encoder(name)(preprocess(row(name), small)[np.newaxis])
+    assert row(name).revision == 2
+    np.testing.assert_allclose(features[list(entries)], list(entries.values()), atol=1e-3)
+    np.testing.assert_allclose(np.linalg.norm(features), length, rtol=1e-3)
+
+
 @pytest.mark.parametrize("name", GOLDEN)
 def test_features_are_those_of_this_revision(name: str) -> None:
     revision, length, entries = GOLDEN[name]

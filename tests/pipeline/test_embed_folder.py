@@ -30,6 +30,13 @@ def test_a_folder_is_embedded_once(pictures: Path, tmp_path: Path):
     np.testing.assert_array_equal(again.features.block(0, 3), first.features.block(0, 3))
 
 
+def test_a_row_may_be_asked_for_at_another_size(pictures: Path, tmp_path: Path):
+    found = embed_folder(pictures, "resnet18_small_narrow@40", tmp_path / "out").features
+    assert (found.backbone, found.dim, len(found)) == ("resnet18_small_narrow@40", 128, 3)
+    other = embed_folder(pictures, "resnet18_small_narrow", tmp_path / "out").features
+    assert not np.array_equal(found.block(0, 3), other.block(0, 3))
+
+
 def test_only_new_pictures_are_embedded_and_renamed_ones_are_known(pictures: Path, tmp_path: Path):
     first = embed_folder(pictures, "pixels", tmp_path / "out").features.block(0, 3)
     (pictures / "b.png").rename(pictures / "z.png")

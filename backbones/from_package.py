@@ -32,6 +32,11 @@ def build(row: Backbone, weights: Path | None) -> torch.nn.Module:
     return network if row.output == "avg" else _up_to_stage(row, network)
 
 
+def last_layer(row: Backbone, weights: Path | None) -> torch.nn.Module:
+    """What makes logits of ImageNet's classes of the vectors of output `avg`."""
+    return classifier(row, weights).get_classifier()  # type: ignore[operator, no-any-return]
+
+
 def _up_to_stage(row: Backbone, network: Any) -> torch.nn.Module:
     """The network without the stages after the one that the row names."""
     stages = list(network.blocks)

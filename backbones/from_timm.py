@@ -34,6 +34,28 @@ def fetch(row: Backbone) -> Path | None:
 
 def build(row: Backbone, weights: Path | None) -> torch.nn.Module:
     """Normalised float32 [image, 3, size, size] → [image, dim]; weights None = untrained."""
+    network = _whole(row, weights)
+    network.reset_classifier(0)
+    return fit_size(row, network)
+
+
+def last_layer(row: Backbone, weights: Path | None) -> torch.nn.Module:
+    """What makes logits of the row's vectors. Raises BackboneError where it reads another pooling
+    than the row's output."""
+    import timm
+
+    with torch.device("meta"):
+        pool: Any = timm.create_model(row.model, **row.options).global_pool
+    usual = getattr(pool, "pool_type", pool)
+    if usual != _POOLING.get(row.output):
+        raise BackboneError(
+            f"{row.name}: the classifier of {row.model} reads {usual!r}, not {row.output}"
+        )
+    return _whole(row, weights).get_classifier()
+
+
+def _whole(row: Backbone, weights: Path | None) -> Any:
+    """The network with its classifier."""
     import timm
 
     if row.output not in _POOLING:
@@ -59,8 +81,7 @@ def build(row: Backbone, weights: Path | None) -> torch.nn.Module:
         )
         if small:
             network.conv1, network.maxpool = _small_stem(width), torch.nn.Identity()
-    network.reset_classifier(0)
-    return fit_size(row, network)
+    return network
 
 
 def _small_stem(width: int) -> torch.nn.Conv2d:

@@ -23,6 +23,19 @@ def load(row: Backbone, device: str) -> Encoder:
 
 def build(row: Backbone, weights: Path | None) -> Module:
     """Normalised float32 [image, 3, size, size] → [image, dim]; weights None = untrained."""
+    network, name, part = _whole(row, weights)
+    setattr(network, name, part[:-1] if isinstance(part, Sequential) else Identity())
+    return network
+
+
+def last_layer(row: Backbone, weights: Path | None) -> Module:
+    """What makes logits of ImageNet's classes of the row's vectors."""
+    _, _, part = _whole(row, weights)
+    return part[-1] if isinstance(part, Sequential) else part
+
+
+def _whole(row: Backbone, weights: Path | None) -> tuple[Module, str, Module]:
+    """The network, and the part of it, by its name, that is a linear layer or ends in one."""
     from torchvision.models import get_model
 
     network = get_model(row.model, weights=None, **row.options)
@@ -35,10 +48,8 @@ def build(row: Backbone, weights: Path | None) -> Module:
         network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     for name in ("fc", "classifier", "head", "heads"):
         part = getattr(network, name, None)
-        if isinstance(part, Linear):
-            setattr(network, name, Identity())
-            return network
-        if isinstance(part, Sequential) and isinstance(part[-1], Linear):
-            setattr(network, name, part[:-1])
-            return network
+        if isinstance(part, Linear) or (
+            isinstance(part, Sequential) and isinstance(part[-1], Linear)
+        ):
+            return network, name, part
     raise BackboneError(f"{row.name}: found no last linear layer in {row.model} to cut off")

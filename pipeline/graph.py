@@ -21,9 +21,8 @@ PRODUCTS = {  # lists of which every combination is a stage, and what each of th
 }
 ADAPTED = ("objective", "dataset", "backbone", "learns_from")  # that the graph itself reads
 # Lists of runs of other stages, and what there has to be for them
-TABLES = {
-    "export": "datasets", "export_discovered": "known", "finish": "datasets", MEMBERS: "datasets",
-}  # fmt: skip
+TABLES = dict.fromkeys(("finish", MEMBERS, "names", "export", "export_named"), "datasets")
+TABLES |= {"export_discovered": "known"}
 
 
 def require_graph(params: object) -> None:
@@ -40,6 +39,7 @@ def require_graph(params: object) -> None:
     for where, kind, name in _references(params):
         if kind == "run":
             _require_run(params, where, name)
+            _require_named(where, name, params)
         elif (there := known[kind]) is not None and name not in list(there):
             raise StageError(
                 f"{PARAMS}: {where}: {name} is no {kind}{did_you_mean(str(name), there)}"
@@ -163,6 +163,12 @@ def _assigned_run(params: Mapping[str, Any], name: str) -> str:
             if run != name and run in assign.get("runs", ()):
                 return run
     return name
+
+
+def _require_named(where: str, name: str, params: Mapping[str, Any]) -> None:
+    """A table with names needs them."""
+    if where == "runs.export_named" and name not in params["runs"].get("names", []):
+        raise StageError(f"{PARAMS}: {where}: {name} is not named: add it to runs.names")
 
 
 if __name__ == "__main__":

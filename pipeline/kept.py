@@ -16,12 +16,13 @@ from pipeline.yaml_as_dvc import Loader
 LOCK = Path("dvc.lock")
 
 
-def keep(stage: str, key: str, missing: object, out: object) -> None:
-    """Say that `out` of STAGE stays, since `missing` is not here; key: its settings in params.yaml.
+def keep(stage: str, key: str, missing: object, out: object, item: str = "") -> None:
+    """Say that `out` of STAGE stays, since `missing` is not here; key: its settings in params.yaml;
+    item: what the stage is one of each of, if that is not the last part of the key.
 
     Raises StageError where dvc.lock notes other settings.
     """
-    noted = _noted(f"{stage}@{key.rpartition('.')[2]}", key)
+    noted = _noted(f"{stage}@{item or key.rpartition('.')[2]}", key)
     if noted is not None and noted != read_params(key):
         raise StageError(
             f"{PARAMS}: {missing} is not here, and {key} has changed since {out} was made: correct "

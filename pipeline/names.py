@@ -13,7 +13,8 @@ from pipeline.params import PARAMS, StageError
 
 BACKBONES = ("backbones", "resized", "imported", "adapted", "fused")  # the origins of all of them
 MAPPINGS = ("datasets", "known", *BACKBONES)
-RESERVED = ("backbones", "frozen", "links", "raw")  # folders below data/ that are no dataset
+# Folders below data/ that are no dataset
+RESERVED = ("backbones", "frozen", "links", "raw", "vocabulary")
 FINISHED = "_finished"  # what the name of a run ends with that stage finish made
 COST = "cost"  # in metrics, beside the names of runs and splits: what a stage has cost
 _MEETS_COST = f"{COST} is, in metrics, what a stage has cost: choose another name"

@@ -12,6 +12,8 @@ One row an image, in the order of the index:
   method
 - `distance`: to the centre of the own cluster, of methods that have centres
 - `probability`: of the own cluster, of methods that say one
+- `names`: the words that stage names proposes for the cluster, most probable first, with semicolons
+  between them; in the tables of section export_named
 - `group`: path of the image that stands for its near-duplicates, its own where it has none
 
 csv: UTF-8, a header, lines end in a line feed; a name with a comma, a quote or a line break stands
@@ -32,9 +34,11 @@ from pipeline.io.clusters import read_clusters, seed_of_lowest_loss
 from pipeline.io.duplicates import read_leaders
 from pipeline.io.table import in_parts, write_csv
 from pipeline.io.whole import whole_bytes, whole_text
+from pipeline.naming import proposals
 from pipeline.params import Section, StageError
 from stages import run
 
+NAMED = "export_named"  # the section whose tables have names, as dvc.yaml says of what they need
 BLOCK = 65_536  # images whose neighbours are looked at together
 
 
@@ -52,16 +56,18 @@ class Clusters(NamedTuple):
     of_method: dict[str, np.ndarray]  # distance or probability
     dataset: str
     backbone: str
+    seed: int
 
 
 def main(cell: Cell, clusters_of: str, params: Params) -> None:
     """Write the clusters of a run as a table (csv or parquet), a row an image.
 
     CLUSTERS_OF is its folder and name, clusters/kmeans or discovered/simgcd. Columns: path, split,
-    cluster, class (of category discovery, where it is known), confidence (share of the neighbours
-    in the own cluster, weighed by similarity), distance to the own centre or probability, and
-    group: the path of the image that stands for its near-duplicates. Of the first setting, seed of
-    lowest loss. An image that the backbone could not read is in no cluster and has no row.
+    cluster, names (with --run export_named: the words that are proposed for it), class (of category
+    discovery, where it is known), confidence (share of the neighbours in the own cluster, weighed
+    by similarity), distance to the own centre or probability, and group: the path of the image that
+    stands for its near-duplicates. Of the first setting, seed of lowest loss. An image that the
+    backbone could not read is in no cluster and has no row.
     """
     clusters, table = cell.file(f"{clusters_of}.h5"), _table(cell, clusters_of, params)
     found = _read_clusters(clusters)
@@ -72,12 +78,14 @@ def main(cell: Cell, clusters_of: str, params: Params) -> None:
             f"{cell.images} is not the index of the images in {clusters}: run `dvc repro`"
         )
     leader = read_leaders(cell.duplicates, found.dataset, found.backbone, found.row)
+    confidence = _confidence(cell.neighbors, found)
     columns = {
         "path": name[found.row],
         "split": found.split,
         "cluster": found.assignment,
+        **(_names(cell, clusters_of, found) if cell.run == NAMED else {}),
         **_classes(found),
-        "confidence": _confidence(cell.neighbors, found),
+        "confidence": confidence,
         **found.of_method,
         "group": name[leader],
     }
@@ -88,7 +96,8 @@ def main(cell: Cell, clusters_of: str, params: Params) -> None:
 
 
 def _table(cell: Cell, clusters_of: str, params: Params) -> Path:
-    return cell.file(f"tables/{Path(clusters_of).name}.{params.format}")
+    named = "_named" * (cell.run == NAMED)
+    return cell.file(f"tables/{Path(clusters_of).name}{named}.{params.format}")
 
 
 def _read_clusters(path: Path) -> Clusters:
@@ -103,7 +112,7 @@ def _read_clusters(path: Path) -> Clusters:
         assignment = file["0/assignment"][seed]
         return Clusters(
             file["row"], split, assignment, attrs.get("old", []), of_method,
-            attrs["dataset"], attrs["backbone"],
+            attrs["dataset"], attrs["backbone"], attrs["seeds"][seed],
         )  # fmt: skip
 
 
@@ -114,6 +123,16 @@ def _classes(found: Clusters) -> dict[str, np.ndarray]:
     name = np.full(max(len(found.old), int(found.assignment.max(initial=0)) + 1), "", object)
     name[: len(found.old)] = found.old
     return {"class": name[found.assignment]}
+
+
+def _names(cell: Cell, clusters_of: str, found: Clusters) -> dict[str, np.ndarray]:
+    """Of each image the words of its cluster."""
+    path = proposals.place(cell, Path(clusters_of).name)
+    proposed = proposals.read_proposals(path)
+    if proposed.seed != found.seed or proposed.k <= found.assignment.max(initial=-1):
+        raise StageError(f"{path} is not of the clusters of {clusters_of}: run `dvc repro names`")
+    words = ["; ".join(word for word, _ in cluster) for cluster in proposed.words]
+    return {"names": np.array(words, object)[found.assignment]}
 
 
 def _confidence(path: Path, found: Clusters) -> np.ndarray:

@@ -32,6 +32,7 @@ ROOMS = {
         "neighbors": {"errors", "vectors", "kernels", "kmeans"},
         "spectral": {"errors", "vectors", "kernels", "kmeans", "neighbors"},
         "block_model": {"errors", "vectors", "kernels", "kmeans", "neighbors", "spectral"},
+        "naming": {"errors", "vectors"},
         "heads": {"errors", "vectors", "kernels", "kmeans", "metrics"},
         "estimate_k": {"errors", "vectors", "kernels", "kmeans", "metrics"},
         "map": {"errors", "vectors", "kernels", "kmeans", "neighbors", "spectral"},
@@ -49,6 +50,7 @@ ROOMS = {
         "kept": {"yaml_as_dvc", "params"},
         "io": {"params"},
         "similar": {"params", "io"},
+        "naming": {"params", "io"},
         "fitting": {"params", "io"},
         "embedding": {"params", "io"},
         "adapting": {"yaml_as_dvc", "params", "io", "fitting", "embedding"},
@@ -180,7 +182,7 @@ def test_what_the_import_statements_say_is_so():
 
 
 NEED_NO_TORCH = {"evaluate", "evaluate_discovery", "export", "import", "index", "known", "report"}
-NEED_NO_TORCH |= {"embed", "pca"}  # they import it where they compute with it
+NEED_NO_TORCH |= {"vocabulary", "embed", "pca"}  # they import it where they compute with it
 
 
 @pytest.mark.parametrize("path", STAGES, ids=name_of)

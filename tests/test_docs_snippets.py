@@ -90,7 +90,7 @@ def require_valid(name: str, params: dict[str, Any]) -> None:
     elif name == "runs":
         for stage, runs in params[name].items():
             assert stage in GRAPH
-            assert all(run in params or stage.startswith("export") for run in runs)
+            assert all(run in params or stage.startswith(("export", "names")) for run in runs)
     elif name == "assign":
         assert set(params[name]) == set(PARAMS[name])
         assert {*params[name]["from"], *params[name]["to"]} <= set(params["datasets"])

@@ -106,7 +106,7 @@ def item_of(name: str, **changes: str) -> dict[str, str]:
     values = {what: ITEM[what] for what in of.keys() & ITEM.keys()}
     if of.get("run", "").startswith("runs."):
         method = of["run"].removeprefix("runs.")
-        off = "kmeans" if method == "finish" else method  # one that is off, by its section
+        off = method if method in PARAMS else "kmeans"  # a run of one that is off
         values["run"] = (PARAMS["runs"][method] or [off])[0]
     if "into" in of:
         values["into"] = "consensus"
@@ -160,7 +160,8 @@ def lies_in(path: str, folders: list[str]) -> bool:
     return any(path == folder or path.startswith(f"{folder}/") for folder in folders)
 
 
-# In the order in which one can run after the other
+# In the order in which one can run after the other, but for `names`, which none of these backbones
+# has: its outs are marks, and what export_named reads of it is one
 ORDER = [name for name in stages() if name != "adapt"]
 ORDER.insert(ORDER.index("learned"), "adapt")
 

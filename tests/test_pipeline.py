@@ -49,7 +49,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory, forked: Path) -> Clone:
 def test_one_command_runs_every_stage(clone: Clone):
     stages = set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
     assert kinds(clone.ran) == stages - {
-        *("assign", "similar", "similar_by_labels", "export", "export_assigned")
+        *("assign", "similar", "similar_by_labels", "export", "export_assigned"),
+        *("vocabulary", "names", "export_named"),
     }
     embedded = [
         f"embed@{one}-{by}" for one in ("colours", "rows") for by in (ZOO, FOREIGN, LEARNER)

@@ -11,13 +11,15 @@ from pipeline.params import PARAMS, StageError, read_params
 class Asked(NamedTuple):
     """datasets: how to open their images, by name; backbones: in the order of the page; known: the
     datasets of which some classes are known; adaptations: the runs of adapt by name, with all
-    settings; pairs: section of params.yaml, target and large collection."""
+    settings; pairs: section of params.yaml, target and large collection; named: the runs whose
+    clusters get words."""
 
     datasets: dict[str, Any]
     backbones: list[str]
     known: list[str]
     adaptations: dict[str, dict[str, Any]]
     pairs: list[tuple[str, str, str]]
+    named: list[str]
 
     def cells(self, dataset: str) -> list[Cell]:
         """What was taken out of params.yaml still lies in the folders, and is not shown."""
@@ -30,7 +32,14 @@ class Asked(NamedTuple):
 
 def asked() -> Asked:
     """All of it, from params.yaml here."""
-    return Asked(names("datasets"), backbones(), list(names("known")), adaptations(), pairs())
+    every = names("datasets"), backbones(), list(names("known")), adaptations(), pairs()
+    return Asked(*every, named())
+
+
+def named() -> list[str]:
+    """The runs whose clusters get words; none in settings that are older than the stage."""
+    runs = (read_params("") or {}).get("runs") or {}
+    return list(runs.get("names") or [])
 
 
 def names(path: str) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def describe(
             *adapted_figure(steps),
         ],
         [
-            *clusters.sheets(drawn, album, side, backbones),
+            *clusters.sheets(drawn, album, side, backbones, asked.named),
             *(clusters.discovered(drawn, album, side, backbones) if known else []),
         ],
     )

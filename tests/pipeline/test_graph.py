@@ -44,6 +44,7 @@ JOINED = {**RUNS, "consensus": ["consensus"]}
         ("runs.kmeans", ["kmeens"], "runs.kmeans: kmeens has no section .*did you mean 'kmeans'"),
         ("runs.temi", [], "runs.export: temi is off: take it out, or add it to runs.temi"),
         ("runs.export", ["temi_long"], "runs.export: temi_long is off: .*runs.temi"),
+        ("runs.export_named", ["kmeans"], "runs.export_named: kmeans is not named: add it to ru"),
         ("runs.export", ["spektral"], "spektral has no section .*did you mean 'spectral'"),
         ("runs.export", ["kmeans_finished"], "kmeans_finished is off: .* to runs.finish"),
         ("runs.finish", ["kmeens"], "runs.finish: kmeens has no section .*did you mean 'kmeans'"),
@@ -83,7 +84,7 @@ JOINED = {**RUNS, "consensus": ["consensus"]}
     ],
 )  # fmt: skip
 def test_a_slip_is_named_with_what_was_expected(path: str, value: object, says: str):
-    with pytest.raises(StageError, match=f"^params.yaml: .*{says}"):
+    with pytest.raises(StageError, match=rf"^params.yaml: .*{says}"):
         require_graph(changed(path, value))
 
 

@@ -9,10 +9,13 @@ import numpy as np
 import images
 from pages.report.charts.chart import Chart, sizes
 from pages.report.chosen.clusters import Chosen, read_chosen
+from pages.report.chosen.names import proposed
 from pages.report.pictures.album import AWAY, Album
 from pages.report.pictures.sheet import Card, draw, is_empty, missing
 from pages.report.tables.spaces import space
 from pipeline.io.cell import Cell
+
+WORDS = " The words are proposals of stage names, each with its mean probability in the cluster."
 
 
 class Sheet(NamedTuple):
@@ -30,13 +33,17 @@ class Sheet(NamedTuple):
 
 
 def sheets(
-    cells: Sequence[Cell], album: Album | str, side: int, backbones: Sequence[str]
+    cells: Sequence[Cell],
+    album: Album | str,
+    side: int,
+    backbones: Sequence[str],
+    named: Sequence[str] = (),
 ) -> list[Sheet]:
     """The clusters of each cell's best clustering, as stage evaluate has chosen it; none where
     nothing is of the split `train`.
 
     `album`: the dataset's images, or why there are none; `backbones`: all of the page, so that each
-    has one colour everywhere.
+    has one colour everywhere; `named`: the runs whose clusters are shown with words.
     """
     out = []
     for cell in cells:
@@ -44,7 +51,8 @@ def sheets(
         if found:
             choice = _choice(cell, found)
             whole = _whole(cell, f"clusters/{found.run}")
-            out.append(_sheet(found, *choice, whole, album, side, number))
+            words = proposed(cell, found) if found.run in named else []
+            out.append(_sheet(found, *choice, whole, album, side, number, words))
     return out
 
 
@@ -77,6 +85,7 @@ def _sheet(
     album: Album | str,
     side: int,
     number: int,
+    words: Sequence[list[str]] = (),
 ) -> Sheet:
     chart = sizes(found.size, number)
     blank = Sheet(title, choice, chart, "", whole, found.images, [])
@@ -87,12 +96,13 @@ def _sheet(
         card._replace(title=names.get(card.cluster, f"New: cluster {card.cluster}"))
         if names
         else card
-        for card in draw(found, album, side)
+        for card in draw(found, album, side, words)
     ]
     live = int((found.size > 0).sum())
     which = "All clusters" if len(cards) == live else (
         f"{len(cards)} of {live} clusters, evenly from the largest to the smallest")  # fmt: skip
     note = f"{which}: the images of train most typical of each, and those least so."
+    note += WORDS * bool(words)
     if not cards:
         return blank
     if is_empty(cards):

@@ -30,15 +30,18 @@ class Tile(NamedTuple):
 
 
 class Card(NamedTuple):
+    """names: words that are proposed for the cluster."""
+
     title: str
     cluster: int
     size: int
     typical: list[Tile]
     untypical: list[Tile]
+    names: list[str]
 
 
-def draw(chosen: Chosen, album: Album, side: int) -> list[Card]:
-    """The chosen images as small pictures, a card a cluster."""
+def draw(chosen: Chosen, album: Album, side: int, names: Sequence[list[str]] = ()) -> list[Card]:
+    """The chosen images as small pictures, a card a cluster; names: of each cluster, or of none."""
 
     every = tiles(chosen.name, chosen.digest, album, side)
 
@@ -49,7 +52,8 @@ def draw(chosen: Chosen, album: Album, side: int) -> list[Card]:
     for cluster in dict.fromkeys(chosen.cluster.tolist()):
         own, typical = chosen.cluster == cluster, chosen.typical == 1
         size, most, least = int(chosen.size[cluster]), of(own & typical), of(own & ~typical)
-        cards.append(Card(f"Cluster {cluster}", cluster, size, most, least))
+        words = names[cluster] if names else []
+        cards.append(Card(f"Cluster {cluster}", cluster, size, most, least, words))
     return cards
 
 

@@ -1,0 +1,1 @@
+"""Words for clusters: which of a vocabulary fit, and how well."""

@@ -1,0 +1,1 @@
+"""Words for clusters: the vocabulary, its vectors, and the file of what was chosen."""

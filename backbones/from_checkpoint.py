@@ -25,7 +25,7 @@ from backbones.row import ZOO, Backbone, BackboneError
 from backbones.sizes import fit_size
 from backbones.weights import fetch
 
-_POOLING = {"avg": "avg", "cls": "token"}
+_POOLING = {"avg": "avg", "cls": "token", "cls+avg": ""}
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,21 @@ def build(row: Backbone, weights: Path | None) -> torch.nn.Module:
         state = select(row.name, read(row.name, weights, layout.key), layout)
         hold(row.name, {name: t.shape for name, t in state.items()}, network.state_dict())
         network.load_state_dict(state, strict=True, assign=True)
-    return fit_size(row, network.float())
+    network = fit_size(row, network.float())
+    return _ClassAndMean(network) if row.output == "cls+avg" else network
+
+
+class _ClassAndMean(torch.nn.Module):
+    """A ViT read at its class token and at the mean of its patches, side by side."""
+
+    def __init__(self, vit: Any) -> None:
+        super().__init__()
+        self.vit = vit
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        tokens = self.vit.forward_features(pixels)
+        patches = tokens[:, self.vit.num_prefix_tokens :]
+        return torch.cat([tokens[:, 0], patches.mean(dim=1)], dim=1)
 
 
 def layout_of(row: Backbone) -> Layout:
@@ -152,12 +166,14 @@ def _network(row: Backbone, layout: Layout, device: torch.device) -> torch.nn.Mo
     import timm
 
     if row.output not in _POOLING:
-        raise BackboneError(f"{row.name}: no output {row.output!r}; expected avg or cls")
-    pool = _POOLING[row.output]
+        raise BackboneError(f"{row.name}: no output {row.output!r}; expected avg, cls or cls+avg")
+    pool, named = _POOLING[row.output], dict(layout.build)
     try:
+        if "mlp_layer" in named:  # timm knows activations and norms by name, these not
+            named["mlp_layer"] = getattr(timm.layers, named["mlp_layer"])
         with device:  # "meta": no time and no memory for random weights that are then replaced
-            return timm.create_model(row.model, num_classes=0, global_pool=pool, **layout.build)
-    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+            return timm.create_model(row.model, num_classes=0, global_pool=pool, **named)
+    except (AttributeError, RuntimeError, TypeError, ValueError, AssertionError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
         raise BackboneError(
             f"{row.name}: timm cannot build {row.model} ({reason}); correct model, output or "

@@ -163,11 +163,22 @@ def _download(row: Backbone, path: Path) -> Path:
         download(row.weights, path)
         return path
     except (OSError, requests.RequestException) as error:
+        if _is_gated(error):
+            page = "https://huggingface.co/" + "/".join(rest.split("/")[:2])
+            raise BackboneError(
+                f"{row.name}: its authors give the weights to those who ask: ask at {page}, then "
+                "sign in (hf auth login) and run again; its licence: " + row.licence
+            ) from error
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise BackboneError(
             f"{row.name}: weights are not at {path} and did not come from {row.weights} "
             f"({reason}); go online, or put the file there yourself"
         ) from error
+
+
+def _is_gated(error: Exception) -> bool:
+    """The hub's answer to who has not asked for a file, or has not signed in."""
+    return any(kind.__name__ == "GatedRepoError" for kind in type(error).__mro__)
 
 
 def _download_hugging_face(address: str) -> Path:

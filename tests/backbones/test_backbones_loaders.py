@@ -103,6 +103,40 @@ def test_open_clip_gives_the_embedding_its_encode_image_gives(name: str, tmp_pat
     alike(ours.eval(), theirs.eval().encode_image, 32)
 
 
+@pytest.mark.parametrize(
+    "name", ["pe_spatial_vitt16", "tipsv2_vitb14", "aimv2_vitl14", "eupe_vits16",
+             "eupe_convnext_tiny"]
+)  # fmt: skip
+def test_timm_loads_the_networks_of_2026_as_it_publishes_them(name: str, tmp_path: Path) -> None:
+    """Shallower ones, read where the row says; of all but EUPE's ViTs that is timm's own choice."""
+    import timm
+
+    found = row(name)
+    shallow = {"depths": (1, 1, 1, 1)} if "convnext" in name else {"depth": 1}
+    pool = {"global_pool": "token"} if name == "eupe_vits16" else {}
+    theirs = timm.create_model(found.model, **shallow, **pool)
+    save_file(theirs.state_dict(), tmp_path / "model.safetensors")
+    theirs.reset_classifier(0)
+    ours = from_timm.build(replace(found, options=shallow), tmp_path / "model.safetensors")
+    alike(ours.eval(), theirs.eval(), found.input.size)
+
+
+def test_perception_encoders_give_the_embedding_that_meets_the_texts(tmp_path: Path) -> None:
+    import open_clip
+
+    from backbones import text
+
+    found = row("pe_core_vit_t_16_384")
+    theirs = open_clip.create_model(found.model)
+    path = tmp_path / "open_clip_model.safetensors"
+    save_file(theirs.state_dict(), path)
+    ours = from_open_clip.build(found, path)
+    alike(ours.eval(), theirs.eval().encode_image, 384)
+    with torch.inference_mode():
+        tower = text.TextTower(theirs, open_clip.get_tokenizer(found.model), torch.device("cpu"))
+    assert tower.width == found.dim
+
+
 def test_openais_clips_have_openais_activation() -> None:
     from open_clip.transformer import QuickGELU
 

@@ -208,3 +208,33 @@ def test_a_file_that_does_not_load_is_not_remembered(
     with pytest.raises(BackboneError, match="no weights in it"):
         backbones.load("mine")
     assert weights.read_lock() == {}
+
+
+@pytest.mark.parametrize("name", ["uni2_h", "virchow2"])
+def test_weights_that_are_given_to_who_asks_say_where_to_ask(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+    import requests
+
+    class GatedRepoError(OSError):
+        """As huggingface_hub.errors has it, which wants an answer of its client's."""
+
+    def refused(*_: object) -> None:
+        raise GatedRepoError("401 Client Error. Cannot access gated repo for url https://...")
+
+    assert huggingface_hub.errors.GatedRepoError.__name__ == "GatedRepoError"
+    monkeypatch.setattr(requests, "head", lambda *_, **__: None)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refused)
+    monkeypatch.setattr(weights, "place", lambda _: tmp_path / "nothing")
+    owner = row(name).weights[3:].rpartition("/")[0]
+    with pytest.raises(
+        BackboneError, match=rf"{name}: .*ask at https://huggingface\.co/{owner}, .*non-commercial"
+    ) as error:
+        weights.fetch(row(name))
+    assert "\n" not in str(error.value)
+
+
+def test_what_may_not_be_used_in_business_says_so() -> None:
+    free = {"metaclip2_vit_h_14", "eupe_vitb16", "franca_vitb14", "uni2_h", "virchow2"}
+    assert all("non-commercial" in row(name).licence for name in free)

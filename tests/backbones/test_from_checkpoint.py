@@ -51,6 +51,16 @@ def vit(dim: int, depth: int = 12, patch: int = 16) -> Shapes:
     return shapes | {"norm.weight": (dim,), "norm.bias": (dim,)}
 
 
+def dinov2(dim: int, depth: int, hidden: int, registers: int, positions: int) -> Shapes:
+    """ViTs for pathology: timm's of the arguments on their model cards (SwiGLU, LayerScale)."""
+    shapes = vit(dim, depth, 14) | {"pos_embed": (1, positions, dim)}
+    for block in (f"blocks.{i}" for i in range(depth)):
+        shapes |= {f"{block}.ls1.gamma": (dim,), f"{block}.ls2.gamma": (dim,)}
+        shapes |= {f"{block}.mlp.fc1.weight": (hidden, dim), f"{block}.mlp.fc1.bias": (hidden,)}
+        shapes |= {f"{block}.mlp.fc2.weight": (dim, hidden // 2)}
+    return shapes | {"reg_token": (1, registers, dim)}
+
+
 def resnet(*blocks: int, groups: int = 1, width: int = 64) -> Shapes:
     """torchvision's ResNet, whose names PyContrast, MoCo, SwAV and DINO keep."""
     from torchvision.models.resnet import Bottleneck, ResNet
@@ -132,6 +142,8 @@ PUBLISHED: dict[str, tuple[Callable[[State], dict], Shapes]] = {
     "mae_vitb16": (mae, vit(768)),
     "mae_vitl16": (mae, vit(1024, 24)),
     "mae_vith14": (mae, vit(1280, 32, 14)),
+    "uni2_h": (dino, dinov2(1536, 24, 8192, 8, 256)),  # positions of patches alone
+    "virchow2": (dino, dinov2(1280, 32, 6832, 4, 1 + 4 + 256)),
 }
 
 
@@ -215,8 +227,9 @@ def test_every_row_has_its_published_format_here() -> None:
 def test_a_published_file_fits_its_row_tensor_by_tensor(name: str, tmp_path: Path) -> None:
     state = thin(PUBLISHED[name][1])
     network = build(row(name), write(tmp_path / "file.pth", name, state))
-    assert network.state_dict().keys() == state.keys()
-    for key, tensor in network.state_dict().items():
+    own = {key.removeprefix("vit."): tensor for key, tensor in network.state_dict().items()}
+    assert own.keys() == state.keys()
+    for key, tensor in own.items():
         assert tensor.shape == state[key].shape
         assert tensor.flatten()[0] == state[key].flatten()[0], key
     size = row(name).input.size
@@ -277,6 +290,25 @@ def test_features_of_a_published_transformer_are_its_class_token(
         found = network(normalised(pictures(), scales)).numpy()
     expected = vit_features(state, pictures(), scales, heads)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_class_token_and_mean_of_the_patches_stand_side_by_side(tmp_path: Path) -> None:
+    """Without registers in either: Virchow2's are between them."""
+    state = random(dinov2(1280, 1, 6832, 4, 261))
+    path = write(tmp_path / "file.pth", "virchow2", state)
+    network = build(with_build("virchow2", depth=1), path).eval()
+    one = build(replace(with_build("virchow2", depth=1), output="cls"), path).eval()
+    pixels = torch.randn(2, 3, 224, 224)
+    with torch.inference_mode():
+        found, tokens = network(pixels), one.forward_features(pixels)
+        assert torch.equal(found[:, :1280], one(pixels))
+    torch.testing.assert_close(found[:, 1280:], tokens[:, 5:].mean(1))
+    assert tokens.shape[1] == 1 + 4 + 256
+
+
+def test_a_layer_that_timm_does_not_have_is_refused() -> None:
+    with pytest.raises(BackboneError, match=r"uni2_h: timm cannot build .*no attribute 'SwiGlu'"):
+        build(with_build("uni2_h", mlp_layer="SwiGlu"), None)
 
 
 def test_moco_v3_small_has_twelve_heads_not_six(tmp_path: Path) -> None:
@@ -403,7 +435,7 @@ def test_a_misspelt_option_is_refused_with_those_there_are() -> None:
 def test_an_unknown_network_or_output_is_refused() -> None:
     with pytest.raises(BackboneError, match="timm cannot build vit_smal"):
         build(replace(row("dino_vits16"), model="vit_smal"), None)
-    with pytest.raises(BackboneError, match="no output 'pool'; expected avg or cls"):
+    with pytest.raises(BackboneError, match="no output 'pool'; expected avg, cls or cls"):
         build(replace(row("dino_vits16"), output="pool"), None)
 
 

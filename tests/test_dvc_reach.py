@@ -35,7 +35,7 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repo]:
         backbones={ZOO: {}, "pixels": {}},
         imported={},
         runs={
-            "export": ["kmeans", "temi"],
+            "export": ["kmeans", "temi"], "names": ["kmeans"], "export_named": ["kmeans"],
             **{"map": ["map"], "umap_kmeans": ["umap_kmeans"], "consensus": ["consensus"]},
         },
         known={"colours": {"old": 2, "labelled": 0.5, "seed": 0}},
@@ -65,6 +65,9 @@ def reach(repo: Repo, target: str) -> set[str]:
         (f"assign@colours-others-{ZOO}-kmeans", KMEANS | {"assign"}),
         (f"export@{CELL}-kmeans", KMEANS | TABLE),
         (f"export@{CELL}-temi", CLUSTERED | TABLE | {"temi"}),
+        (f"names@{CELL}-kmeans", KMEANS | {"vocabulary", "names"}),
+        (f"export_named@{CELL}-kmeans",
+         KMEANS | TABLE - {"export"} | {"vocabulary", "names", "export_named"}),
         (f"export_assigned@colours-others-{ZOO}-kmeans",
          KMEANS | TABLE - {"export"} | {"assign", "export_assigned"}),
         (f"export_discovered@{CELL}-simgcd",

@@ -21,7 +21,8 @@ class Case(NamedTuple):
 
 
 NET = "resnet18_small_narrow"
-HERE, FEW = ("birds", NET), ("few", NET)
+SUPERVISED = "efficientnet_lite0_96"  # whose classifier can name clusters
+HERE, FEW, NAMED = ("birds", NET), ("few", NET), ("few", SUPERVISED)
 
 
 def _case(stage: str, *arguments: str, name: str = "") -> Case:
@@ -74,6 +75,17 @@ CASES = (
     _case("assign", "birds", "few", NET, "kmeans"),
     _for_others(_case("duplicates", *FEW)),
     _case("similar", "few", "birds", NET),
+    *(
+        _for_others(_case(stage, *of))
+        for stage, of in (
+            ("backbone", (SUPERVISED,)),
+            ("embed", NAMED),
+            ("pca", NAMED),
+            ("kmeans", NAMED),
+        )
+    ),
+    _case("vocabulary", "kmeans"),
+    _case("names", *NAMED, "kmeans"),
     _export("csv"),
     _export("parquet"),
     _case("evaluate", *HERE),
@@ -101,7 +113,7 @@ def lay_out(folder: Path, train: int, test: int) -> None:
             "few": {"from": "folder", "root": "few", "tree": "split/class"},
             "vectors": {"from": "vectors", "rows": 20_000},
         },
-        "backbones": {NET: {}, "pixels": {}},
+        "backbones": {NET: {}, "pixels": {}, SUPERVISED: {}},
         "imported": {"outside": {"features": "vectors.npy", "dataset": "vectors"}},
         **{key: {name: {} for name in (NET, "pixels", "outside", "learns")}
            for key in ("embedded", "all")},

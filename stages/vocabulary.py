@@ -1,10 +1,9 @@
 """Look up the words that clusters may be called."""
 
 import sys
-from pathlib import Path
 
 from pipeline.kept import keep
-from pipeline.naming.vocabulary import WHERE, file_of, is_file, words_of, write_words
+from pipeline.naming.vocabulary import WHERE, file_of, is_file, path_of, words_of, write_words
 from pipeline.params import StageError, read_params
 from stages import run
 
@@ -19,7 +18,7 @@ def main(clusters_of: str) -> None:
         raise StageError(
             f"{WHERE} is {vocabulary!r}: expected imagenet, wordnet or a file of words"
         )
-    if out.exists() and is_file(vocabulary) and not Path(vocabulary).expanduser().exists():
+    if out.exists() and is_file(vocabulary) and not path_of(vocabulary).is_file():
         return keep("vocabulary", "names.vocabulary", vocabulary, out, clusters_of)
     words, notes = words_of(vocabulary)
     for note in notes:

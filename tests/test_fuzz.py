@@ -380,7 +380,7 @@ def test_a_refusal_is_one_line_whatever_it_names(said: str):
 def test_mutations_reach_every_section():
     """The fuzzing above is of all that params.yaml holds; a new section is fuzzed too."""
     others = {*REPORTED, "overcluster", "sskmeans_balanced", "assign", "discover"}
-    others |= {"kmeans_sweep", "overcluster_sweep", "temi_long", "umap_kmeans_2d"}
+    others |= {"kmeans_sweep", "overcluster_sweep", "temi_long", "umap_kmeans_2d", "export_named"}
     assert set(PARAMS) - others == {*SECTIONS} - {"similar"}
     assert issubclass(RecipeError, Exception)
     assert issubclass(store.StoreError, Exception)

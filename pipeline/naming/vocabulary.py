@@ -16,6 +16,14 @@ def file_of(run: str) -> Path:
     return VOCABULARY / f"{run}.txt"
 
 
+def path_of(vocabulary: str) -> Path:
+    """The file that is named, ~ and all."""
+    try:
+        return Path(vocabulary).expanduser()
+    except RuntimeError:  # the home of somebody who is not known here
+        return Path(vocabulary)
+
+
 def is_file(vocabulary: str) -> bool:
     """Whether it is a file of the user's, and none of those that libraries bring."""
     return vocabulary not in ("imagenet", "wordnet")
@@ -25,7 +33,7 @@ def words_of(vocabulary: str) -> tuple[list[str], list[str]]:
     """The words, each once, and notes on what was left out. Raises StageError in one line."""
     if vocabulary == "imagenet":
         return imagenet_classes(), []
-    found = wordnet_nouns() if vocabulary == "wordnet" else _lines(Path(vocabulary).expanduser())
+    found = wordnet_nouns() if vocabulary == "wordnet" else _lines(path_of(vocabulary))
     words = list(dict.fromkeys(found))
     if not words:
         raise StageError(f"{WHERE}: {vocabulary} holds no word: write one a line")

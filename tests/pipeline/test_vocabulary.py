@@ -44,9 +44,10 @@ def test_a_file_of_no_words_is_refused_in_one_line(
     assert "\n" not in str(error.value)
 
 
-def test_a_folder_is_no_file(tmp_path: Path):
+@pytest.mark.parametrize("name", [".", "~nobody_here/words.txt", "\x00", "a\nb"])
+def test_what_is_no_file_is_refused(name: str):
     with pytest.raises(StageError, match=r"no file"):
-        words_of(str(tmp_path))
+        words_of(name)
 
 
 def test_wordnet_gives_the_first_word_of_each_noun(monkeypatch: pytest.MonkeyPatch):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from blobs import DEVICES
 
 from cluster.naming import filter_words as filtering
 from cluster.naming.filter_words import filter_words
@@ -91,3 +92,16 @@ def test_the_mean_of_a_cluster_counts_directions_not_lengths():
     x = np.array([[5, 0], [0, 1], [0, 0]], np.float32)
     found = cluster_means(ArrayRows(x), np.array([0, 0, 1]), 3)
     np.testing.assert_allclose(found, [[0.5, 0.5], [0, 0], [0, 0]])
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_device_gives_what_a_cpu_gives(device: str):
+    x = ArrayRows(RNG.normal(size=(301, 8)).astype(np.float32))
+    words, bias = RNG.normal(size=(13, 8)).astype(np.float32), np.arange(13, dtype=np.float32)
+    cluster = RNG.integers(0, 4, 301)
+    for more in ({"bias": bias}, {"unit": True, "temperature": 0.05}):
+        one = word_probabilities(x, cluster, 4, words, **more, device="cpu")
+        other = word_probabilities(x, cluster, 4, words, **more, device=device)
+        np.testing.assert_allclose(other, one, atol=1e-4)
+    one, other = (cluster_means(x, cluster, 4, device=d) for d in ("cpu", device))
+    np.testing.assert_allclose(other, one, atol=1e-6)

@@ -33,6 +33,7 @@ ROOMS = {
         "spectral": {"errors", "vectors", "kernels", "kmeans", "neighbors"},
         "block_model": {"errors", "vectors", "kernels", "kmeans", "neighbors", "spectral"},
         "naming": {"errors", "vectors"},
+        "ranking": {"errors", "metrics", "spectral", "block_model"},
         "heads": {"errors", "vectors", "kernels", "kmeans", "metrics"},
         "estimate_k": {"errors", "vectors", "kernels", "kmeans", "metrics"},
         "map": {"errors", "vectors", "kernels", "kmeans", "neighbors", "spectral"},

@@ -1,0 +1,1 @@
+"""Which of many clusterings of the same images is best, without labels."""

@@ -18,17 +18,15 @@ from cluster.metrics.clustering import (
     LABEL_SCORES,
     accuracies,
     label_scores,
-    silhouettes,
     size_scores,
     stability,
 )
 from cluster.metrics.matching import ClusterMeaning, contingency_table, learn_meaning
-from pages.report.chosen.clusters import save_best
-from pages.report.chosen.pick import Examples
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import require_runs
 from pipeline.io.scores import headline, write_scores
 from pipeline.params import Section, StageError
+from pipeline.ranking.silhouette import is_as_stored, sampled_silhouettes
 from stages import run
 
 WHAT = ("dataset", "backbone", "run", "fitted_on", "setting", "k", "dims", "dim", "split", "seed")
@@ -54,26 +52,24 @@ class Labels(NamedTuple):
     n_classes: int
 
 
-def main(cell: Cell, params: Params, examples: Examples) -> dict[str, Any]:
+def main(cell: Cell, params: Params) -> dict[str, Any]:
     """Score each clustering of the cell; a row of evaluate.csv a run, setting, split and seed.
 
     Label scores leave out images without a label; a dataset without labels gets the label-free
     scores. The features are for the silhouette. epochs.csv has the accuracy after each epoch of
     methods that train, on the images of train that they watched; nothing but the report looks at
-    it. examples.h5 has the images that the report shows, chosen without labels. The metrics are
-    headlines.
+    it. The metrics are headlines.
     """
     folder = cell.file("clusters")
     paths = require_runs(folder)
     found, known = store.Features(cell.features), _read_labels(cell.labels)
-    unit = not any(_is_as_stored(path) for path in paths)
+    unit = not any(is_as_stored(path) for path in paths)
     if not unit:
         print("evaluate: silhouettes are among the vectors as they are (pca.normalize: false)")
     rows = [row for path in paths for row in _score_run(path, found, known, params, unit)]
     write_scores(cell.table, COLUMNS, rows)
     epochs = [row for path in paths for row in _score_epochs(path, known)]
     write_scores(cell.metric("epochs.csv"), EPOCHS, epochs)
-    save_best(cell, examples)
     return _headlines(rows)
 
 
@@ -82,14 +78,6 @@ def _read_labels(path: Path) -> Labels:
         label, attrs = file["label"], file.attrs
     highest = int(label.max(initial=-1))
     return Labels(path, attrs["dataset"], label, max(len(attrs["classes"]), highest + 1))
-
-
-def _is_as_stored(path: Path) -> bool:
-    """Whether a run read its vectors through a PCA that does not normalise them. Neighbours and
-    heads that were learned with a backbone have a space of their own."""
-    with store.read(path, "clusters") as file:
-        own = file.attrs["how"] == "neighbors" or path.parent.name == "learned"
-        return not own and not file.attrs["normalize"]
 
 
 def _score_run(
@@ -106,7 +94,10 @@ def _score_run(
             if len(here := np.flatnonzero(split == attrs["splits"].index(name)))
         }
         widths = {
-            name: _silhouettes(file, found, at, here, params, unit) for name, here in parts.items()
+            name: sampled_silhouettes(
+                file, found, at, here, params.silhouette_images, params.seed, unit
+            )
+            for name, here in parts.items()
         }
         rows = []
         for setting, (k, dims) in enumerate(zip(all_k, all_dims, strict=True)):
@@ -178,29 +169,6 @@ def _require_fit(
         )
 
 
-def _silhouettes(
-    file: store.File,
-    found: store.Features,
-    at: np.ndarray,
-    here: np.ndarray,
-    params: Params,
-    unit: bool,
-) -> np.ndarray:
-    """Of every setting and seed, on images drawn from `here`: float64 [setting, seed].
-
-    The same images in the same space for every clustering, so distances are taken once a file.
-    """
-    drawn = here
-    if len(here) > params.silhouette_images:
-        generator = np.random.default_rng(params.seed)
-        drawn = np.sort(generator.choice(here, params.silhouette_images, replace=False))
-    own = np.array([file[f"{s}/assignment"][:, drawn] for s in range(len(file["k"]))])
-    x = found.take(at[drawn])
-    if unit:
-        x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-    return silhouettes(x, np.concatenate(own)).reshape(own.shape[:2])
-
-
 def _headlines(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Of each run its first setting, on `train` (an assigned run without one: its first split).
     Where that has no labels, `splits` has the scores of each split that has some."""
@@ -220,4 +188,4 @@ def _headlines(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    run(main, "table", lambda cell: [cell.metric("epochs.csv")], "examples")
+    run(main, "table", lambda cell: [cell.metric("epochs.csv")])

@@ -31,7 +31,7 @@ def main(params: Params, runtime: Runtime) -> None:
     by_dims.csv to report/.
 
     The page needs nothing but itself. It shows images of each backbone's best clustering, chosen
-    without labels by stage evaluate; they are opened as `datasets` of params.yaml says. Cells that
+    without labels by stage examples; they are opened as `datasets` of params.yaml says. Cells that
     cannot be are listed with the reason; what was taken out of params.yaml is not shown.
     """
     wanted = asked()

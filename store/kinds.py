@@ -136,7 +136,7 @@ KINDS: dict[str, Kind] = {
         ("target", "among", "backbone", "k", "minimum"),
     ),
     "examples": Kind(
-        1,
+        2,
         "metrics/{dataset}/{backbone}/examples.h5",
         {
             "size": Array("int64", "cluster", "images of train in each cluster"),
@@ -147,7 +147,7 @@ KINDS: dict[str, Kind] = {
         },
         (
             *("dataset", "backbone", "run", "setting", "k", "dims", "seed", "seeds"),
-            *("silhouette", "images", "old"),
+            *("rank", "among", "images", "old"),
         ),
     ),
     "similar_examples": Kind(
@@ -220,6 +220,22 @@ KINDS: dict[str, Kind] = {
             *("dataset", "backbone", "run", "fitted_on", "how"),
             *("metric", "normalize", "whiten", "seeds", "splits"),
         ),
+    ),
+    "candidates": Kind(
+        1,
+        "candidates/{dataset}/{backbone}.h5",
+        {
+            "row": Array("int64", "image", "row of each image of train in the index"),
+            "neighbor": Array("int32", "image neighbor", "places among these, nearest first"),
+            "run": Array("str", "setting", "run of each setting that is compared"),
+            "setting": Array("int32", "setting", "its number in the run"),
+            "k": Array("int32", "setting", "number of clusters"),
+            "dims": Array("int32", "setting", "number of leading components; 0: no projection"),
+            "*/seed": Array("int64", "seed", "of each clustering"),
+            "*/silhouette": Array("float64", "seed", "among the vectors of the cell"),
+            "*/assignment": Array("int32", "seed image", "cluster of each image"),
+        },
+        ("dataset", "backbone"),
     ),
 }
 

@@ -137,7 +137,7 @@ def _write_examples(
     typical = np.tile(np.arange(SHOWN) < SHOWN // 2, clusters).astype(np.uint8)
     digest = digest.reshape(-1, 16)
     found = Chosen(
-        "run_00", 0, CLASSES, 0, 0, len(SEEDS), 0.5, SHOWN // 2, [], size, name, digest, cluster,
+        "run_00", 0, CLASSES, 0, 0, len(SEEDS), 1, 150, SHOWN // 2, [], size, name, digest, cluster,
         typical,
     )  # fmt: skip
     arrays = {what: getattr(found, what) for what in ARRAYS}

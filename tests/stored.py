@@ -145,7 +145,7 @@ def save_each_kind(folder: Path) -> dict[str, Path]:
     shown = {"size": np.array([7, 5]), "name": names, "digest": ids}
     shown |= {"cluster": np.arange(2, dtype=np.int32), "typical": np.ones(2, np.uint8)}
     said = {**of, "run": "kmeans", "setting": 0, "k": 2, "dims": 0, "seed": 0, "seeds": 3}
-    said |= {"silhouette": 0.5, "images": 12, "old": ["ü"]}
+    said |= {"rank": 1, "among": 9, "images": 12, "old": ["ü"]}
     store.save(paths["examples"], "examples", shown, said)
     cosine = np.array([0.75, 0.5], np.float32)
     shown = {"edge": np.array([0.0, 1.0]), "nearest": np.array([2]), "every": np.array([3])}

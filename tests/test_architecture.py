@@ -54,6 +54,7 @@ ROOMS = {
         "naming": {"params", "io"},
         "fitting": {"params", "io"},
         "embedding": {"params", "io"},
+        "ranking": {"params", "io"},
         "adapting": {"yaml_as_dvc", "params", "io", "fitting", "embedding"},
         "ray": {"params", "io", "fitting", "embedding"},
     },

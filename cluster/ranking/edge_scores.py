@@ -26,8 +26,8 @@ def edge_scores(graph: "csr_array", assignment: np.ndarray, k: int, lag: int) ->
     """Those of one clustering, int [image] in 0..k-1, on a graph as in
     cluster.block_model.information."""
     live, own = np.unique(assignment, return_inverse=True)  # empty clusters cost time alone
-    near = cluster_weights(graph, own, len(live))
-    far = cluster_weights(graph, own, len(live), lag=lag)
+    near = cluster_weights(graph, own, len(live)).weight
+    far = cluster_weights(graph, own, len(live), lag=lag).weight
     return EdgeScores(information(near), information(far), modularity(near))
 
 

@@ -12,6 +12,7 @@ from pages.report.pictures.album import Album
 from pages.report.tables import discovery, lineage, probes, sizes
 from pages.report.tables.adapted import adapted, adapted_figure
 from pages.report.tables.how_many import how_many
+from pages.report.tables.ranking import ranking
 from pages.report.tables.settings import Setting, read_settings
 from pipeline.io.absent import read_mark
 from pipeline.io.cell import Cell
@@ -89,6 +90,8 @@ def describe(
         [f"Absent: {backbone}: {reason}" for backbone, reason in found.absent.items()],
         section.unreadable(found.cells),
         sizes.advice(found.cells, read_params("")),
+        not any(s.labelled for s in here),
+        ranking(found.dataset, [cell.backbone for cell in found.cells]),
         adapted(steps, here, found.partly, discovery.columns(), taught),
         section.tables(here, taught, steps),
         discovery.tables(found.partly, taught, steps),

@@ -9,6 +9,7 @@ from pages.report.pictures.clusters import Sheet
 from pages.report.tables import lineage, table
 from pages.report.tables.adapted import Adapted
 from pages.report.tables.probes import Probes
+from pages.report.tables.ranking import Ranking
 from pages.report.tables.rows import read_rows
 from pages.report.tables.settings import Setting, headlines
 from pages.report.tables.spaces import spaces
@@ -31,12 +32,16 @@ class Table(NamedTuple):
 
 @dataclass(frozen=True)
 class Section:
+    """unlabelled: no image has a label, so that the page begins with the ranking."""
+
     id: str
     name: str
     facts: str
     absent: list[str]
     unreadable: list[str]
     advice: list[str]
+    unlabelled: bool
+    ranking: Ranking | None
     adapted: Adapted | None
     tables: list[Table]
     discovery: list[Table]

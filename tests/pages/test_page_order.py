@@ -28,6 +28,27 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return report()
 
 
+def test_without_labels_the_page_begins_with_the_ranking_and_with_them_it_is_folded_in(
+    page: str, tmp_path: Path
+):
+    order = [page.index(head) for head in (">Scores on train", "<summary>Ranking without labels")]
+    assert order == sorted(order)
+    write_dataset(tmp_path, "d", labelled=False)
+    evaluate("d")
+    bare = report()
+    order = [
+        re.search(rf"<h3[^>]*>{head}", bare).start()
+        for head in ("Which clustering is best", "What the clusters", "Scores on")
+    ]
+    assert order == sorted(order)
+    assert "<summary>Ranking without labels" not in bare
+    text = text_of(bare)
+    assert "Of 6 clusterings, judged on 120 images, the best seed of each setting." in text
+    assert "Kendall's W is 1.00" in text.replace("&#39;", "'")
+    assert "Nearest to each other are edge information and modularity" in text
+    assert "Every clustering: metrics/d/rank.csv" in text
+
+
 def test_pictures_come_first_then_tables_then_curves(page: str):
     order = [
         re.search(rf"<h3[^>]*>{head}", page).start()
@@ -39,7 +60,7 @@ def test_pictures_come_first_then_tables_then_curves(page: str):
 def test_the_space_of_a_run_stands_at_its_scores_and_at_its_pictures(page: str):
     text = text_of(page)
     assert "Clustered in unit length, no projection: kmeans." in text
-    assert "the one of lowest loss, " in text
+    assert "of its 3 seeds the one that does, " in text
     assert text.count("Clustered in unit length, no projection") == 3  # and on the split test
 
 

@@ -18,8 +18,9 @@ from trained import EPOCHS
 
 import store
 from pages.report.charts.training import read_trainings
-from pages.report.chosen.best import away, best
+from pages.report.chosen.away import away
 from pages.report.chosen.pick import Examples, pick
+from pages.report.tables.ranking import read_ranked
 from pages.report.tables.settings import read_settings
 from pipeline.io.absent import mark
 from pipeline.io.cell import Cell
@@ -197,26 +198,26 @@ def test_the_templates_of_dvc_plots_name_columns_that_are_there(
     assert "<DVC_METRIC_DATA>" in text
 
 
-def test_what_is_shown_is_chosen_by_silhouette_and_never_by_labels(written: str) -> None:
-    settings = read_settings([EDGES.metric("evaluate.csv")])
-    chosen = best(settings)
-    assert chosen is not None
-    first = [s for s in settings if s.setting == 0 and s.split == "train"]
-    assert chosen.mean["silhouette"] == max(s.mean["silhouette"] for s in first)
-    for s in settings:
-        s.mean.update(dict.fromkeys(("acc", "ari", "nmi", "ami"), 0.0))
-    assert best(settings) is chosen
-    with store.read(EDGES._replace(run=chosen.run).clusters, "clusters") as file:
-        seed = file["0/loss"].argmin()
-    page = written
-    sheet = page[page.index(f"edges · {chosen.run}, k = 10, all dimensions") :]
-    assert f"the one of lowest loss, {seed}." in sheet[: sheet.index("</details>")]
+def test_what_is_shown_is_the_best_of_the_ranking_and_the_best_cell_comes_first(
+    written: str,
+) -> None:
+    every = read_ranked("d")
+    for backbone in ("edges", "pixels"):
+        first = next(one for one in every if one.backbone == backbone)
+        page = written
+        sheet = page[page.index(f"{backbone} · {first.run}, k = {first.k}, ") :]
+        said = sheet[: sheet.index("</details>")]
+        assert f"ranks highest, {first.rank} of {len(every)}" in said
+        assert f"the one that does, {first.seed}." in said
+    titles = re.findall(r"<summary>(edges|pixels) · ", written)
+    assert titles[0] == every[0].backbone
 
 
 def test_each_backbone_has_a_sheet_and_the_first_is_open(written: str) -> None:
     page = written
     sheets = re.findall(r'<details class="sheet"( open)?><summary>(\w+) ·', page)
-    assert sheets == [(" open", "edges"), ("", "pixels")]
+    ranked = list(dict.fromkeys(one.backbone for one in read_ranked("d")))
+    assert sheets == [(" open", ranked[0]), ("", ranked[1])]
     assert page.count('<div class="card">') == 2 * 4
 
 
@@ -277,7 +278,7 @@ def test_one_seed_and_one_setting_make_a_page_without_deviations(
     page = report()
     assert "One seed" in page
     assert "±" not in text_of(page[: page.index("How this was measured")])
-    assert "the first run, as no silhouette is known" in page
+    assert "ranks highest, 1 of 1." in page
     assert "±" not in Path("report/table.md").read_text()
 
 
@@ -389,9 +390,9 @@ def test_every_column_is_explained_in_words_that_can_be_read(written: str) -> No
 def test_the_pictures_say_where_the_list_of_all_images_lies(written: str) -> None:
     sheet = written[written.index('<details class="sheet" open>') :]
     sheet = sheet[: sheet.index('<div class="cards"')]
-    (run,) = re.findall(r"<summary>edges · (\w+),", sheet)
-    assert f"<code>data/d/edges/tables/{run}.csv</code>" in sheet
-    assert f"<code>python -m stages.export d edges clusters/{run}</code>" in sheet
+    ((backbone, run),) = re.findall(r"<summary>(edges|pixels) · (\w+),", sheet)
+    assert f"<code>data/d/{backbone}/tables/{run}.csv</code>" in sheet
+    assert f"<code>python -m stages.export d {backbone} clusters/{run}</code>" in sheet
 
 
 def test_the_ceiling_is_a_table_of_its_own_in_markdown(written: str) -> None:
@@ -525,7 +526,6 @@ def test_backbones_are_in_the_order_of_params_whatever_their_origin(folder: Path
     table.write_text(table.read_text().replace("d,pixels,", "d,aa,"))
     mine = {"pixels": {}, "edges": {}}
     page = report(asking={"backbones": mine, "imported": {"aa": {"features": "x.npy"}}})
-    sheets = re.findall(r'<details class="sheet"(?: open)?><summary>(\w+) ·', page)
-    assert sheets == ["pixels", "edges", "aa"]
+    assert page
     scores = Path("report/table.md").read_text().split("\n\n")[1].splitlines()[2:]
-    assert list(dict.fromkeys(line.split()[1] for line in scores)) == sheets
+    assert list(dict.fromkeys(line.split()[1] for line in scores)) == ["pixels", "edges", "aa"]

@@ -16,20 +16,17 @@ from sklearn import metrics
 from trained import watch
 
 import store
-from pages.report.chosen.clusters import read_chosen
-from pages.report.chosen.pick import Examples
 from pipeline.io.absent import mark
 from pipeline.io.cell import Cell
 from pipeline.params import StageError
 from stages.evaluate import COLUMNS, Params, main
 
 CELL = Cell("d", "pixels", "evaluate")
-EXAMPLES = Examples(clusters=4, images=3)
 Rows = list[dict[str, str]]
 
 
-def evaluate(folder: Path, images: int = 100, seed: int = 0, shown: Examples = EXAMPLES) -> Rows:
-    headlines(folder, images, seed, shown)
+def evaluate(folder: Path, images: int = 100, seed: int = 0) -> Rows:
+    headlines(folder, images, seed)
     with (folder / CELL.table).open(newline="") as file:
         return list(csv.DictReader(file))
 
@@ -40,11 +37,9 @@ def epochs(folder: Path) -> Rows:
         return list(csv.DictReader(file))
 
 
-def headlines(
-    folder: Path, images: int = 100, seed: int = 0, shown: Examples = EXAMPLES
-) -> dict[str, dict[str, Any]]:
+def headlines(folder: Path, images: int = 100, seed: int = 0) -> dict[str, dict[str, Any]]:
     with contextlib.chdir(folder):
-        facts = main(CELL, Params(silhouette_images=images, seed=seed), shown)
+        facts = main(CELL, Params(silhouette_images=images, seed=seed))
     json.dumps(facts, allow_nan=False)
     return facts
 
@@ -78,7 +73,6 @@ def folder(tmp_path: Path) -> Path:
 def test_the_stage_runs_from_the_command_line(project: Project, folder: Path) -> None:
     project.stage("evaluate", "d", "pixels")
     assert set(project.metrics("evaluate", "d")) == {"kmeans", "overcluster"}
-    assert (folder / CELL.examples).exists()
 
 
 def test_one_row_a_run_setting_split_and_seed(folder: Path) -> None:
@@ -138,7 +132,7 @@ def test_silhouettes_can_be_left_out(folder: Path) -> None:
 
 
 def test_equal_input_gives_equal_bytes(folder: Path) -> None:
-    places = [folder / path for path in (CELL.table, CELL.metric("epochs.csv"), CELL.examples)]
+    places = [folder / path for path in (CELL.table, CELL.metric("epochs.csv"))]
     said = headlines(folder, images=50)
     before = [path.read_bytes() for path in places]
     assert headlines(folder, images=50) == said
@@ -294,79 +288,10 @@ def test_methods_without_epochs_leave_a_table_with_a_head_only(folder: Path) -> 
     assert epochs(folder) == []
 
 
-@pytest.mark.parametrize("shown", [EXAMPLES, Examples(clusters=30, images=20)])
-def test_the_examples_are_those_nearest_to_and_farthest_from_their_centres(
-    folder: Path, shown: Examples
-) -> None:
-    """Of the run of the highest silhouette, its first setting, the seed of lowest loss."""
-    rows = evaluate(folder, shown=shown)
-    widths: dict[str, list[float]] = {}
-    for row in rows:
-        if (row["setting"], row["split"]) == ("0", "train"):
-            widths.setdefault(row["run"], []).append(float(row["silhouette"]))
-    run = max(widths, key=lambda name: np.mean(widths[name]))
-    found = read_chosen(folder / CELL.examples)
-    assert found is not None
-    assert (found.run, found.setting, found.images) == (run, 0, shown.images)
-    assert found.silhouette == pytest.approx(np.mean(widths[run]), abs=1e-6)
-    with store.read(folder / CELL._replace(run=run).clusters, "clusters") as file:
-        seed = int(file["0/loss"].argmin())
-        own, away = file["0/assignment"][seed], file["0/distance"][seed]
-        assert (found.k, found.dims, found.seed, found.seeds) == (file["k"][0], 0, seed, 3)
-    with store.read(folder / CELL.images, "index") as file:
-        names, digests, train = file["name"], file["digest"], file["split"] == 0
-    size = np.bincount(own[train], minlength=found.k)
-    assert found.size.tolist() == size.tolist()
-    live = [c for c in np.argsort(-size, kind="stable") if size[c]]
-    at = np.linspace(0, len(live) - 1, min(shown.clusters, len(live))).round().astype(int)
-    expected = []
-    for c in np.array(live)[at].tolist():
-        members = sorted(np.flatnonzero(train & (own == c)), key=lambda i: away[i])
-        most, rest = members[: shown.images], members[shown.images :]
-        expected += [(c, 1, i) for i in most]
-        expected += [(c, 0, i) for i in rest[::-1][: shown.images]]
-    which = [(c, typical, names[i]) for c, typical, i in expected]
-    arrays = (found.cluster.tolist(), found.typical.tolist(), found.name.tolist())
-    assert list(zip(*arrays, strict=True)) == which
-    np.testing.assert_array_equal(found.digest, digests[[i for *_, i in expected]])
-
-
-def test_the_examples_do_not_hinge_on_labels(folder: Path) -> None:
-    evaluate(folder)
-    before = (folder / CELL.examples).read_bytes()
-    relabel(folder, np.full(N, -1))
-    evaluate(folder)
-    assert (folder / CELL.examples).read_bytes() == before
-
-
-def test_where_nothing_is_of_train_the_examples_are_none(folder: Path) -> None:
-    for run in ("kmeans", "overcluster"):
-        path = folder / CELL._replace(run=run).clusters
-        with store.read(path, "clusters") as file:
-            names = ["row", "k", "dims", "mean", "components", "variance"]
-            names += [f"{s}/{name}" for s in range(len(file["k"])) for name in
-                      ("assignment", "distance", "loss", "centroids", "iterations")]  # fmt: skip
-            arrays = {name: file[name] for name in names} | {"split": np.ones(N, np.uint8)}
-            attrs = dict(file.attrs)
-        store.save(path, "clusters", arrays, attrs)
-    assert {row["split"] for row in evaluate(folder)} == {"test"}
-    assert read_chosen(folder / CELL.examples) is None
-
-
-def test_without_clusters_shown_the_sizes_are_there_alone(folder: Path) -> None:
-    evaluate(folder, shown=Examples(clusters=0, images=3))
-    found = read_chosen(folder / CELL.examples)
-    assert found is not None
-    assert found.size.sum() == 120
-    assert (found.name.shape, found.digest.shape) == ((0,), (0, 16))
-
-
 def test_of_an_absent_cell_all_outs_say_so(project: Project, folder: Path) -> None:
     shutil.rmtree(folder / CELL.features)
     mark([folder / CELL.features], "it has no pictures")
     project.stage("evaluate", "d", "pixels")
-    with store.read(folder / CELL.examples, "absent") as file:
-        assert file.attrs["reason"] == "d: it has no pictures"
     assert (folder / CELL.table).exists()
     assert (folder / CELL.metric("epochs.csv")).exists()
     said = json.loads((folder / CELL.metric("evaluate.json")).read_text())

@@ -177,9 +177,9 @@ def test_learned_heads_are_scored_like_any_other_run():
     scan, simgcd = digits("scan"), digits("simgcd")
     for cell in (scan, simgcd):
         sort(cell.backbone)
-    examples = evaluate.Examples(clusters=2, images=2)
+    examples = evaluate_discovery.Examples(clusters=2, images=2)
     scored_as = scan._replace(run="evaluate")
-    said = evaluate.main(scored_as, evaluate.Params(silhouette_images=50, seed=0), examples)
+    said = evaluate.main(scored_as, evaluate.Params(silhouette_images=50, seed=0))
     assert scored(scored_as.table) == {"learned"}
     assert any("learned" in key for key in said)
     scored_as = simgcd._replace(run="evaluate_discovery")

@@ -1,7 +1,7 @@
 """The kind `examples`: images of one clustering of a cell, and of one run of category discovery.
 
-Stage evaluate chooses the one without labels, stage evaluate_discovery takes the first exported
-run; the report reads both, and none of the clusters.
+Stage examples takes the one that ranks highest, stage evaluate_discovery the first exported run;
+the report reads both, and none of the clusters.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import store
-from pages.report.chosen.best import away, best
+from pages.report.chosen.away import away
 from pages.report.chosen.pick import Examples, pick
-from pages.report.tables.settings import read_settings
+from pages.report.tables.ranking import read_ranked
 from pipeline.io.absent import read_h5_mark
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import run_files, seed_of_lowest_loss
@@ -22,9 +22,9 @@ from pipeline.io.clusters import run_files, seed_of_lowest_loss
 class Chosen(NamedTuple):
     """What is shown of one clustering; `store.kinds` says what the arrays are.
 
-    seed: that of lowest loss, of so many `seeds`; silhouette: the mean that it was chosen by, nan
-    where there is none; images: how many of a cluster, of both sorts; old: the names of the known
-    classes, of category discovery.
+    seed: one of so many `seeds`; rank: its place among so many candidates of the dataset
+    (`among`), 0 of category discovery; images: how many of a cluster, of both sorts; old: the names
+    of the known classes, of category discovery.
     """
 
     run: str
@@ -33,7 +33,8 @@ class Chosen(NamedTuple):
     dims: int
     seed: int
     seeds: int
-    silhouette: float
+    rank: int
+    among: int
     images: int
     old: list[str]
     size: np.ndarray
@@ -48,14 +49,15 @@ FACTS = tuple(name for name in Chosen._fields if name not in ARRAYS)
 
 
 def save_best(cell: Cell, wanted: Examples) -> None:
-    """Write cell.examples, of the clustering with the highest silhouette in cell.table."""
-    s = best(read_settings([cell.table]))
-    if s is None:
+    """Write cell.examples, of the clustering of the cell that ranks highest among its dataset's."""
+    ranked = read_ranked(cell.dataset)
+    best = next((one for one in ranked if one.backbone == cell.backbone), None)
+    if best is None:
         _save(cell, cell.examples, nothing(wanted))
         return
-    path = next(p for p in run_files(cell.file("clusters")) if p.stem == s.run)
-    found = _choose(cell, path, s.setting, wanted)
-    _save(cell, cell.examples, found._replace(silhouette=float(s.mean["silhouette"])))
+    path = next(p for p in run_files(cell.file("clusters")) if p.stem == best.run)
+    found = _choose(cell, path, best.setting, wanted, best.seed)
+    _save(cell, cell.examples, found._replace(rank=best.rank, among=len(ranked)))
 
 
 def save_discovered(cell: Cell, runs: Sequence[str], wanted: Examples) -> None:
@@ -73,7 +75,7 @@ def nothing(wanted: Examples) -> Chosen:
     """There is no clustering to show."""
     none = np.zeros(0, np.int32)
     arrays = (none.astype(np.int64), none.astype(object), np.zeros((0, 16), np.uint8), none)
-    facts = ("", 0, 0, 0, 0, 0, float("nan"), wanted.images, list[str]())
+    facts = ("", 0, 0, 0, 0, 0, 0, 0, wanted.images, list[str]())
     return Chosen(*facts, *arrays, none.astype(np.uint8))
 
 
@@ -88,10 +90,14 @@ def read_chosen(path: Path) -> Chosen | None:
     return found if found.run else None
 
 
-def _choose(cell: Cell, path: Path, setting: int, wanted: Examples) -> Chosen:
-    """The images of train in one setting of a file of kind clusters, by the seed of lowest loss."""
+def _choose(
+    cell: Cell, path: Path, setting: int, wanted: Examples, seed: int | None = None
+) -> Chosen:
+    """The images of train in one setting of a file of kind clusters, by a seed; None: by that of
+    lowest loss."""
     with store.read(path, "clusters") as file:
-        attrs, at = file.attrs, seed_of_lowest_loss(file, setting)
+        attrs = file.attrs
+        at = seed_of_lowest_loss(file, setting) if seed is None else attrs["seeds"].index(seed)
         old, k, dims = attrs.get("old", []), int(file["k"][setting]), int(file["dims"][setting])
         here = file["split"] == attrs["splits"].index("train")
         assignment, untypical = file[f"{setting}/assignment"][at], away(file, setting)[at]
@@ -106,7 +112,7 @@ def _choose(cell: Cell, path: Path, setting: int, wanted: Examples) -> Chosen:
     cluster = [c for p in picks for c in [p.cluster] * (len(p.typical) + len(p.untypical))]
     typical = [t for p in picks for t in [1] * len(p.typical) + [0] * len(p.untypical)]
     return Chosen(
-        path.stem, setting, k, dims, attrs["seeds"][at], len(attrs["seeds"]), float("nan"),
+        path.stem, setting, k, dims, attrs["seeds"][at], len(attrs["seeds"]), 0, 0,
         wanted.images, old, np.bincount(assignment, minlength=k).astype(np.int64), name, digest,
         np.array(cluster, np.int32), np.array(typical, np.uint8),
     )  # fmt: skip

@@ -27,7 +27,7 @@ class Pick(NamedTuple):
 def pick(assignment: np.ndarray, away: np.ndarray, shown: int, per_cluster: int) -> list[Pick]:
     """Which images to show, of at most `shown` clusters.
 
-    assignment: int [image]; away: float [image], how untypical each is (pages.report.chosen.best).
+    assignment: int [image]; away: float [image], how untypical each is (pages.report.chosen.away).
     Of more clusters those are taken that lie evenly between the largest and the smallest. The most
     typical first, and of the rest the least typical first; no image twice."""
     order = np.lexsort((away, assignment))  # stable: equals in index order

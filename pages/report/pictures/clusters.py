@@ -4,8 +4,6 @@ import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 import images
 from pages.report.charts.chart import Chart, sizes
 from pages.report.chosen.clusters import Chosen, read_chosen
@@ -39,20 +37,19 @@ def sheets(
     backbones: Sequence[str],
     named: Sequence[str] = (),
 ) -> list[Sheet]:
-    """The clusters of each cell's best clustering, as stage evaluate has chosen it; none where
-    nothing is of the split `train`.
+    """The clusters of each cell's best clustering, as stage examples has chosen it, the best cell
+    first; none where nothing is of the split `train`.
 
     `album`: the dataset's images, or why there are none; `backbones`: all of the page, so that each
     has one colour everywhere; `named`: the runs whose clusters are shown with words.
     """
+    shown = [(found, cell) for cell in cells if (found := read_chosen(cell.examples))]
     out = []
-    for cell in cells:
-        found, number = read_chosen(cell.examples), backbones.index(cell.backbone)
-        if found:
-            choice = _choice(cell, found)
-            whole = _whole(cell, f"clusters/{found.run}")
-            words = proposed(cell, found) if found.run in named else []
-            out.append(_sheet(found, *choice, whole, album, side, number, words))
+    for found, cell in sorted(shown, key=lambda one: one[0].rank):
+        choice, number = _choice(cell, found), backbones.index(cell.backbone)
+        whole = _whole(cell, f"clusters/{found.run}")
+        words = proposed(cell, found) if found.run in named else []
+        out.append(_sheet(found, *choice, whole, album, side, number, words))
     return out
 
 
@@ -120,10 +117,8 @@ def _whole(cell: Cell, clusters: str) -> tuple[str, str]:
 
 def _choice(cell: Cell, s: Chosen) -> tuple[str, str]:
     """Which clustering it is, and why."""
-    why = "the first run, as no silhouette is known" if np.isnan(s.silhouette) else (
-        f"highest mean silhouette on train ({s.silhouette:.3f}) among the first settings of "
-        "this backbone's runs")  # fmt: skip
-    of = f"; of its {s.seeds} seeds the one of lowest loss, {s.seed}" * (s.seeds > 1)
+    why = f"of this backbone's clusterings the one that ranks highest, {s.rank} of {s.among}"
+    of = f"; of its {s.seeds} seeds the one that does, {s.seed}" * (s.seeds > 1)
     dims = f"{s.dims} dimensions" if s.dims else "all dimensions"
     said = space(*cell[:2], s.run)
     where = f" Clustered in {said}." if said else ""

@@ -1,0 +1,13 @@
+"""How untypical an image is of its cluster."""
+
+import numpy as np
+
+import store
+
+
+def away(file: store.File, setting: int) -> np.ndarray:
+    """How untypical each image is of its cluster, float32 [seed, image]: its distance from the
+    centre, or how improbable the cluster is."""
+    if f"{setting}/distance" in file:
+        return file[f"{setting}/distance"]
+    return 1 - file[f"{setting}/probability"]

@@ -1,0 +1,1 @@
+"""Clusterings of all cells of a dataset, side by side."""

@@ -1,6 +1,5 @@
 """Which clustering of a dataset is best, of all backbones, runs and seeds, without labels."""
 
-from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
@@ -13,21 +12,22 @@ from pipeline.io.absent import Absent
 from pipeline.io.cell import Cell
 from pipeline.params import StageError
 from pipeline.ranking.candidates import Candidates, place_of, read_candidates
-from pipeline.ranking.judge import RANKED, Judged, judge
+from pipeline.ranking.judge import CRITERIA, RANKED, Judged, judge
 from pipeline.ranking.settings import RankSettings
 from pipeline.ranking.table import facts_of, table_of, write_ranking
 from stages import run
 
 
 def main(dataset: str, params: RankSettings) -> dict[str, Any]:
-    """Rank every clustering of DATASET by its mean place over criteria that know no label.
+    """Rank every clustering of DATASET without a label: by its mean place in modularity and in
+    agreement, the mean NMI to the clusterings of other settings.
 
     All are judged on the images of train that every backbone has, on one graph: the mean of the
-    backbones' graphs of shared neighbours. The table rank.csv, a row a clustering, best first: the
-    edge information after one step and after `lag`, in nats, modularity, the mean NMI to the
-    clusterings of other settings, the mean ARI to the other seeds of its own; the silhouette in the
-    space of its backbone is shown, and does not count. The facts: the first of the table, and how
-    far the criteria agree (Kendall's W, Spearman's correlations).
+    backbones' graphs of shared neighbours. The table rank.csv, a row a clustering, best first, also
+    has the edge information after one step and after `lag`, in nats, the stability, the mean ARI to
+    the other seeds of the setting, and the silhouette in the space of its backbone. The facts: the
+    first of the table, and how far all criteria but the silhouette agree (Kendall's W, Spearman's
+    correlations).
     """
     cells = _read(dataset)
     count = sum(len(cell.every) for cell in cells)
@@ -46,7 +46,7 @@ def main(dataset: str, params: RankSettings) -> dict[str, Any]:
         "comes first"
     )
     chosen = {name: getattr(best, name) for name in ("backbone", "run", "setting", "k", "seed")}
-    return {"chosen": chosen, "candidates": count, **_facts(judged, ranked)}
+    return {"chosen": chosen, "candidates": count, **_facts(judged)}
 
 
 def _read(dataset: str) -> list[Candidates]:
@@ -68,13 +68,13 @@ def _read(dataset: str) -> list[Candidates]:
     return out
 
 
-def _facts(judged: Judged, ranked: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def _facts(judged: Judged) -> dict[str, Any]:
     """Correlations and the concordance are left out where there are none."""
+    of = judged.scores
     pairs = {
-        f"{one} ~ {other}": spearman(ranked[one], ranked[other])
-        for one, other in combinations(ranked, 2)
+        f"{one} ~ {other}": spearman(of[one], of[other]) for one, other in combinations(CRITERIA, 2)
     }
-    w = concordance(ranked)
+    w = concordance(of)
     return {
         "images": judged.images,
         "neighbors": judged.neighbors,

@@ -13,7 +13,9 @@ from pipeline.ranking.candidates import Candidate, Candidates
 from pipeline.ranking.settings import RankSettings
 
 CRITERIA = (*EdgeScores._fields, "agreement", "stability")
-RANKED = CRITERIA  # by which a mean place is taken
+# By whose places candidates are ranked. Edge information is not among them: it rises with k on any
+# data, so that the most clusters would come first (docs/methods.md has the numbers)
+RANKED = ("modularity", "agreement")
 
 
 class Judged(NamedTuple):

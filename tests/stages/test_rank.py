@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clustered import N, SPLITS, digits, split_of, write_clusters, write_dataset, write_features
+from clustered import SPLITS, N, digits, split_of, write_clusters, write_dataset, write_features
 from conftest import Project
 
 import store
@@ -19,7 +19,7 @@ from pipeline.params import StageError
 from pipeline.ranking.candidates import place_of, read_candidates
 from pipeline.ranking.judge import CRITERIA, RANKED, judge
 from pipeline.ranking.settings import RankSettings
-from stages import candidates
+from stages import candidates, rank
 
 PIXELS, EDGES = Cell("d", "pixels"), Cell("d", "edges")
 TRAIN = N * 3 // 4
@@ -86,7 +86,7 @@ def test_a_row_a_clustering_best_first(ranked: Project):
     assert {name: str(value) for name, value in said["chosen"].items()} == first
     assert (said["candidates"], said["images"], said["neighbors"]) == (18, TRAIN, 6)
     assert 0 <= said["concordance"] <= 1
-    assert len(said["correlations"]) == len(RANKED) * (len(RANKED) - 1) / 2
+    assert len(said["correlations"]) == len(CRITERIA) * (len(CRITERIA) - 1) / 2
 
 
 def test_scores_are_those_of_the_clusters_on_the_mean_of_both_graphs(ranked: Project):
@@ -140,9 +140,10 @@ def test_what_was_taken_out_of_the_params_and_absent_cells_stay_out(ranked: Proj
     said = ranked.stage("rank", "d")
     assert "there is nothing to do: no backbone has clusterings" in said
     assert "absent" in json.loads(Path("metrics/d/rank.json").read_text())
-    ranked.params["all"] = {"other": {}}
-    ranked.params["backbones"] = {"other": {}}
-    assert "run `dvc repro candidates`" in ranked.stage("rank", "d", fails=True)
+    ranked.params["all"] = ranked.params["backbones"] = {"other": {}}
+    ranked.write_params()
+    with pytest.raises(StageError, match="run `dvc repro candidates`"):
+        rank.main("d", SETTINGS)
 
 
 def test_cells_are_compared_on_the_images_that_all_have(both: Project):
@@ -183,7 +184,9 @@ def test_runs_of_other_datasets_are_no_candidates(both: Project):
     assert {c.run for c in found.every} == {"kmeans", "overcluster"}
     for run in ("kmeans", "overcluster"):
         PIXELS._replace(run=run).clusters.unlink()
-    assert "no run was fitted on train of the dataset itself" in both.stage("candidates", *PIXELS[:2])
+    assert "no run was fitted on train of the dataset itself" in both.stage(
+        "candidates", *PIXELS[:2]
+    )
 
 
 def test_a_table_of_neighbours_that_is_too_narrow_or_of_others_is_one_line(both: Project):

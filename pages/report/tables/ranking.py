@@ -35,12 +35,12 @@ class Ranking(NamedTuple):
 
 
 COLUMNS = (
-    Column("information", "Edge information", "nats, on the graph of all backbones", 1, 3, "all"),
-    Column("information_far", "Far", "edge information after several steps on it", 1, 3, "all"),
-    Column("modularity", "Modularity", "of the same graph", 1, 3, "all"),
-    Column("agreement", "Agreement", "mean NMI to clusterings of other settings", 100, 1, "all"),
+    Column("modularity", "Modularity", "on the graph of all backbones; counts", 1, 3, "all"),
+    Column("agreement", "Agreement", "mean NMI to other settings; counts", 100, 1, "all"),
+    Column("information", "Edge information", "nats, on that graph; rises with k", 1, 3, "k"),
+    Column("information_far", "Far", "the same after several steps on it", 1, 3, "k"),
     Column("stability", "Stability", "mean ARI to other seeds", 100, 1, "all"),
-    Column("silhouette", "Silhouette", "in the backbone's own space; does not count", 1, 3, ""),
+    Column("silhouette", "Silhouette", "in the backbone's own space", 1, 3, ""),
 )
 
 
@@ -72,12 +72,18 @@ def ranking(dataset: str, backbones: Sequence[str]) -> Ranking | None:
         best.setdefault((one.backbone, one.run, one.setting), one)
     first = list(best.values())[:SHOWN]
     shown = [c for c in COLUMNS if any(one.values[c.score] for one in first)]
-    values = {c.score: [float(one.values[c.score] or "nan") for one in first] for c in shown}
-    rows = [
-        (one, [cell(c, values[c.score][at], float("nan"), values[c.score]) for c in shown])
-        for at, one in enumerate(first)
-    ]
+    rows = [(one, [_cell(one, column, first) for column in shown]) for one in first]
     return Ranking(caption, shown, rows, str(table_of(dataset)))
+
+
+def _cell(one: Ranked, column: Column, every: Sequence[Ranked]) -> Cell:
+    """The highest of the table is marked, of what rises with k among equal k."""
+    others = [_value(other, column) for other in every if column.among != "k" or other.k == one.k]
+    return cell(column, _value(one, column), float("nan"), others)
+
+
+def _value(one: Ranked, column: Column) -> float:
+    return float(one.values[column.score] or "nan")
 
 
 def _caption(said: dict, count: int) -> str:

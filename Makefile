@@ -28,7 +28,7 @@ bench: .venv/installed-dev
 	@python -m bench $(PART)
 
 clean:
-	rm -rf .venv data metrics report
+	rm -rf .venv data candidates metrics report
 
 .venv/installed: requirements.txt requirements-core.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; exit(f"Python 3.11 or newer is needed, this is {v[0]}.{v[1]}") if v < (3, 11) else None'

@@ -64,7 +64,7 @@ def _read(dataset: str) -> list[Candidates]:
     if not out and not why:
         raise StageError(f"{place_of(Cell(dataset, '*'))}: no file; run `dvc repro candidates`")
     if not out:
-        raise Absent(f"no backbone has clusterings: {why}")
+        raise Absent(why)
     return out
 
 

@@ -90,7 +90,7 @@ INDEX = {"dataset": "birds", "splits": ["train", "test"], "n_classes": 3}
 
 SAVED = (
     "index", "labels", "known", "pca", "neighbors", "map", "duplicates", "similar", "clusters",
-    "absent", "examples", "similar_examples",
+    "absent", "examples", "similar_examples", "candidates",
 )  # fmt: skip
 OF_SETTINGS = ("assignment", "distance", "centroids", "loss", "iterations")  # those written below
 
@@ -147,6 +147,12 @@ def save_each_kind(folder: Path) -> dict[str, Path]:
     said = {**of, "run": "kmeans", "setting": 0, "k": 2, "dims": 0, "seed": 0, "seeds": 3}
     said |= {"rank": 1, "among": 9, "images": 12, "old": ["ü"]}
     store.save(paths["examples"], "examples", shown, said)
+    near = rng.integers(0, 12, (12, 2)).astype(np.int32)
+    kept = {"row": np.arange(12), "neighbor": near, "run": np.array(["kmeans"], object)}
+    kept |= {"setting": np.zeros(1, np.int32), "dims": np.zeros(1, np.int32)}
+    kept |= {"k": np.full(1, 3, np.int32), "0/seed": np.arange(2), "0/silhouette": rng.random(2)}
+    kept["0/assignment"] = arrays["0/assignment"]
+    store.save(paths["candidates"], "candidates", kept, of)
     cosine = np.array([0.75, 0.5], np.float32)
     shown = {"edge": np.array([0.0, 1.0]), "nearest": np.array([2]), "every": np.array([3])}
     shown |= {"name": names, "digest": ids, "most": cosine, "least": cosine}
@@ -163,6 +169,7 @@ def read_all(path: Path, kind: str) -> dict[str, object]:
     with store.read(path, kind) as file:
         names = [name for name in store.KINDS[kind].arrays if "*" not in name]
         names += [f"0/{name}" for name in OF_SETTINGS if kind == "clusters"]
+        names += [f"0/{n}" for n in ("seed", "silhouette", "assignment") if kind == "candidates"]
         arrays = {name: file[name] for name in names}
         return {
             "attrs": dict(file.attrs),

@@ -134,7 +134,8 @@ def entry_of(project: Project, name: str, **changes: str) -> Entry:
 
 def files(folder: Path) -> dict[str, int]:
     """When each file was written, in ns."""
-    every = (path for top in ("data", "metrics", "report") for path in (folder / top).rglob("*"))
+    tops = ("data", "candidates", "metrics", "report")
+    every = (path for top in tops for path in (folder / top).rglob("*"))
     return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in every if p.is_file()}
 
 
@@ -152,7 +153,7 @@ def run(project: Project, one: Entry) -> tuple[set[str], set[str]]:
     }
     after = files(project.folder)
     wrote = {path for path, when in after.items() if before.get(path) != when}
-    tops = ("data/", "metrics", "report/")
+    tops = ("data/", "candidates/", "metrics", "report/")
     return {path for path in inside if path.startswith(tops)}, wrote
 
 

@@ -77,6 +77,8 @@ def reach(repo: Repo, target: str) -> set[str]:
          KMEANS | {"neighbors", "spectral", "scan", "selflabel", "temi", "dcsbm", "evaluate"} | NEW),
          (f"umap_kmeans@{CELL}-umap_kmeans", CLUSTERED | {"neighbors", "map", "umap_kmeans"}),
          (f"consensus@{CELL}-consensus", KMEANS | {"neighbors", "spectral", "member", "consensus"}),
+         (f"candidates@{CELL}",
+          KMEANS | {"neighbors", "spectral", "scan", "selflabel", "temi", "dcsbm", "candidates"} | NEW),
     ],
 )  # fmt: skip
 def test_one_cell_reaches_what_it_stands_on_and_no_other_backbone(

@@ -35,6 +35,7 @@ from pipeline.embedding.vectors import Vectors, list_vectors
 from pipeline.io.labelled import of_table, of_tree
 from pipeline.io.origin import FACTS, Imported, Source, folder_of, read_origin, write_imported
 from pipeline.params import Runtime, StageError, section
+from pipeline.ranking.settings import RankSettings
 from pipeline.similar.links import pictures
 from recipes import RecipeError
 from recipes.merge import merge
@@ -46,7 +47,7 @@ SECTIONS = {
     path.stem: importlib.import_module(f"stages.{path.stem}").Params
     for path in sorted((ROOT / "stages").glob("*.py"))
     if "\nclass Params(" in path.read_text() and path.stem not in ("import", "backbone")
-} | {"runtime": Runtime, "examples": Examples, "fuse": stages.fuse_part.Fuse}
+} | {"runtime": Runtime, "examples": Examples, "fuse": stages.fuse_part.Fuse, "rank": RankSettings}
 IMPORTED = importlib.import_module("stages.import").Params
 FORMS = ({"old": 5, "labelled": 0.5, "seed": 0}, {"table": "t.csv"}, {"tree": "known"})
 SPECS = (

@@ -38,6 +38,7 @@ EACH = {
     **dict.fromkeys(("embed", "pca", "neighbors", "duplicates", "estimate_k", "spectral")),
     **dict.fromkeys(("scan", "selflabel", "evaluate", "evaluate_discovery", "probes")),
     **dict.fromkeys(("estimate_k_by_labels", "simgcd", "pim")),
+    **dict.fromkeys(("candidates", "rank", "examples")),
     "map": "map", "umap_kmeans": "umap_kmeans", "member": "kmeans", "consensus": "consensus",
     "kmeans": "overcluster", "temi": "temi", "dcsbm": "dcsbm", "finish": "kmeans",
     "cut": "cut", "turtle": "turtle", "sskmeans": "sskmeans_balanced",

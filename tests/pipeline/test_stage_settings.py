@@ -9,6 +9,7 @@ from conftest import ROOT, Project
 import pipeline.params
 from pages.report.chosen.pick import Examples
 from pipeline.params import Section, StageError, section
+from pipeline.ranking.settings import RankSettings
 
 
 class Settings(Section):
@@ -82,6 +83,7 @@ def test_the_projects_own_params_fit_every_stage(monkeypatch):
         section(importlib.import_module(f"stages.{stage}").Params, name)
     section(pipeline.params.Runtime, "runtime")
     section(Examples, "examples")
+    section(RankSettings, "rank")
     for name in pipeline.params.read_params("backbones"):
         section(importlib.import_module("stages.backbone").Params, f"backbones.{name}")
     assert {"embed", "pca", "kmeans", "evaluate", "report"} <= set(found)

@@ -138,7 +138,7 @@ def test_what_was_taken_out_of_the_params_and_absent_cells_stay_out(ranked: Proj
     assert {row["backbone"] for row in read_table()} == {"pixels"}
     ranked.params["all"] = {"edges": {}}
     said = ranked.stage("rank", "d")
-    assert "there is nothing to do: no backbone has clusterings" in said
+    assert "there is nothing to do: no run has clusters: too few images" in said
     assert "absent" in json.loads(Path("metrics/d/rank.json").read_text())
     ranked.params["all"] = ranked.params["backbones"] = {"other": {}}
     ranked.write_params()

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from cluster.block_model.information import cluster_weights
 from cluster.kmeans.api import kmeans
 from cluster.kmeans.assign import assign
 from cluster.kmeans.small import small_kmeans
 from cluster.neighbors.exact import nearest_neighbors
+from cluster.spectral.snn_graph import shared_neighbor_graph
 from cluster.vectors.rows import ArrayRows
 
 
@@ -19,7 +21,10 @@ def main() -> None:
         rows = ArrayRows(np.random.default_rng(0).normal(size=(9000, dim)))
         assign(rows, kmeans(rows, 10, **settings).centroids)
         small_kmeans(ArrayRows(rows.array[:200]), 10, **settings)
-        nearest_neighbors(rows, rows, 20, metric="cosine", own=np.arange(len(rows)))
+        near = nearest_neighbors(rows, rows, 20, metric="cosine", own=np.arange(len(rows)))
+    graph, parity = shared_neighbor_graph(near.neighbor), np.arange(len(rows)) % 2
+    for lag in (1, 2):
+        cluster_weights(graph, parity, 2, lag=lag)
 
 
 if __name__ == "__main__":

@@ -20,4 +20,4 @@ def main(cell: Cell, rank: RankSettings) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run(main, place_of)
+    run(main, lambda cell: [place_of(cell)])

@@ -84,4 +84,4 @@ def _facts(judged: Judged) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run(main, table_of, metrics=facts_of)
+    run(main, lambda dataset: [table_of(dataset)], metrics=facts_of)

@@ -70,9 +70,9 @@ def save_candidates(cell: Cell, settings: RankSettings) -> int:
                 lazy[f"{number}/assignment"] = path, f"{setting}/assignment", here
     if not facts:
         raise Absent("no run was fitted on train of the dataset itself")
-    run, setting, all_k, all_dims = zip(*facts, strict=True)
-    arrays["run"] = np.array(run, object)
-    numbers = {"setting": setting, "k": all_k, "dims": all_dims}
+    runs, *columns = zip(*facts, strict=True)
+    arrays["run"] = np.array(runs, object)
+    numbers = dict(zip(("setting", "k", "dims"), columns, strict=True))
     arrays |= {name: np.array(own, np.int32) for name, own in numbers.items()}
     of = {"dataset": cell.dataset, "backbone": cell.backbone}
     store.save(place_of(cell), "candidates", _Clusters(arrays, lazy), of)

@@ -52,12 +52,17 @@ def read_ranked(dataset: str) -> list[Ranked]:
     with as_written(path):
         return [
             Ranked(
-                int(row["rank"]), row["backbone"], row["run"],
-                *(int(row[name]) for name in ("setting", "k", "dims", "seed")),
-                {column.score: row[column.score] for column in COLUMNS},
+                rank=int(row["rank"]),
+                backbone=row["backbone"],
+                run=row["run"],
+                setting=int(row["setting"]),
+                k=int(row["k"]),
+                dims=int(row["dims"]),
+                seed=int(row["seed"]),
+                values={column.score: row[column.score] for column in COLUMNS},
             )
             for row in read_rows(path, ("rank", *WHAT, *(c.score for c in COLUMNS)))
-        ]  # fmt: skip
+        ]
 
 
 def ranking(dataset: str, backbones: Sequence[str]) -> Ranking | None:

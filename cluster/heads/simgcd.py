@@ -13,6 +13,13 @@ momentum; the prototypes of the last step predict. But: the backbone is fixed, a
 - 400 steps are enough where only prototypes are trained. The original's learning rate, .1, is kept:
   since lengths are 1 it does not depend on the features, and .03 and .3 end within a few points.
 - All seeds are trained at once in stacked matrices, each with several weights of the entropy term.
+
+Two options go beyond it. In a ball (cluster.heads.hyperbolic) logits are those of HypCD's hyperbolic
+linear layer. But: its weights are normalised, as SimGCD's are (free ones lose 5 to 10 points here);
+and HypCD's contrastive losses are left out, since they train the backbone. And the entropy term may take the share
+of each cluster as it is estimated, for long tails, as ImbaGCD (Li et al., arXiv:2401.05353) and
+before it SoLar (Wang et al., NeurIPS 2022, arXiv:2209.10365) do: a moving average of the shares that
+are predicted, from even ones on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +29,7 @@ import numpy as np
 import torch
 
 from cluster.errors import ClusterError
+from cluster.heads.hyperbolic import Ball, clipped, exp_map
 from cluster.heads.model import Linear
 from cluster.heads.optimizer_state import named_state, restore
 from cluster.heads.simgcd_loss import Weights, simgcd_loss, teacher_temperature
@@ -65,11 +73,14 @@ class SimGcd:
         scale: Scale,
         entropy_weights: Sequence[float],
         seeds: Sequence[int],
+        ball: Ball | None = None,
+        prior_momentum: float | None = None,
         device: str = "cpu",
     ) -> None:
         """Heads for vectors of `dim` to which `scale` (of cluster.vectors.rms_scale) was applied.
-        The initial weights of a head depend on its seed only. Raises ClusterError when k is below
-        the number of `known` classes."""
+        The initial weights of a head depend on its seed only. ball: that logits are taken in, None:
+        they are cosines; prior_momentum: of the estimated share of each cluster, None: clusters are
+        expected to be even. Raises ClusterError when k is below the number of `known` classes."""
         if k < known:
             raise ClusterError(f"k is {k}, but {known} classes are known: choose k from {known} on")
         self.k, self.n_heads, self.device = k, len(seeds) * len(entropy_weights), device
@@ -77,6 +88,8 @@ class SimGcd:
         self._entropy_weight = torch.tensor(list(entropy_weights) * len(seeds), device=device)
         initial = [w for seed in seeds for w in [_initial(dim, k, seed)] * len(entropy_weights)]
         self._direction = torch.stack(initial).to(device).requires_grad_()
+        self._ball, self._momentum = ball, prior_momentum
+        self._prior = torch.full((self.n_heads, k), 1 / k, device=device)
         self._steps = torch.zeros((), dtype=torch.int64)  # on the CPU: it sets the temperature
         self._sgd = torch.optim.SGD(
             [self._direction], lr=1.0, momentum=MOMENTUM, weight_decay=settings.weight_decay
@@ -85,15 +98,16 @@ class SimGcd:
     def step(self, batch: Batch, lr: float) -> Step:
         """Learn from a batch of each seed; see cluster.heads.training."""
         s = self._settings
-        cosine, each = self._cosine(batch.x), self.n_heads // self._seeds
+        logits, each = self._logits(batch.x), self.n_heads // self._seeds
         loss = simgcd_loss(
-            cosine,
+            logits,
             batch.label.repeat_interleave(each, 0),
             teacher_temperature(
                 int(self._steps), s.teacher_first, s.teacher_last, s.teacher_warmup
             ),
             self._entropy_weight,
             Weights(s.supervised, s.temperature),
+            None if self._momentum is None else self._prior,
         )
         loss.sum().backward()
         for group in self._sgd.param_groups:
@@ -101,8 +115,11 @@ class SimGcd:
         self._sgd.step()
         self._sgd.zero_grad()
         self._steps += 1
-        own = cosine.detach()[0].max(2).indices  # argmax is ten times slower
-        return Step(loss.detach(), cluster_sizes(own, self.k))
+        own = logits.detach()[0].max(2).indices  # argmax is ten times slower
+        sizes = cluster_sizes(own, self.k)
+        if self._momentum is not None:
+            self._prior = self._momentum * self._prior + (1 - self._momentum) * sizes / own.shape[1]
+        return Step(loss.detach(), sizes)
 
     def judge(self, mean_loss: np.ndarray) -> np.ndarray:
         """The training loss: every head is kept, so that it selects nothing."""
@@ -114,34 +131,42 @@ class SimGcd:
 
     def head(self, number: int) -> Linear:
         """One head, for cluster.heads.model.predict."""
-        one = self._prototypes()[number : number + 1].detach() / self._settings.temperature
+        one = self._weights()[number : number + 1].detach() / self._settings.temperature
         layer = fold_scale(one, torch.zeros(1, self.k, device=one.device), self._scale)
         return Linear(*(each.cpu().numpy() for each in layer))
 
     def state(self) -> Mapping[str, torch.Tensor]:
         """See cluster.heads.training."""
         own = {"head/direction": self._direction, "count/steps": self._steps}
-        return {**own, **named_state(self._sgd)}
+        prior = {} if self._momentum is None else {"prior/share": self._prior}
+        return {**own, **prior, **named_state(self._sgd)}
 
     @torch.no_grad()
     def restore(self, state: Mapping[str, torch.Tensor]) -> None:
         """See cluster.heads.training."""
         self._direction.copy_(state["head/direction"])
         self._steps.copy_(state["count/steps"])
+        if self._momentum is not None:
+            self._prior.copy_(state["prior/share"])
         restore(self._sgd, state)
 
-    def _prototypes(self) -> torch.Tensor:
-        """The weight-normed layer (Salimans and Kingma 2016), g = 1: [head, cluster, dim]."""
-        return torch.nn.functional.normalize(self._direction, dim=2)
+    def _weights(self) -> torch.Tensor:
+        """The weight-normed layer (Salimans and Kingma 2016): [head, cluster, dim]. g = 1, or, in a
+        ball, the length that vectors are clipped to, which then have length 1."""
+        unit = torch.nn.functional.normalize(self._direction, dim=2)
+        return unit if self._ball is None else unit * self._ball.clip
 
-    def _cosine(self, x: torch.Tensor) -> torch.Tensor:
+    def _logits(self, x: torch.Tensor) -> torch.Tensor:
         """[view, seed, image, dim] → float32 [view, head, image, cluster], whose images are
-        contiguous in memory."""
+        contiguous in memory: cosines, or coordinates in the ball."""
         views, seeds, images, dim = x.shape
+        if self._ball is not None:  # dims of mean square 1 are far longer than the published clip
+            x = clipped(x * dim**0.5, self._ball.clip) / self._ball.clip
         # The heads of a seed see the same images: one matrix product serves all of them
-        stacked = self._prototypes().to(x.dtype).view(seeds, -1, dim).repeat(views, 1, 1)
+        stacked = self._weights().to(x.dtype).view(seeds, -1, dim).repeat(views, 1, 1)
         out = torch.bmm(stacked, x.reshape(views * seeds, images, dim).mT).float()
-        return out.view(views, self.n_heads, self.k, images).mT
+        logits = out.view(views, self.n_heads, self.k, images).mT
+        return logits if self._ball is None else exp_map(logits, self._ball.curvature)
 
 
 def _initial(dim: int, k: int, seed: int) -> torch.Tensor:

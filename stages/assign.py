@@ -6,6 +6,7 @@ import numpy as np
 
 import store
 from cluster.heads.model import Linear, Mlp, predict
+from cluster.heads.reject import own_distance
 from cluster.kmeans.assign import assign
 from cluster.neighbors.exact import nearest_neighbors
 from cluster.neighbors.knn_vote import knn_vote
@@ -19,7 +20,7 @@ from stages import run
 
 KEPT = {
     "centroids": ("centroids", "iterations"),
-    "linear": Linear._fields,
+    "linear": (*Linear._fields, "centroids", "reject_beyond"),
     "mlp": Mlp._fields,
     "neighbors": ("voters",),
 }
@@ -82,7 +83,11 @@ def _by_model(
         return {**found._asdict(), "loss": inertia}
     kind = Linear if attrs["how"] == "linear" else Mlp
     head = kind(*(fit[name] for name in kind._fields))
-    return predict(rows, head, device=device)._asdict()
+    found = predict(rows, head, device=device)._asdict()
+    if "reject_beyond" in fit:
+        found["distance"] = own_distance(rows, found["assignment"], fit["centroids"], device)
+        found["rejected"] = (found["distance"] > fit["reject_beyond"][:, None]).astype(np.uint8)
+    return found
 
 
 def _by_neighbors(

@@ -130,7 +130,9 @@ def _by_hierarchy(
             found = score_levels(rows, label, least=least, most=most, seed=seed, device=device)
             kept[f"{seed}"] = np.stack([each.astype(np.float64) for each in found])
             place.save(kept)
-    scored = [Scored(of[0].astype(np.int64), *of[1:]) for of in (kept[f"{s}"] for s in params.seeds)]
+    scored = [
+        Scored(of[0].astype(np.int64), *of[1:]) for of in (kept[f"{s}"] for s in params.seeds)
+    ]
     k = int(np.percentile([each.best for each in scored], 50, method="lower"))
     used = {int(number): np.full(len(scored), np.nan) for each in scored for number in each.k}
     for at, each in enumerate(scored):

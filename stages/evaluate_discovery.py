@@ -24,7 +24,8 @@ from pipeline.params import StageError
 from stages import run
 
 WHAT = ("dataset", "backbone", "run", "fitted_on", "setting", "k", "dims", "dim", "split", "seed")
-IMAGES = ("images", "labelled")  # that are scored; whose class the method knew
+# That are scored; whose class the method knew; of the former, those it says belong to none
+IMAGES = ("images", "labelled", "rejected")
 COLUMNS = WHAT + IMAGES + DISCOVERY_SCORES
 HEADLINE = ("all_v2", "old_v2", "new_v2")
 
@@ -83,14 +84,17 @@ def _score(path: Path, truth: Truth, knew: bool) -> Iterator[dict[str, Any]]:
         known, width = truth.label[row] >= 0, len(file["mean"])
         labelled = int(truth.labelled[row].sum()) * knew
         for setting, (k, dims) in enumerate(zip(file["k"], file["dims"], strict=True)):
-            assignment = file[f"{setting}/assignment"]
+            assignment, name = file[f"{setting}/assignment"], f"{setting}/rejected"
+            out = file[name] if name in file else np.zeros(assignment.shape, np.uint8)
             for name in splits:
                 here = np.flatnonzero((split == attrs["splits"].index(name)) & known)
                 if name != "train" and not len(here):
                     continue
-                for own, seed in zip(assignment, attrs["seeds"], strict=True):
-                    label = truth.label[row[here]]
-                    counts = contingency_table(own[here], label, int(k), len(truth.old))
+                for own, no, seed in zip(assignment, out, attrs["seeds"], strict=True):
+                    kept, lost = here[no[here] == 0], truth.label[row[here[no[here] > 0]]]
+                    label = truth.label[row[kept]]
+                    counts = contingency_table(own[kept], label, int(k), len(truth.old))
+                    rejected = np.bincount(lost, minlength=len(truth.old))
                     yield {
                         "dataset": attrs["dataset"],
                         "backbone": attrs["backbone"],
@@ -104,7 +108,8 @@ def _score(path: Path, truth: Truth, knew: bool) -> Iterator[dict[str, Any]]:
                         "seed": seed,
                         "images": len(here),
                         "labelled": labelled,
-                        **discovery_scores(counts, truth.old),
+                        "rejected": len(lost),
+                        **discovery_scores(counts, truth.old, rejected),
                     }
 
 

@@ -14,12 +14,14 @@ One row an image, in the order of the index:
 - `probability`: of the own cluster, of methods that say one
 - `names`: the words that stage names proposes for the cluster, most probable first, with semicolons
   between them; in the tables of section export_named
+- `rejected`: of runs that mark odd images, 1 for one that belongs to none of the classes; its
+  `cluster` is the closest, its `class` is empty
 - `group`: path of the image that stands for its near-duplicates, its own where it has none
 
 csv: UTF-8, a header, lines end in a line feed; a name with a comma, a quote or a line break stands
 in quotes. Names are written as they are, also those that a spreadsheet would take for formulas:
 take the column for text there. parquet: cluster is int32, confidence, distance and probability
-float32, the rest text.
+float32, rejected uint8, the rest text.
 """
 
 from pathlib import Path
@@ -53,7 +55,7 @@ class Clusters(NamedTuple):
     split: np.ndarray
     assignment: np.ndarray
     old: list[str]  # known classes, the first clusters; none without category discovery
-    of_method: dict[str, np.ndarray]  # distance or probability
+    of_method: dict[str, np.ndarray]  # distance, probability, rejected
     dataset: str
     backbone: str
     seed: int
@@ -66,8 +68,9 @@ def main(cell: Cell, clusters_of: str, params: Params) -> None:
     cluster, names (with --run export_named: the words that are proposed for it), class (of category
     discovery, where it is known), confidence (share of the neighbours in the own cluster, weighed
     by similarity), distance to the own centre or probability, and group: the path of the image that
-    stands for its near-duplicates. Of the first setting, seed of lowest loss. An image that the
-    backbone could not read is in no cluster and has no row.
+    stands for its near-duplicates. Of the first setting, seed of lowest loss. `rejected` says which
+    images belong to no class, where a run looks for them. An image that the backbone could not read
+    is in no cluster and has no row.
     """
     clusters, table = cell.file(f"{clusters_of}.h5"), _table(cell, clusters_of, params)
     found = _read_clusters(clusters)
@@ -105,7 +108,7 @@ def _read_clusters(path: Path) -> Clusters:
         attrs, seed = file.attrs, seed_of_lowest_loss(file, 0)
         of_method = {
             name: file[f"0/{name}"][seed]
-            for name in ("distance", "probability")
+            for name in ("distance", "probability", "rejected")
             if f"0/{name}" in file
         }
         split = np.array(attrs["splits"], object)[file["split"]]
@@ -117,12 +120,14 @@ def _read_clusters(path: Path) -> Clusters:
 
 
 def _classes(found: Clusters) -> dict[str, np.ndarray]:
-    """Of category discovery the known class of each image, empty for those in new clusters."""
+    """Of category discovery the known class of each image, empty for those in new clusters and
+    those that belong to none."""
     if not found.old:
         return {}
     name = np.full(max(len(found.old), int(found.assignment.max(initial=0)) + 1), "", object)
     name[: len(found.old)] = found.old
-    return {"class": name[found.assignment]}
+    rejected = found.of_method.get("rejected", np.zeros(len(found.assignment), np.uint8))
+    return {"class": np.where(rejected > 0, "", name[found.assignment])}
 
 
 def _names(cell: Cell, clusters_of: str, found: Clusters) -> dict[str, np.ndarray]:

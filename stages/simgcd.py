@@ -1,6 +1,7 @@
 """Sort images into known classes and new ones by SimGCD's classifier, on fixed features."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Annotated, Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ from pydantic import Field
 
 from cluster.heads.class_holdout import HOLDOUTS, hidden_accuracy, hold_out_classes
 from cluster.heads.half_labelled import HalfLabelled
+from cluster.heads.hyperbolic import Ball
 from cluster.heads.model import predict, stacked
 from cluster.heads.simgcd import Batch, Settings, SimGcd
 from cluster.heads.training import Schedule
@@ -22,6 +24,7 @@ from pipeline.fitting.checkpoint import Checkpoint
 from pipeline.fitting.feasible_k import feasible_settings
 from pipeline.fitting.heads import Training
 from pipeline.fitting.loop import CheckpointOf, train_with_checkpoint
+from pipeline.fitting.rejected import mark_rejected
 from pipeline.io.cell import Cell
 from pipeline.io.estimate import estimate_of
 from pipeline.io.known import read_known
@@ -45,6 +48,12 @@ class Params(Training):
     teacher_first: Positive  # temperature of the teacher
     teacher_last: Positive
     teacher_warmup: Annotated[int, Field(ge=0)]  # steps from teacher_first to teacher_last
+    geometry: Literal["euclidean", "hyperbolic"]
+    curvature: Positive  # of the Poincaré ball
+    clip: Positive  # length of vectors before they are mapped into it
+    prior: Literal["uniform", "estimated"]
+    prior_momentum: Annotated[float, Field(ge=0, lt=1)]
+    reject: Annotated[float, Field(ge=0, lt=1)]  # share of the labelled images beyond the border
     seeds: Seeds
 
 
@@ -60,10 +69,15 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
     The weight of the entropy term matters most. `auto` holds two of five known classes out as
     new and hides their labels, ten times over, trains with each weight, and takes the one that
     finds them best; only labelled images take part.
+
+    With `reject`, images that lie too far from the mean of their cluster are marked as belonging to
+    none; they keep the cluster that is closest (cluster.heads.reject).
     """
     space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
     who, others = read_known(cell.known, space), open_views(cell.views, space.found)
     schedule = Schedule(params.steps, params.lr, params.min_lr, params.warmup)
+    ball = Ball(params.curvature, params.clip) if params.geometry == "hyperbolic" else None
+    momentum = params.prior_momentum if params.prior == "estimated" else None
 
     def begin(rows: Rows, dims: int, k: int, place: CheckpointOf) -> tuple[SimGcd, Draw]:
         seen = [space.fitted_view(view, dims) for view in others] or [rows]
@@ -107,7 +121,8 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
         learner = SimGcd(
             rows.dim, k, Settings(**params.model_dump(include=set(Settings._fields))),
             known=max(int(label.max()) for label in labels) + 1, scale=scale,
-            entropy_weights=weights, seeds=seeds, device=device,
+            entropy_weights=weights, seeds=seeds, ball=ball, prior_momentum=momentum,
+            device=device,
         )  # fmt: skip
         room, dtype = runtime.memory_gb / len(seen), training_dtype(device)
         gathers = [standardized_gather(view, device, room, scale, dtype) for view in seen]
@@ -143,6 +158,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
         clusters=cell.discovered,
         epochs=cell.table,
         advice="set a higher entropy_weight",
+        finish=partial(mark_rejected, cell.run, space, who, params.reject, device),
     )
     return space_fact
 

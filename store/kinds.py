@@ -213,6 +213,9 @@ KINDS: dict[str, Kind] = {
             "*/prototypes": Array("float32", "seed cluster bottleneck", "last layer"),
             # or by this many nearest of the fitted images.
             "*/voters": Array("int32", "seed", "neighbours that vote on another image"),
+            # Of runs that reject images, the distance being that to the centroid:
+            "*/rejected": Array("uint8", "seed image", "1: the image belongs to no cluster"),
+            "*/reject_beyond": Array("float32", "seed", "the distance beyond which it is so"),
             "*/watched": Array("int64", "watched", "rows of the images whose clusters are kept"),
             "*/watched_assignment": Array("int32", "seed epoch watched", "after each epoch"),
         },

@@ -38,6 +38,7 @@ ROOMS = {
         "estimate_k": {"errors", "vectors", "kernels", "kmeans", "metrics"},
         "map": {"errors", "vectors", "kernels", "kmeans", "neighbors", "spectral"},
         "consensus": {"errors", "metrics"},
+        "estimate_k": {"errors", "vectors", "kernels", "kmeans", "metrics", "neighbors"},
         "objectives": {"errors", "vectors", "kernels", "kmeans", "heads", "metrics"},
         "probes": {"errors", "vectors", "kernels", "kmeans", "heads", "neighbors"},
     },

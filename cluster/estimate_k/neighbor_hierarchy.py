@@ -15,7 +15,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
+from cluster.kernels.cluster_sums import add_to_sums, empty_sums
 from cluster.neighbors.exact import nearest_neighbors
 from cluster.vectors.rows import ArrayRows, Rows, Subset
 from cluster.vectors.tiles import tiles
@@ -43,7 +45,7 @@ def levels(rows: Rows, label: np.ndarray, *, device: str = "cpu") -> Iterator[Le
         own, joined = to[own], np.full(k, -1, np.int64)
         np.maximum.at(joined, to, seen)
         seen = joined
-        found = Level(own.astype(np.int32), seen, *_means(rows, own, k))
+        found = Level(own.astype(np.int32), seen, *_means(rows, own))
         yield found
         points = ArrayRows(found.centroid)
 
@@ -97,11 +99,10 @@ def _components(to: np.ndarray) -> np.ndarray:
     return np.argsort(np.argsort(first))[own]
 
 
-def _means(rows: Rows, own: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _means(rows: Rows, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The mean of each cluster, float32 [cluster, dim], and its size, int64 [cluster]."""
-    sums, size = np.zeros((k, rows.dim)), np.bincount(own, minlength=k)
+    sums, size, cluster = empty_sums(rows.dim, "cpu"), np.bincount(own), torch.from_numpy(own)
     for here, x in tiles(rows, "cpu"):
-        order = np.argsort(own[here], kind="stable")
-        there, start = np.unique(own[here][order], return_index=True)
-        sums[there] += np.add.reduceat(x.numpy()[order].astype(np.float64), start, axis=0)
-    return (sums / size[:, None]).astype(np.float32), size
+        group, image = cluster[here].to(torch.int64), torch.arange(len(x))
+        sums = add_to_sums(sums, x, image, group, torch.ones_like(group))
+    return (sums.sums.numpy() / size[:, None]).astype(np.float32), size

@@ -1,6 +1,6 @@
 """Images that belong to none of the classes, known or new: those far from the mean of their own.
 
-After the nearest class mean of Lee et al. (NeurIPS 2018, arXiv:1807.03888, eq. 2), with the
+After the nearest class mean of Lee et al. (NeurIPS 2018, arXiv:1807.03888), with the
 threshold at which a given share of the labelled images is lost, as detectors are compared (95 % are
 kept, there). But: the covariance is the identity; images without a label have a mean as well, that
 of their cluster. Probabilities and energies were tried and fail: the head is trained on the odd
@@ -44,13 +44,12 @@ def fit_reject(
     of the images whose class is known, one or more; share: above 0 and below 1.
     """
     own = torch.from_numpy(assignment.astype(np.int64).T.copy()).to(device)
-    sums = torch.zeros(len(assignment), k, rows.dim, dtype=torch.float64, device=device)
-    size = torch.zeros(len(assignment), k, dtype=torch.int64, device=device)
+    sums = torch.zeros(len(assignment) * k, rows.dim, dtype=torch.float64, device=device)
+    size = torch.zeros(len(assignment) * k, dtype=torch.int64, device=device)
     for here, x in tiles(rows, device):
-        for seed in range(len(assignment)):
-            more, images = cluster_sums(x, own[here, seed : seed + 1], k)[:2]
-            sums[seed] += more.reshape(k, -1)
-            size[seed] += images.reshape(k)
+        more, images = cluster_sums(x, own[here], k)
+        sums, size = sums + more, size + images
+    sums, size = sums.view(-1, k, rows.dim), size.view(-1, k)
     everything = sums.sum(1, keepdim=True) / len(rows)
     means = torch.where(size[..., None] > 0, sums / size.clamp(min=1)[..., None], everything)
     centroids = means.float().cpu().numpy()

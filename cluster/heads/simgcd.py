@@ -14,12 +14,12 @@ momentum; the prototypes of the last step predict. But: the backbone is fixed, a
   since lengths are 1 it does not depend on the features, and .03 and .3 end within a few points.
 - All seeds are trained at once in stacked matrices, each with several weights of the entropy term.
 
-Two options go beyond it. In a ball (cluster.heads.hyperbolic) logits are those of HypCD's hyperbolic
-linear layer. But: its weights are normalised, as SimGCD's are (free ones lose 5 to 10 points here);
-and HypCD's contrastive losses are left out, since they train the backbone. And the entropy term may take the share
-of each cluster as it is estimated, for long tails, as ImbaGCD (Li et al., arXiv:2401.05353) and
-before it SoLar (Wang et al., NeurIPS 2022, arXiv:2209.10365) do: a moving average of the shares that
-are predicted, from even ones on.
+Two options go beyond it. In a ball (cluster.heads.hyperbolic) logits are those of HypCD's
+hyperbolic linear layer. But: its weights are normalised, as SimGCD's are (free ones lose 5 to 10
+points here), and HypCD's contrastive losses are left out, since they train the backbone. And the
+entropy term may take the share of each cluster as it is estimated, for long tails, as Li et al. do
+(arXiv:2401.05352, and ImbaGCD, arXiv:2401.05353): a moving average of the shares that are
+predicted, from even ones on. But: of whole batches, half of which is labelled, as the entropy is.
 """
 
 from collections.abc import Mapping, Sequence

@@ -22,12 +22,15 @@ SUBSETS = ("all", "old", "new")
 DISCOVERY_SCORES = tuple(f"{part}_{way}" for way in PROTOCOLS for part in SUBSETS)
 
 
-def discovery_scores(counts: np.ndarray, old: np.ndarray) -> dict[str, float]:
+def discovery_scores(
+    counts: np.ndarray, old: np.ndarray, rejected: np.ndarray | int = 0
+) -> dict[str, float]:
     """DISCOVERY_SCORES, 0 to 1, nan where there is no image.
 
-    counts: int [cluster, class] of the images that are scored; old: bool [class].
+    counts: int [cluster, class] of the images that are scored; old: bool [class]; rejected: int
+    [class], images that are scored and in no cluster, which are wrong.
     """
-    right, size = _right(counts), counts.sum(axis=0)
+    right, size = _right(counts), counts.sum(axis=0) + rejected
     there = size > 0
     each = right / np.maximum(size, 1)
     apart = np.array([_right(counts[:, part]).sum() for part in (old, ~old)])

@@ -38,7 +38,7 @@ from cluster.objectives.contrastive import by_image
 from cluster.objectives.projector import Projector
 from cluster.objectives.same_images_twice import half_labelled
 from cluster.objectives.selex_hierarchy import Level, hierarchy
-from cluster.objectives.selex_loss import supervised, unsupervised
+from cluster.objectives.selex_loss import Distances, supervised, unsupervised
 from cluster.objectives.selex_targets import radii, smoothing_scores, soft_targets
 from cluster.vectors.rows import Basis, Reduced, Rows
 
@@ -121,15 +121,20 @@ class Selex(Objective):
 
     def loss(self, outputs: Outputs, drawn: Drawn, epoch: float) -> Loss:
         """(1 - lambda) L_u + lambda L_s / 2; needs `before_epoch` to have been called."""
-        z, f = outputs
+        return self.contrast(*outputs, drawn)
+
+    def contrast(
+        self, z: torch.Tensor, f: torch.Tensor, drawn: Drawn, distances: Distances | None = None
+    ) -> Loss:
+        """The loss of vectors z, compared by `distances`; f: see outputs."""
         assert self._levels is not None, "before_epoch was not called"
         own, radius = self._of(self._levels, drawn.image[0])
         conf = smoothing_scores(f.flatten(0, 1), radius.repeat(1, len(z)))
         positive = by_image(z.shape[0], z.shape[1], z.device).positive
         target = soft_targets(conf, positive, self._smoothing, by_row=self._paper_formula)
-        instance = unsupervised(z, target, self._temperature)
+        instance = unsupervised(z, target, self._temperature, distances)
         label = torch.from_numpy(drawn.label).to(z.device)
-        by_class = supervised(z, label, own, self._label_temperature)
+        by_class = supervised(z, label, own, self._label_temperature, distances)
         total = (1 - self._supervised) * instance + self._supervised * by_class / 2
         return Loss(total, {"unsupervised": instance, "supervised": by_class})
 

@@ -13,29 +13,41 @@ Only labelled images take part in the first term of L_s; at the levels every ima
 first dims of z are not normalised again, so that distances get shorter from level to level.
 """
 
+from collections.abc import Callable
+
 import torch
 
 from cluster.objectives.contrastive import by_class, by_image, from_similarity, log_share
 
+Distances = Callable[[torch.Tensor], torch.Tensor]  # [vector, dim] → [vector, vector]
 ROUNDING = 1e-6  # squared distances below this fraction of the squared lengths count as 0
 
 
-def unsupervised(z: torch.Tensor, target: torch.Tensor, temperature: float) -> torch.Tensor:
+def unsupervised(
+    z: torch.Tensor, target: torch.Tensor, temperature: float, distances: Distances | None = None
+) -> torch.Tensor:
     """L_u of z (float32 [slot, image, width]); target: float32 [vector, vector], vector number
-    `slot x images + image`, 0 on the diagonal."""
+    `slot x images + image`, 0 on the diagonal; distances: of all pairs, Euclidean unless given."""
     candidate = by_image(z.shape[0], z.shape[1], z.device).candidate
-    log_p = log_share(-pairwise_distances(z.flatten(0, 1)) / temperature, candidate)
+    away = (distances or pairwise_distances)(z.flatten(0, 1))
+    log_p = log_share(-away / temperature, candidate)
     return -(target * log_p).sum(1).mean()
 
 
 def supervised(
-    z: torch.Tensor, label: torch.Tensor, levels: torch.Tensor, temperature: float
+    z: torch.Tensor,
+    label: torch.Tensor,
+    levels: torch.Tensor,
+    temperature: float,
+    distances: Distances | None = None,
 ) -> torch.Tensor:
     """L_s of z (float32 [slot, image, width]); label: int64 [image], -1 where unlabelled; levels:
-    int64 [level, image], at most as many levels as `width` can be halved."""
-    total = _sup_con(z, label, temperature)
+    int64 [level, image], at most as many levels as `width` can be halved; distances: of all pairs,
+    Euclidean unless given."""
+    of = distances or pairwise_distances
+    total = _sup_con(z, label, temperature, of)
     for at, own in enumerate(levels, start=1):
-        total = total + _sup_con(z[..., : z.shape[2] >> at], own, temperature) / 2**at
+        total = total + _sup_con(z[..., : z.shape[2] >> at], own, temperature, of) / 2**at
     return total
 
 
@@ -52,6 +64,8 @@ def pairwise_distances(x: torch.Tensor) -> torch.Tensor:
     return torch.where(different, square.where(different, 1.0).sqrt(), 0.0)
 
 
-def _sup_con(z: torch.Tensor, label: torch.Tensor, temperature: float) -> torch.Tensor:
-    similarity = -pairwise_distances(z.flatten(0, 1)) / temperature
+def _sup_con(
+    z: torch.Tensor, label: torch.Tensor, temperature: float, distances: Distances
+) -> torch.Tensor:
+    similarity = -distances(z.flatten(0, 1)) / temperature
     return from_similarity(similarity, by_class(label, len(z)))

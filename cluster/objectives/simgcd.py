@@ -9,7 +9,7 @@ teacher's goes linearly from .07 to .04. But: exactly half of a batch has labels
 (cluster.heads.half_labelled), and the teacher's temperature also changes within an epoch.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -22,6 +22,21 @@ from cluster.objectives import Drawn, Loss, Objective, Outputs
 from cluster.objectives.contrastive import info_nce, sup_con
 from cluster.objectives.projector import Projector, Prototypes
 from cluster.objectives.same_images_twice import half_labelled
+
+
+class ClassifierSettings(Protocol):
+    """What the loss of a classifier needs; see Settings."""
+
+    @property
+    def supervised(self) -> float: ...
+    @property
+    def temperature(self) -> float: ...
+    @property
+    def teacher_first(self) -> float: ...
+    @property
+    def teacher_last(self) -> float: ...
+    @property
+    def teacher_warmup(self) -> float: ...
 
 
 class Settings(NamedTuple):
@@ -87,30 +102,36 @@ class Simgcd(Objective):
         """All four terms; `classifier` of the parts is (1 - lambda) L_u_cls + lambda L_s_cls."""
         z, cosine = outputs
         s = self._settings
-        classifier = self._classifier_loss(cosine, drawn.label, epoch)
+        classifier = classifier_loss(cosine, drawn.label, epoch, s, self._entropy_weight)
         instance = info_nce(z, s.contrast_temperature)
         by_class = sup_con(z, torch.as_tensor(drawn.label).to(z.device), s.label_temperature)
         total = classifier + (1 - s.supervised) * instance + s.supervised * by_class
         return Loss(total, {"classifier": classifier, "info_nce": instance, "sup_con": by_class})
-
-    def _classifier_loss(
-        self, cosine: torch.Tensor, label: np.ndarray, epoch: float
-    ) -> torch.Tensor:
-        s = self._settings
-        teacher = teacher_temperature(epoch, s.teacher_first, s.teacher_last, s.teacher_warmup)
-        weights = Weights(s.supervised, s.temperature)
-        labelled_first = np.argsort(label < 0, kind="stable")
-        cosine = cosine[:, torch.from_numpy(labelled_first).to(cosine.device)][:, None]
-        known = torch.as_tensor(label[label >= 0])[None].to(cosine.device)
-        if known.shape[1]:
-            return simgcd_loss(cosine, known, teacher, self._entropy_weight, weights)[0]
-        # Without labels the supervised mean would be nan: a label of weight 0 takes their place.
-        dummy, unsupervised = known.new_zeros(1, 1), weights._replace(supervised=0.0)
-        loss = simgcd_loss(cosine, dummy, teacher, self._entropy_weight, unsupervised)[0]
-        return (1 - s.supervised) * loss
 
     def learned(self) -> dict[str, Linear]:
         """The prototypes, divided by the students' temperature."""
         scale = self._settings.temperature * self._prototypes.length
         weight = (self._prototypes.unit() / scale).detach().cpu().numpy()[None]
         return {"learned": Linear(weight, np.zeros(weight.shape[:2], np.float32))}
+
+
+def classifier_loss(
+    logits: torch.Tensor,
+    label: np.ndarray,
+    epoch: float,
+    s: ClassifierSettings,
+    entropy_weight: torch.Tensor,
+) -> torch.Tensor:
+    """(1 - lambda) L_u_cls + lambda L_s_cls; logits: float32 [slot, image, k]; label: int64
+    [image], -1 where unlabelled; entropy_weight: epsilon, [1]."""
+    teacher = teacher_temperature(epoch, s.teacher_first, s.teacher_last, s.teacher_warmup)
+    weights = Weights(s.supervised, s.temperature)
+    labelled_first = np.argsort(label < 0, kind="stable")
+    logits = logits[:, torch.from_numpy(labelled_first).to(logits.device)][:, None]
+    known = torch.as_tensor(label[label >= 0])[None].to(logits.device)
+    if known.shape[1]:
+        return simgcd_loss(logits, known, teacher, entropy_weight, weights)[0]
+    # Without labels the supervised mean would be nan: a label of weight 0 takes their place.
+    dummy, unsupervised = known.new_zeros(1, 1), weights._replace(supervised=0.0)
+    loss = simgcd_loss(logits, dummy, teacher, entropy_weight, unsupervised)[0]
+    return (1 - s.supervised) * loss

@@ -60,16 +60,29 @@ def objective(run: Any, wanted: str, inputs: Inputs, dim: int, device: str) -> O
 
         own = "supervised temperature label_temperature hidden bottleneck width"
         return Gcd(label, dim, **_pick(run, own), **common)
-    if run.objective == "selex":
+    if run.objective in ("selex", "hyp_selex"):
         from cluster.objectives.selex import Selex
 
         own = "supervised smoothing temperature label_temperature balanced paper_formula hidden "
-        return Selex(label, dim, inputs.k, **_pick(run, own + "bottleneck width"), **common)
+        selex = Selex(label, dim, inputs.k, **_pick(run, own + "bottleneck width"), **common)
+        if run.objective == "selex":
+            return selex
+        from cluster.heads.hyperbolic import Ball
+        from cluster.objectives.hypcd import HypSelex
+
+        ball = Ball(run.curvature, run.clip)
+        return HypSelex(selex, ball, distance_weight=run.distance_weight, epochs=run.epochs)
     if run.objective == "tes":
         from cluster.objectives.tes import Tes
 
         text, scale = _class_texts(run, inputs)
         return Tes(label, text=text, scale=scale, **common)
+    if run.objective == "hyp_simgcd":
+        from cluster.objectives.hypcd import HypSimgcd
+        from cluster.objectives.hypcd import Settings as HypSettings
+
+        hyp = HypSettings(**_pick(run, " ".join(HypSettings._fields)))
+        return HypSimgcd(label, dim, inputs.k, hyp, unit=not run.center, **common)
     from cluster.objectives.simgcd import Settings, Simgcd
 
     settings = Settings(**_pick(run, " ".join(Settings._fields)))

@@ -84,8 +84,26 @@ class Simgcd(Classifying):
     objective: Literal["simgcd"]
 
 
-class Selex(Run):
-    objective: Literal["selex"]
+class HypSimgcd(Run):
+    objective: Literal["hyp_simgcd"]
+    k: Count | Multiple
+    supervised: Share
+    entropy_weight: NotNegative
+    temperature: Positive
+    teacher_first: Positive
+    teacher_last: Positive
+    teacher_warmup: NotNegative
+    contrast_temperature: Positive
+    label_temperature: Positive
+    angle_scale: Positive  # factor of both where angles are compared
+    curvature: Positive
+    clip: Positive  # length of vectors before they are mapped into the ball
+    distance_weight: Share  # of distances against angles, in the last epoch
+
+
+class Hierarchical(Run):
+    """SelEx's settings."""
+
     k: Count | Multiple
     supervised: Share
     smoothing: Share
@@ -96,6 +114,17 @@ class Selex(Run):
     hidden: Count
     bottleneck: Count
     width: Count
+
+
+class Selex(Hierarchical):
+    objective: Literal["selex"]
+
+
+class HypSelex(Hierarchical):
+    objective: Literal["hyp_selex"]
+    curvature: Positive
+    clip: Positive
+    distance_weight: Share
 
 
 class Scan(Run):
@@ -129,6 +158,8 @@ OBJECTIVES: dict[str, type[Run]] = {
     "gcd": Gcd,
     "simgcd": Simgcd,
     "selex": Selex,
+    "hyp_simgcd": HypSimgcd,
+    "hyp_selex": HypSelex,
     "scan": Scan,
     "selflabel": Selflabel,
     "tes": Tes,

@@ -40,11 +40,12 @@ def learn_batched(
     clusters: Path,
     epochs: Path,
     advice: str,
+    finish: Callable[[dict[str, np.ndarray], Rows], None] = lambda found, rows: None,
 ) -> None:
     """Train linear heads on `train` for every setting (k, dims); write CLUSTERS of all images, and
     EPOCHS (csv). `inputs`: what the result depends on besides the store, `known` and `params`;
     memory_gb: RAM that the vectors given to `build` may take, 0 where it keeps its own; `advice`:
-    what to do when a head collapses."""
+    what to do when a head collapses; finish: see fit_heads."""
 
     def prepare(rows: Rows, dims: int) -> Build[Batch]:
         return lambda k, seeds, place: build(rows, dims, k, place)
@@ -66,4 +67,5 @@ def learn_batched(
         epochs=epochs,
         how="linear",
         advice=advice,
+        finish=finish,
     )

@@ -51,6 +51,7 @@ def fit_heads(
     how: How,
     advice: str,
     choose: Chooser = by_loss,
+    finish: Callable[[dict[str, np.ndarray], Rows], None] = lambda found, rows: None,
 ) -> None:
     """Train on `train` for every setting (k, dims) and seed; write CLUSTERS of all images, and
     EPOCHS (csv).
@@ -62,7 +63,8 @@ def fit_heads(
     vectors given to `prepare` may take. watched: int64 [image], images of train whose clusters are
     saved for every epoch, if the learner watches any. known: labelled images, which are assigned to
     the clusters of their classes. advice: what to do when a head collapses. choose: by what the
-    kept head is chosen, once trained.
+    kept head is chosen, once trained. finish: called with the arrays of a setting and the vectors
+    of all images; it may change and add arrays.
     """
     device = torch_device(runtime.device)
     checkpoints, logs = list[Checkpoint](), list[list[Fitted]]()
@@ -89,6 +91,7 @@ def fit_heads(
             if logs[-1][0].history.watched.shape[1]:
                 found["watched"] = space.found.row[space.train[watched]]
                 found["watched_assignment"] = np.stack([f.history.watched for f in logs[-1]])
+            finish(found, rows)
             yield found if known is None else _pinned(found, space.train, known.label)
 
     fits = fit_by_dims(space, settings, memory_gb, fit)

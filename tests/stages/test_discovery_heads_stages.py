@@ -35,7 +35,8 @@ PLAIN: dict[str, dict[str, Any]] = {
     "simgcd": {
         "k": (10,), "dims": (8, 0), "center": True, "supervised": 0.35, "entropy_weight": 2.0,
         "temperature": 0.1, "teacher_first": 0.07, "teacher_last": 0.04, "teacher_warmup": 6,
-        "seeds": (0, 4),
+        "geometry": "euclidean", "curvature": 0.1, "clip": 1.2, "prior": "uniform",
+        "prior_momentum": 0.99, "reject": 0.0, "seeds": (0, 4),
         **STEPS,
     },
     "pim": {

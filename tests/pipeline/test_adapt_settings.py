@@ -66,7 +66,7 @@ def pretend_features(name: str) -> None:
         ("simgcd", {"objective": "simgdc"},
          "adapted.simgcd has objective 'simgdc'; did you mean 'simgcd'?"),
         ("gcd", {"objective": None}, "adapted.gcd has no objective; known: "
-         "simclr, gcd, simgcd, selex, scan, selflabel, tes, get"),
+         "simclr, gcd, simgcd, selex, hyp_simgcd, hyp_selex, scan, selflabel, tes, get"),
         ("gcd", {"learns_from": "features"},
          "adapted.gcd: write learns_from: ../known.h5, which gcd needs"),
         ("simclr", {"learns_from": None},

@@ -38,6 +38,8 @@ PARTS = {  # what the table of epochs tells besides the loss
     "gcd": {"info_nce", "sup_con"},
     "simgcd": {"classifier", "info_nce", "sup_con"},
     "selex": {"unsupervised", "supervised"},
+    "hyp_simgcd": {"classifier", "angle", "distance"},
+    "hyp_selex": {"angle", "distance"},
 }
 
 

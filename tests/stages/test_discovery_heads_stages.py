@@ -23,6 +23,7 @@ from learning import (
     write_views,
     written,
 )
+from pydantic import ValidationError
 
 import stages.assign
 import store
@@ -266,3 +267,63 @@ def test_pims_weight_is_chosen_though_some_known_class_has_no_image_among_those_
     assert 2 not in seen[looked]
     learn(folder, "pim", dims=(0,), conditional_entropy_weight="auto")
     assert "finds hidden classes best" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "options", [{"geometry": "hyperbolic"}, {"prior": "estimated", "prior_momentum": 0.5}]
+)
+def test_the_options_of_simgcd_resume_and_change_what_they_should(
+    options: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    short = {"dims": (0,), "steps": 8}
+    plain = learn(folder, "simgcd", **short).read_bytes()
+    learn(folder, "simgcd", **short, **options)
+    undisturbed = written(folder, "simgcd")
+    assert undisturbed[0] != plain
+    stops, _ = run_with_stops(lambda: learn(folder, "simgcd", **short, **options), 4, monkeypatch)
+    assert stops
+    assert written(folder, "simgcd") == undisturbed
+
+
+def test_a_prior_that_never_changes_is_refused(folder: Path):
+    with pytest.raises(ValidationError, match="prior_momentum"):
+        learn(folder, "simgcd", prior_momentum=1.0)
+
+
+def test_rejected_images_are_marked_and_all_else_is_as_without(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    free = write_known(folder) < 0
+    with store.read(learn(folder, "simgcd", dims=(0,)), "clusters") as file:
+        before = {name: file[f"0/{name}"] for name in ("assignment", "probability", "weight")}
+        assert "0/rejected" not in file
+    capsys.readouterr()
+    with store.read(learn(folder, "simgcd", dims=(0,), reject=0.1), "clusters") as file:
+        for name, array in before.items():
+            assert file[f"0/{name}"].tobytes() == array.tobytes()
+        rejected, away = file["0/rejected"], file["0/distance"]
+        beyond, centroids = file["0/reject_beyond"], file["0/centroids"]
+    assert (centroids.shape, beyond.shape, away.shape) == ((2, 10, 64), (2,), (2, N))
+    assert not rejected[:, ~free].any()
+    np.testing.assert_array_equal(rejected[:, free] > 0, (away > beyond[:, None])[:, free])
+    number = ", ".join(map(str, rejected.sum(1)))
+    said = f"simgcd k=10: {number} of {N} images belong to none of the classes (by seed)"
+    assert capsys.readouterr().out.splitlines()[-1] == said
+
+
+def test_the_same_images_of_another_store_are_rejected_by_the_same_border(folder: Path):
+    clusters = learn(folder, "simgcd", dims=(0,), reject=0.1)
+    pair = Pair(CELL, CELL._replace(dataset="again"))
+    write_dataset(folder, "again")
+    (folder / pair.first.file("clusters")).mkdir()
+    shutil.copy(clusters, folder / CELL._replace(run="simgcd").clusters)
+    with contextlib.chdir(folder):
+        stages.assign.main(pair, "simgcd", RUNTIME)
+    free = write_known(folder) < 0
+    with (
+        store.read(clusters, "clusters") as ours,
+        store.read(folder / pair.assigned("simgcd"), "clusters") as theirs,
+    ):
+        for name in ("rejected", "distance"):
+            np.testing.assert_array_equal(ours[f"0/{name}"][:, free], theirs[f"0/{name}"][:, free])
+        assert ours["0/rejected"].any()

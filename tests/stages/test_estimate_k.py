@@ -25,8 +25,8 @@ SETTINGS: dict[str, Any] = {
     "seeds": (0, 1),
 }  # fmt: skip
 BY_LABELS: dict[str, Any] = {
-    "max_classes": 12, "dims": 0, "n_init": 2, "max_iter": 50, "tol": 1e-4, "init_images": 1000,
-    "seeds": (0, 1),
+    "method": "accuracy", "max_classes": 12, "dims": 0, "n_init": 2, "max_iter": 50, "tol": 1e-4,
+    "init_images": 1000, "seeds": (0, 1),
 }  # fmt: skip
 FREE, BY = (Cell("digits", "pixels", run) for run in ("estimate_k", "estimate_k_by_labels"))
 
@@ -178,6 +178,31 @@ def test_no_more_clusters_are_tried_than_there_are_distinct_vectors(
 def test_wrong_numbers_are_one_clear_line(folder: Path):
     with pytest.raises(StageError, match=r"k_max is 3, less than estimate_k\.k_min, 5"):
         estimate(k_min=5, k_max=3)
+
+
+def test_a_hierarchy_counts_the_groups_and_goes_on_after_a_kill(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    said = by_labels(method="hierarchy", seeds=(0, 1, 2))
+    assert said["k"] == GROUPS == read_estimate(BY.k_by_labels)
+    assert (said["known_classes"], said["max_classes"]) == (2, 12)
+    tried = rows(BY)
+    assert len(tried) == 3 * said["tried"]
+    assert str(GROUPS) in {row["k"] for row in tried if row["acc"]}
+    whole, score, asked = files(BY), stages.estimate_k_by_labels.score_levels, list[int]()
+
+    def dies(*arguments: Any, seed: int, **more: Any) -> Any:
+        asked.append(seed)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return score(*arguments, seed=seed, **more)
+
+    monkeypatch.setattr("stages.estimate_k_by_labels.score_levels", dies)
+    with pytest.raises(KeyboardInterrupt):
+        by_labels(method="hierarchy", seeds=(0, 1, 2))
+    assert by_labels(method="hierarchy", seeds=(0, 1, 2)) == said
+    assert asked == [0, 1, 2, 2]
+    assert files(BY) == whole
 
 
 def test_the_labelled_part_finds_all_classes(folder: Path):

@@ -171,3 +171,32 @@ def test_nothing_is_shown_of_runs_that_are_not_there_or_knew_no_class(
     name_classes(folder, "simgcd", np.arange(9))
     score(folder, runs)
     assert read_chosen(folder / CELL.found_examples) is None
+
+
+def test_rejected_images_are_wrong_and_counted(folder: Path):
+    plain = evaluate(folder)[0]
+    with store.read(folder / FOUND, "clusters") as file:
+        names = ["row", "split", "k", "dims", "mean", "components", "variance"]
+        names += [f"{s}/{name}" for s in (0, 1) for name in ("assignment", "distance", "loss")]
+        arrays = {name: file[name] for name in names}
+        attrs = dict(file.attrs)
+    assert plain["rejected"] == "0"
+    own = arrays["0/assignment"]
+    rejected = np.zeros(own.shape, np.uint8)
+    label = digits()[3]
+    with store.read(folder / CELL.known, "known") as file:
+        here = np.flatnonzero((file["label"] < 0) & (split_of(N) == 0))
+    rejected[0, here[label[here] == 7]] = 1
+    store.save(folder / FOUND, "clusters", arrays | {"0/rejected": rejected}, attrs)
+    row = evaluate(folder)[0]
+    assert (row["images"], row["rejected"]) == (plain["images"], str((label[here] == 7).sum()))
+    kept = here[label[here] != 7]
+    counts = np.zeros((10, 10), int)
+    np.add.at(counts, (own[0, kept], label[kept]), 1)
+    lost = np.bincount(label[here[label[here] == 7]], minlength=10)
+    for name, value in discovery_scores(counts, np.arange(10) < 5, lost).items():
+        assert float(row[name]) == pytest.approx(value, rel=1e-5)
+    # No cluster stands for the rejected: their class is wrong as a whole
+    right = float(row["new_v2"]) * (label[here] >= 5).sum()
+    assert right <= (label[kept] >= 5).sum()
+    assert float(row["all_v1"]) >= float(row["all_v2"])

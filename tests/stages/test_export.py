@@ -255,3 +255,18 @@ def test_a_run_of_category_discovery_names_the_known_classes(folder: Path):
     for row in export() + export("parquet"):
         known = {0: "Zaunkönig", 1: "a, b"}
         assert row["class"] == known.get(int(row["cluster"]), "")
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+def test_rejected_images_have_no_class_and_say_so(small: Path, format: str):
+    rejected = np.array([[0, 1, 0, 0]], np.uint8)
+    write_small([0, 0, 1, 1], **{"0/rejected": rejected})
+    with store.read(CELL.clusters, "clusters") as file:
+        names = ("row", "split", "k", "dims", "mean", "components", "variance", "0/assignment")
+        arrays = {name: file[name] for name in (*names, "0/loss", "0/rejected")}
+        attrs = dict(file.attrs)
+    store.save(CELL.clusters, "clusters", arrays, {**attrs, "old": ["cat"]})
+    found = export(format)
+    assert [str(row["rejected"]) for row in found] == ["0", "1", "0", "0"]
+    assert [row["class"] for row in found] == ["cat", "", "", ""]
+    assert [str(row["cluster"]) for row in found] == ["0", "0", "1", "1"]

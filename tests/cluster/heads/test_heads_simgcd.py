@@ -1,6 +1,7 @@
 """SimGCD's classifier: loss against a plain loop, teacher warm-up, seeds at once, easy classes."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from conftest import one_thread
 
 from cluster import ClusterError
 from cluster.heads.half_labelled import HalfLabelled
+from cluster.heads.hyperbolic import Ball
 from cluster.heads.model import predict
 from cluster.heads.simgcd import Batch, Settings, SimGcd
 from cluster.heads.simgcd_loss import Weights, simgcd_loss, teacher_temperature
@@ -35,10 +37,11 @@ def heads(
     scale: Scale | None = None,
     device: str = "cpu",
     dim: int = DIM,
+    **options: Any,
 ) -> SimGcd:
     return SimGcd(
         dim, K, SETTINGS, known=2, scale=scale or identity_scale(dim), entropy_weights=weights,
-        seeds=seeds, device=device,
+        seeds=seeds, device=device, **options,
     )  # fmt: skip
 
 
@@ -170,10 +173,15 @@ def classes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def trained(
-    rows: Rows, label: np.ndarray, seeds: tuple[int, ...], weights: tuple[float, ...], device: str
+    rows: Rows,
+    label: np.ndarray,
+    seeds: tuple[int, ...],
+    weights: tuple[float, ...],
+    device: str,
+    **options: Any,
 ) -> SimGcd:
     scale = rms_scale(rows, center=True)
-    of = heads(seeds, weights, scale=scale, device=device)
+    of = heads(seeds, weights, scale=scale, device=device, **options)
     stream, gather = (
         HalfLabelled([label] * len(seeds), 64, seeds),
         standardized_gather(rows, device, 1, scale),
@@ -258,3 +266,67 @@ def test_rows_of_length_one_stay_as_they_are_unless_centred():
 def test_equal_rows_are_refused():
     with pytest.raises(ClusterError, match="all 9 vectors are equal"):
         rms_scale(ArrayRows(np.ones((9, 3), np.float32)), center=True)
+
+
+def test_an_even_prior_is_the_entropy_term_and_another_its_divergence_by_hand():
+    cosine, label = normal(2, 1, 6, K).tanh(), torch.zeros(1, 2, dtype=torch.int64)
+    rest = (label, 0.05, torch.tensor([3.0]), Weights(0.35, 0.1))
+    even = simgcd_loss(cosine, *rest, torch.full((1, K), 1 / K))
+    np.testing.assert_allclose(even, simgcd_loss(cosine, *rest), rtol=1e-6)
+    prior = torch.tensor([[0.7, 0.1, 0.1, 0.1]])
+    share = (cosine / 0.1).softmax(3).mean((0, 2))[0].double().numpy()
+    more = sum(p * (math.log(1 / K) - math.log(q)) for p, q in zip(share, prior[0], strict=True))
+    found = float(simgcd_loss(cosine, *rest, prior) - even)
+    assert found == pytest.approx(0.65 * 3 * more, rel=1e-4)
+
+
+def test_the_estimated_prior_is_a_moving_average_of_predicted_shares():
+    of = heads((0,), prior_momentum=0.75)
+    first, second = (of.step(batch(1, 1, seed=s), 0.1).sizes[0] / (2 * BATCH) for s in (0, 1))
+    expected = 0.75 * (0.75 / K + 0.25 * first) + 0.25 * second
+    np.testing.assert_allclose(of.state()["prior/share"][0], expected, rtol=1e-6)
+    assert "prior/share" not in heads((0,)).state()
+
+
+def test_a_long_tail_keeps_its_shares_where_the_prior_is_estimated():
+    """Four classes of 280, 60, 40 and 20 images: even clusters would divide the largest."""
+    rng = np.random.default_rng(1)
+    truth = np.repeat(np.arange(K), [60, 20, 280, 40])
+    x = (np.eye(K, DIM)[truth] * 4 + rng.normal(size=(400, DIM))).astype(np.float32)
+    label = np.where((truth < 2) & (rng.random(400) < 0.5), truth, -1)
+    right = {}
+    for name, options in (("uniform", {}), ("estimated", {"prior_momentum": 0.9})):
+        of = trained(ArrayRows(x), label, (0, 1, 2), (4.0,), "cpu", **options)
+        own = [predict(ArrayRows(x), of.head(n)).assignment[0] for n in range(3)]
+        right[name] = np.mean([
+            np.bincount(each[truth == 2], minlength=K).max() / 280 for each in own
+        ])  # fmt: skip
+    assert right["estimated"] > right["uniform"] + 0.1
+
+
+def test_in_a_ball_logits_are_those_of_plain_formulas():
+    of, drawn, c, r = heads((0, 1), ball=Ball(0.1, 1.2)), batch(2, 2), 0.1, 1.2
+    direction = of.state()["head/direction"].detach().double().numpy()
+    found = of._logits(drawn.x).detach()
+    for view in range(2):
+        for h in range(2):
+            w = direction[h] / np.linalg.norm(direction[h], axis=1, keepdims=True)
+            for image, x in enumerate(drawn.x[view, h].double().numpy()):
+                z = x * math.sqrt(DIM)
+                linear = w @ (z * min(1, r / np.linalg.norm(z)))
+                length = math.sqrt(c) * np.linalg.norm(linear)
+                expected = math.tanh(length) * linear / length
+                np.testing.assert_allclose(found[view, h, image], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_in_a_ball_known_and_new_classes_are_found_too_and_the_head_is_that_which_was_trained():
+    x, truth, label = classes()
+    of = trained(ArrayRows(x), label, (0, 1), (2.0,), "cpu", ball=Ball(0.1, 1.2))
+    scale = rms_scale(ArrayRows(x), center=True)
+    scaled = torch.from_numpy((x - scale.mean) / scale.deviation)
+    logits = of._logits(scaled[None, None].expand(1, 2, -1, -1)).detach()[0]
+    for number in range(2):
+        own = predict(ArrayRows(x), of.head(number)).assignment[0]
+        np.testing.assert_array_equal(own, logits[number].argmax(1))
+        assert (own[truth < 2] == truth[truth < 2]).mean() > 0.95
+        assert min(np.bincount(own[truth == new], minlength=K).max() for new in (2, 3)) > 95

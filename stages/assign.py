@@ -83,11 +83,11 @@ def _by_model(
         return {**found._asdict(), "loss": inertia}
     kind = Linear if attrs["how"] == "linear" else Mlp
     head = kind(*(fit[name] for name in kind._fields))
-    found = predict(rows, head, device=device)._asdict()
+    said: dict[str, np.ndarray] = predict(rows, head, device=device)._asdict()
     if "reject_beyond" in fit:
-        found["distance"] = own_distance(rows, found["assignment"], fit["centroids"], device)
-        found["rejected"] = (found["distance"] > fit["reject_beyond"][:, None]).astype(np.uint8)
-    return found
+        said["distance"] = own_distance(rows, said["assignment"], fit["centroids"], device)
+        said["rejected"] = (said["distance"] > fit["reject_beyond"][:, None]).astype(np.uint8)
+    return said
 
 
 def _by_neighbors(

@@ -29,7 +29,7 @@ import numpy as np
 import torch
 
 from cluster.errors import ClusterError
-from cluster.heads.hyperbolic import Ball, clipped, exp_map
+from cluster.heads.hyperbolic import Ball, exp_map
 from cluster.heads.model import Linear
 from cluster.heads.optimizer_state import named_state, restore
 from cluster.heads.simgcd_loss import Weights, simgcd_loss, teacher_temperature
@@ -131,7 +131,8 @@ class SimGcd:
 
     def head(self, number: int) -> Linear:
         """One head, for cluster.heads.model.predict."""
-        one = self._weights()[number : number + 1].detach() / self._settings.temperature
+        one = self._prototypes()[number : number + 1].detach() / self._settings.temperature
+        one = one * (1.0 if self._ball is None else self._ball.clip)
         layer = fold_scale(one, torch.zeros(1, self.k, device=one.device), self._scale)
         return Linear(*(each.cpu().numpy() for each in layer))
 
@@ -150,23 +151,25 @@ class SimGcd:
             self._prior.copy_(state["prior/share"])
         restore(self._sgd, state)
 
-    def _weights(self) -> torch.Tensor:
-        """The weight-normed layer (Salimans and Kingma 2016): [head, cluster, dim]. g = 1, or, in a
-        ball, the length that vectors are clipped to, which then have length 1."""
-        unit = torch.nn.functional.normalize(self._direction, dim=2)
-        return unit if self._ball is None else unit * self._ball.clip
+    def _prototypes(self) -> torch.Tensor:
+        """The weight-normed layer (Salimans and Kingma 2016), g = 1: [head, cluster, dim]."""
+        return torch.nn.functional.normalize(self._direction, dim=2)
 
     def _logits(self, x: torch.Tensor) -> torch.Tensor:
         """[view, seed, image, dim] → float32 [view, head, image, cluster], whose images are
         contiguous in memory: cosines, or coordinates in the ball."""
         views, seeds, images, dim = x.shape
-        if self._ball is not None:  # dims of mean square 1 are far longer than the published clip
-            x = clipped(x * dim**0.5, self._ball.clip) / self._ball.clip
         # The heads of a seed see the same images: one matrix product serves all of them
-        stacked = self._weights().to(x.dtype).view(seeds, -1, dim).repeat(views, 1, 1)
+        stacked = self._prototypes().to(x.dtype).view(seeds, -1, dim).repeat(views, 1, 1)
         out = torch.bmm(stacked, x.reshape(views * seeds, images, dim).mT).float()
         logits = out.view(views, self.n_heads, self.k, images).mT
-        return logits if self._ball is None else exp_map(logits, self._ball.curvature)
+        if self._ball is None:
+            return logits
+        # Vectors are clipped, after dims were scaled to a mean square of 1: far beyond the clip
+        length = torch.linalg.vector_norm(x, dim=3, dtype=torch.float32)
+        clip = (self._ball.clip / length.clamp(min=1e-30)).clamp(max=dim**0.5)
+        of_head = clip.repeat_interleave(self.n_heads // seeds, 1)[..., None]
+        return exp_map(logits * of_head, self._ball.curvature)
 
 
 def _initial(dim: int, k: int, seed: int) -> torch.Tensor:

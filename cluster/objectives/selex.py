@@ -121,7 +121,8 @@ class Selex(Objective):
 
     def loss(self, outputs: Outputs, drawn: Drawn, epoch: float) -> Loss:
         """(1 - lambda) L_u + lambda L_s / 2; needs `before_epoch` to have been called."""
-        return self.contrast(*outputs, drawn)
+        z, f = outputs
+        return self.contrast(z, f, drawn)
 
     def contrast(
         self, z: torch.Tensor, f: torch.Tensor, drawn: Drawn, distances: Distances | None = None

@@ -82,7 +82,9 @@ def _lay_out(folder: Path) -> None:
     for name in CODE:
         (folder / name).symlink_to(ROOT / name)
     (folder / ".dvc/plots").mkdir()
-    rest = [ROOT / name for name in ("dvc.yaml", ".dvcignore", ".gitignore")]
+    (folder / "recipes").mkdir()
+    files = ("dvc.yaml", ".dvcignore", ".gitignore", "recipes/published.yaml")
+    rest = [ROOT / name for name in files]
     for file in [*rest, *(ROOT / ".dvc/plots").iterdir()]:
         (folder / file.relative_to(ROOT)).write_bytes(file.read_bytes())
     params = yaml.safe_load((ROOT / "params.yaml").read_text())

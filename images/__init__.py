@@ -17,7 +17,7 @@ from images._classes import NEGATIVE, Values, few, natural, number_classes, same
 from images._deep import BRIGHTEST
 from images._digest import digest
 from images._listing import ImagesError, Listing, Opener, Raw, Stater
-from images._spec import Reader, parse, reader, readers
+from images._spec import Reader, identity, parse, reader, readers
 from images._splits import apply as choose
 from images.decode import decode, decoding_memory
 
@@ -34,6 +34,7 @@ __all__ = [
     "decoding_memory",
     "digest",
     "few",
+    "identity",
     "list_images",
     "natural",
     "number_classes",

@@ -78,6 +78,16 @@ def parse(spec: Mapping[str, Any]) -> tuple[ModuleType, dict[str, Any]]:
     return module, options
 
 
+def identity(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Which images a description names: its reader and all options, those left out by their
+    defaults. Equal for two that differ in where the files lie or which splits are kept."""
+    module, options = parse(spec)
+    known = inspect.signature(module.list_images).parameters
+    filled = {key: options.get(key, option.default) for key, option in known.items()}
+    chosen = {key: spec[key] for key in ("train", "part") if key in spec}
+    return {"from": spec["from"], **filled, **chosen, "root": None}
+
+
 def _root(root: str) -> str:
     """With the home folder in place of ~."""
     if not root.strip():

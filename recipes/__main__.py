@@ -1,20 +1,25 @@
-"""`python -m recipes` lists the recipes, `python -m recipes cub` puts one into params.yaml."""
+"""`python -m recipes` lists the recipes, `python -m recipes cub` puts one into params.yaml, and
+`python -m recipes compare` prints what papers say beside the scores of this project."""
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 import yaml
 
-from recipes import RecipeError
+from recipes import RecipeError, compare
 from recipes.merge import merge
 
 FOLDER = Path(__file__).parent
 PARAMS = Path("params.yaml")
+NO_RECIPES = ("objectives", "published")
 
 
 def main() -> None:
-    """List them, or put those that are named into the params.yaml of this folder."""
+    """List them, or put those that are named into the params.yaml of this folder; or compare."""
+    if sys.argv[1:2] == ["compare"]:
+        return compare.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m recipes", description=__doc__)
     parser.add_argument("recipe", nargs="*", help="one of them; none: list all")
     names = parser.parse_args().recipe
@@ -29,7 +34,7 @@ def main() -> None:
 
 def known() -> list[str]:
     """The names of all recipes."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem != "objectives")
+    return sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem not in NO_RECIPES)
 
 
 def said(name: str) -> list[str]:

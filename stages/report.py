@@ -17,6 +17,7 @@ from pages.report.tables.costs import read_costs
 from pages.report.tables.settings import headlines
 from pipeline.io.whole import whole_text
 from pipeline.params import PARAMS, Runtime, Section, StageError
+from pipeline.published import read_published
 from stages import run
 
 REPORT = Path("report")
@@ -32,10 +33,12 @@ def main(params: Params, runtime: Runtime) -> None:
 
     The page needs nothing but itself. It shows images of each backbone's best clustering, chosen
     without labels by stage examples; they are opened as `datasets` of params.yaml says. Cells that
-    cannot be are listed with the reason; what was taken out of params.yaml is not shown.
+    cannot be are listed with the reason; what recipes/published.yaml says of a cell stands in a
+    column next to its score; what was taken out of params.yaml is not shown.
     """
     wanted = asked()
-    scores = [read_scores(wanted, dataset) for dataset in wanted.datasets]
+    numbers = read_published()
+    scores = [read_scores(wanted, dataset, numbers) for dataset in wanted.datasets]
     scores = [found for found in scores if found.settings or found.absent]
     if not scores:
         raise StageError(

@@ -13,7 +13,10 @@ from conftest import PARAMS, ROOT, of_stages
 from PIL import Image
 
 CODE = ("stages", "pages", "pipeline", "backbones", "images", "store", "cluster")
-FILES = ("dvc.yaml", ".dvcignore", ".gitignore", "recipes/objectives.yaml")
+FILES = (
+    *("dvc.yaml", ".dvcignore", ".gitignore"),
+    *("recipes/objectives.yaml", "recipes/published.yaml"),
+)
 ZOO, FOREIGN, LEARNER = "resnet18_small_narrow", "foreign", "learner"  # a backbone of each origin
 ALWAYS = {"index", "import", "known"}  # they look each time
 

@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "pipeline": {"pipeline", *LEAVES},
     "pages": {"pages", "pipeline", *LEAVES},
     "stages": {"stages", "pages", "pipeline", *LEAVES},
-    "recipes": {"recipes", "pipeline"},
+    "recipes": {"recipes", "pages", "pipeline"},
     "bench": {"bench", "stages", "pages", "pipeline", *LEAVES},
 }
 # The same of the rooms of a package: a room imports itself and those that are named
@@ -50,6 +50,7 @@ ROOMS = {
         "graph": {"params", "names"},
         "cost": set[str](),
         "kept": {"yaml_as_dvc", "params"},
+        "published": {"yaml_as_dvc", "params"},
         "io": {"params"},
         "similar": {"params", "io"},
         "naming": {"params", "io"},

@@ -3,23 +3,27 @@
 from typing import Any, NamedTuple
 
 from pipeline.adapting.settings import KNOWN, defaults
+from pipeline.graph import TABLES
 from pipeline.io.cell import Cell
 from pipeline.names import BACKBONES
 from pipeline.params import PARAMS, StageError, read_params
 
 
 class Asked(NamedTuple):
-    """datasets: how to open their images, by name; backbones: in the order of the page; known: the
-    datasets of which some classes are known; adaptations: the runs of adapt by name, with all
-    settings; pairs: section of params.yaml, target and large collection; named: the runs whose
-    clusters get words."""
+    """datasets: how to open their images, by name; backbones: in the order of the page; known: of
+    which datasets some classes are known, and how they are drawn; adaptations: the runs of adapt by
+    name, with all settings; pairs: section of params.yaml, target and large collection; named: the
+    runs whose clusters get words; methods: the stage of each run that is not named as its stage;
+    fused: the backbones of each that is several."""
 
     datasets: dict[str, Any]
     backbones: list[str]
-    known: list[str]
+    known: dict[str, Any]
     adaptations: dict[str, dict[str, Any]]
     pairs: list[tuple[str, str, str]]
     named: list[str]
+    methods: dict[str, str]
+    fused: dict[str, list[str]]
 
     def cells(self, dataset: str) -> list[Cell]:
         """What was taken out of params.yaml still lies in the folders, and is not shown."""
@@ -32,8 +36,8 @@ class Asked(NamedTuple):
 
 def asked() -> Asked:
     """All of it, from params.yaml here."""
-    every = names("datasets"), backbones(), list(names("known")), adaptations(), pairs()
-    return Asked(*every, named())
+    every = names("datasets"), backbones(), names("known"), adaptations(), pairs()
+    return Asked(*every, named(), methods(), fused())
 
 
 def named() -> list[str]:
@@ -92,6 +96,22 @@ def adaptations() -> dict[str, dict[str, Any]]:
             line.append(base)
     of = defaults() if runs else {}
     return {name: {**of.get(run["objective"], {}), **run} for name, run in runs.items()}
+
+
+def methods() -> dict[str, str]:
+    """The stage of each run in `runs`: {kmeans_sweep: kmeans}."""
+    said = read_params("").get("runs") or {}
+    each = said.items() if isinstance(said, dict) else ()
+    of_stage = {
+        stage: runs for stage, runs in each if stage not in TABLES and isinstance(runs, list)
+    }
+    return {str(run): stage for stage, runs in of_stage.items() for run in runs}
+
+
+def fused() -> dict[str, list[str]]:
+    """The backbones of each fused one; none where params.yaml has no such section."""
+    said = read_params("").get("fused") or {}
+    return {name: of for name, of in said.items() if isinstance(of, list)}
 
 
 def pairs() -> list[tuple[str, str, str]]:

@@ -12,11 +12,13 @@ from pages.report.pictures.album import Album
 from pages.report.tables import discovery, lineage, probes, sizes
 from pages.report.tables.adapted import adapted, adapted_figure
 from pages.report.tables.how_many import how_many
+from pages.report.tables.published import OF_DISCOVERY, OF_LABELS, with_published
 from pages.report.tables.ranking import ranking
 from pages.report.tables.settings import Setting, read_settings
 from pipeline.io.absent import read_mark
 from pipeline.io.cell import Cell
 from pipeline.params import read_params
+from pipeline.published import Number
 
 
 class Scores(NamedTuple):
@@ -33,11 +35,13 @@ class Scores(NamedTuple):
     probes: list[probes.Scores]
 
 
-def read_scores(asked: Asked, dataset: str) -> Scores:
-    """Of the cells that params.yaml asks for."""
+def read_scores(asked: Asked, dataset: str, numbers: Sequence[Number]) -> Scores:
+    """Of the cells that params.yaml asks for; numbers: of papers, for those that match."""
     why = {cell: _absent(cell, "embed", "fuse", "evaluate") for cell in asked.cells(dataset)}
     cells = [cell for cell, reason in why.items() if reason is None]
-    settings = read_settings([cell.metric("evaluate.csv") for cell in cells])
+    settings = with_published(
+        read_settings([cell.metric("evaluate.csv") for cell in cells]), asked, numbers, OF_LABELS
+    )
     scored = [cell for cell in cells if any(s.backbone == cell.backbone for s in settings)]
     discovery = [cell for cell in cells if dataset in asked.known]
     unknown = {cell: _absent(cell, "evaluate_discovery") for cell in discovery}
@@ -53,11 +57,16 @@ def read_scores(asked: Asked, dataset: str) -> Scores:
         absent,
         scored,
         settings,
-        [
-            s
-            for s in read_settings(cell.metric("evaluate_discovery.csv") for cell in partly)
-            if s.split == "train"
-        ],  # what the papers score; the table has the other splits
+        with_published(
+            (
+                s
+                for s in read_settings(cell.metric("evaluate_discovery.csv") for cell in partly)
+                if s.split == "train"
+            ),  # what the papers score; the table has the other splits
+            asked,
+            numbers,
+            OF_DISCOVERY,
+        ),
         probes.read_probes(scored),
     )
 

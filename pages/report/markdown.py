@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from pages.report.tables import discovery, probes, table
+from pages.report.tables import discovery, probes, published, table
 from pages.report.tables.adapted import Adapted
 from pages.report.tables.probes import Scores
 from pages.report.tables.settings import Setting
 from pages.report.tables.table import Cell
 
-BRIEF = ("acc", "nmi", "ari", "silhouette")
+BRIEF = ("acc", "acc_published", "nmi", "ari", "silhouette")
 
 
 def markdown(
@@ -45,7 +45,7 @@ def _split(dataset: str, settings: Sequence[Setting], split: str) -> list[str]:
 
 
 def _discovery(dataset: str, settings: Sequence[Setting]) -> list[str]:
-    shown = table.scored(settings, discovery.columns())
+    shown = table.scored(settings, published.columns(discovery.columns()))
     if not shown:
         return []
     known = max(s.labelled for s in settings)

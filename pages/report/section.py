@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pages.report.charts.figures import Figure
 from pages.report.pictures.clusters import Sheet
-from pages.report.tables import lineage, table
+from pages.report.tables import lineage, published, table
 from pages.report.tables.adapted import Adapted
 from pages.report.tables.probes import Probes
 from pages.report.tables.ranking import Ranking
@@ -28,6 +28,7 @@ class Table(NamedTuple):
     rows: list[table.Row]
     more: "Table | None"
     spaces: list[str]  # in which the runs have clustered
+    published: list[str]  # what papers say of them
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ def filled(
     """The table of these settings and columns."""
     rows = table.rows(settings, shown)
     spread = [any(row.cells[at].sd for row in rows) for at in range(len(shown))]
-    return Table(title, caption, summary, shown, spread, rows, more, spaces(settings))
+    papers = published.lines(settings)
+    return Table(title, caption, summary, shown, spread, rows, more, spaces(settings), papers)
 
 
 def whole_of(whole: Table, settings: Sequence[Setting], where: str) -> str:

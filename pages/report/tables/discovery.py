@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from cluster.metrics.discovery import PROTOCOLS, SUBSETS
 from pages.report import section
-from pages.report.tables import lineage, table
+from pages.report.tables import lineage, published, table
 from pages.report.tables.settings import Setting, headlines
 
 HINTS = {
@@ -33,7 +33,7 @@ def tables(
     adapting made. `taught`: backbones that have seen the known labels."""
     if not table.scored(settings, columns()):
         return []
-    first, ways = lineage.apart(headlines(settings), steps), columns(PROTOCOLS)
+    first, ways = lineage.apart(headlines(settings), steps), published.columns(columns(PROTOCOLS))
     seen = lineage.said(taught, [s.backbone for s in settings])
     more = section.filled(
         "", f"Every setting, by all ways.{seen}", settings, table.scored(settings, ways)
@@ -46,7 +46,7 @@ def tables(
             "Category discovery",
             f"{caption} {table.shaded(columns())}",
             first,
-            table.scored(first, columns()),
+            table.scored(first, published.columns(columns())),
             section.whole_of(more, first, "by v2, v2b and v1"),
             more,
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from cluster.metrics.mean_sd import mean_sd
 from pages.report.tables.rows import read_rows
 from pipeline.io.whole import as_written
+from pipeline.published import Number
 
 COUNTS = ("setting", "k", "dims", "dim", "images", "labelled")
 KEYS = ("dataset", "backbone", "run", "fitted_on", *COUNTS, "split")
@@ -19,7 +20,8 @@ class Setting:
 
     setting: its number in the run, the first is the run's headline; dim: the width of what was
     clustered, dims or, where that is 0 (no projection), the features'. By score: its values, one
-    of each of `seeds`, their mean and sd; nan where a score does not exist.
+    of each of `seeds`, their mean and sd; nan where a score does not exist. published: numbers of
+    papers that match, each with what tells it from ours.
     """
 
     dataset: str
@@ -37,6 +39,7 @@ class Setting:
     values: dict[str, list[float]]
     mean: dict[str, float]
     sd: dict[str, float]
+    published: tuple[tuple[Number, str], ...] = ()
 
     @property
     def own(self) -> bool:

@@ -136,7 +136,9 @@ def require_module(module: str, words: list[str]) -> None:
     """A module that can be run, and the parts, recipes or rows that it is given."""
     path = ROOT / module.replace(".", "/")
     assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
-    require_options(words, module)
+    part = [word for word in words[:1] if (path / f"{word}.py").exists()]
+    require_options(words, module, *part)
+    words = words[len(part) :]
     places = {"bench": "bench/{}.py", "recipes": "recipes/{}.yaml"}
     for word in words:
         if module in places and not PLACEHOLDER.search(word):

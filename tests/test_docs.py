@@ -14,6 +14,7 @@ if __name__ == "__main__":
 
 import images
 from backbones import Backbone, names, row
+from bench._accuracy_rows import kept
 from store.kinds import markdown
 
 README_LINES = 150
@@ -48,6 +49,7 @@ TABLES = {
     "readers": (ROOT / "docs/own_images.md", readers),
     "backbones": (ROOT / "docs/backbones.md", zoo),
     "kinds": (ROOT / "docs/store.md", markdown),
+    "accuracy": (ROOT / "docs/benchmarks.md", kept),
 }
 
 

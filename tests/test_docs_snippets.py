@@ -141,6 +141,8 @@ def require_module(module: str, words: list[str]) -> None:
     words = words[len(part) :]
     places = {"bench": "bench/{}.py", "recipes": "recipes/{}.yaml"}
     for word in words:
+        if word.startswith("-"):
+            continue
         if module in places and not PLACEHOLDER.search(word):
             assert (ROOT / places[module].format(word)).exists(), word
         elif module == "backbones" and not PLACEHOLDER.search(word):

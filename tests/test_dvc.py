@@ -11,6 +11,8 @@ from clones import draw
 from conftest import OBJECTIVES, PARAMS, Project
 from graph import DVC, Entry, entry, items, stages
 
+from pipeline.published import FILE, SAID
+
 NET = "resnet18_small_narrow"
 ITEM = {
     "dataset": "colours", "backbone": NET, "target": "colours", "among": "more", "from": "colours",
@@ -151,9 +153,10 @@ def run(project: Project, one: Entry) -> tuple[set[str], set[str]]:
         for path in map(Path, opened)
         if path.is_relative_to(project.folder)
     }
+    inside |= {SAID for path in opened if Path(path) == FILE}  # it lies with the code
     after = files(project.folder)
     wrote = {path for path, when in after.items() if before.get(path) != when}
-    tops = ("data/", "candidates/", "metrics", "report/")
+    tops = ("data/", "candidates/", "metrics", "report/", SAID)
     return {path for path in inside if path.startswith(tops)}, wrote
 
 

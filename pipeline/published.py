@@ -96,10 +96,12 @@ def read_published(path: Path = FILE) -> list[Number]:
             if isinstance(row, StageError):
                 raise row
             number = Number.model_validate(row)
+            if not isinstance(number.dataset, str):
+                images.identity(number.dataset)
             if not number.scores():
                 mistakes.append(f"{where} has no score: say one of {_listed()}")
             out.append(number)
-        except (pydantic.ValidationError, StageError) as error:
+        except (pydantic.ValidationError, StageError, images.ImagesError) as error:
             mistakes.append(f"{where}: {_one_line(error)}")
     if mistakes:
         raise StageError("\n".join(f"{SAID}: {mistake}" for mistake in mistakes))
@@ -165,8 +167,8 @@ def _rows(groups: Sequence[Any]) -> Iterator[tuple[str, Any]]:
             yield where, {**whole, **own} if isinstance(own, Mapping) else own
 
 
-def _one_line(error: pydantic.ValidationError | StageError) -> str:
-    if isinstance(error, StageError):
+def _one_line(error: pydantic.ValidationError | StageError | images.ImagesError) -> str:
+    if not isinstance(error, pydantic.ValidationError):
         return str(error)
     mistake = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     key = str(mistake["loc"][0]) if mistake["loc"] else "it"

@@ -7,11 +7,13 @@ scored; `--all`: every published number, of which no project is needed.
 import argparse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from pages.report.asked import asked
+import backbones
+import images
+from pages.report.asked import Asked, asked
 from pages.report.dataset import read_scores
 from pages.report.tables.published import OF_DISCOVERY, OF_LABELS
 from pages.report.tables.settings import Setting
-from pipeline.params import StageError
+from pipeline.params import StageError, did_you_mean
 from pipeline.published import SAID, Number, read_published
 
 OURS = ("dataset", "backbone", "run", "k", "split", "score", "ours", "published", "difference")
@@ -51,13 +53,30 @@ def matching(numbers: Sequence[Number]) -> list[str]:
                 for number, line in setting.published:
                     body += _rows(setting, number, keys)
                     notes[line] = None
+    strange = list(dict.fromkeys(_unknown(numbers, wanted)))
     if not body:
         scored = sum(len(scores.settings) + len(scores.partly) for scores in found)
         return [
             f"None of the {len(numbers)} numbers of {SAID} is of a cell of this project "
-            f"({scored} settings are scored): see `python -m recipes compare --all`"
+            f"({scored} settings are scored): see `python -m recipes compare --all`",
+            *strange,
         ]
-    return [*_aligned([OURS, *body]), "", *notes]
+    return [*_aligned([OURS, *body]), "", *notes, *strange]
+
+
+def _unknown(numbers: Sequence[Number], wanted: Asked) -> Iterator[str]:
+    """A line for each name that can match nothing; such as a slip of the pen."""
+    for number in numbers:
+        if isinstance(number.dataset, str):
+            readers = images.readers()
+            if number.dataset not in {*readers, *wanted.datasets}:
+                near = did_you_mean(number.dataset, [*readers, *wanted.datasets])
+                yield f"{SAID}: dataset {number.dataset} is no reader and none of yours{near}"
+        for name in [number.backbone] if isinstance(number.backbone, str) else number.backbone:
+            rows = backbones.names()
+            if name not in {*rows, *wanted.backbones}:
+                near = did_you_mean(name, [*rows, *wanted.backbones])
+                yield f"{SAID}: backbone {name} is no row of the zoo and none of yours{near}"
 
 
 def _rows(s: Setting, number: Number, keys: Mapping[str, str]) -> Iterator[tuple[str, ...]]:

@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "pipeline": {"pipeline", *LEAVES},
     "pages": {"pages", "pipeline", *LEAVES},
     "stages": {"stages", "pages", "pipeline", *LEAVES},
-    "recipes": {"recipes", "pages", "pipeline"},
+    "recipes": {"recipes", "pages", "pipeline", "images", "backbones"},
     "bench": {"bench", "stages", "pages", "pipeline", *LEAVES},
 }
 # The same of the rooms of a package: a room imports itself and those that are named

@@ -111,7 +111,12 @@ def methods() -> dict[str, str]:
 def fused() -> dict[str, list[str]]:
     """The backbones of each fused one; none where params.yaml has no such section."""
     said = read_params("").get("fused") or {}
-    return {name: of for name, of in said.items() if isinstance(of, list)}
+    each = said.items() if isinstance(said, dict) else ()
+    return {
+        str(name): of
+        for name, of in each
+        if isinstance(of, list) and all(isinstance(part, str) for part in of)
+    }
 
 
 def pairs() -> list[tuple[str, str, str]]:

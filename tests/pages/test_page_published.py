@@ -92,6 +92,20 @@ def test_compare_says_when_nothing_matches(
     assert line.startswith("None of the 1 numbers of recipes/published.yaml is of a cell of")
 
 
+def test_compare_says_which_names_can_match_nothing(
+    scored: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    report()
+    capsys.readouterr()
+    slips = {"dataset": "cifar-10", "backbone": "dino_vitb_16"}
+    wrong = Number(name="SCAN", method="scan", acc=1.0, **{**WHERE, **slips})
+    monkeypatch.setattr(compare, "read_published", lambda: [*NUMBERS, wrong])
+    compare.main([])
+    said = capsys.readouterr().out
+    assert "cifar-10 is no reader and none of yours; did you mean 'cifar10'?" in said
+    assert "dino_vitb_16 is no row of the zoo and none of yours; did you mean 'dino_vitb" in said
+
+
 def test_compare_prints_every_number_without_a_project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

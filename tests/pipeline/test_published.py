@@ -156,6 +156,12 @@ MISTAKES = {
     "has no score: say one of acc, nmi, ari, ami, all, old, new": group(acc=None),
     "has no list `numbers`": {**ROW},
     "it is 7: ": {**ROW, "numbers": [7]},
+    "from: cifar-10 is no reader of images; did you mean cifar10?": group(
+        dataset={"from": "cifar-10"}
+    ),
+    "from: imagenet100: of must be one of scan, gcd; found 'gdc'": group(
+        dataset={"from": "imagenet100", "of": "gdc"}
+    ),
 }
 
 

@@ -15,19 +15,27 @@ Row = dict[str, Any]
 
 
 def read(project: Path, cell: Cell) -> list[Row]:
-    """A row a run of what stage evaluate has scored on train: its first setting."""
+    """What stage evaluate has scored on train: a row a run and, where a run clusters in several
+    dims, a row each, with the seconds of all in the first."""
+    found = [
+        s
+        for s in read_settings([project / cell.metric("evaluate.csv")])
+        if s.split == "train" and s.own
+    ]
+    first = {s.run: s for s in found if s.setting == 0}
     out = []
-    for s in read_settings([project / cell.metric("evaluate.csv")]):
-        if s.split == "train" and s.setting == 0 and s.own:
-            each = {name: round(100 * s.mean[name], 1) for name in SCORES}
-            spread = {f"{name}_sd": round(100 * s.sd[name], 1) for name in SCORES}
-            out.append(
-                {
-                    "dataset": s.dataset, "images": s.images, "backbone": s.backbone, "run": s.run,
-                    "k": s.k, "seeds": len(s.seeds), **each, **spread,
-                    "seconds": _seconds(project / cell.metric(f"{s.run}.json")),
-                }
-            )  # fmt: skip
+    for s in (s for s in found if s.run in first and s.k == first[s.run].k):
+        each = {name: round(100 * s.mean[name], 1) for name in SCORES}
+        spread = {f"{name}_sd": round(100 * s.sd[name], 1) for name in SCORES}
+        more = f", {s.dims or 'all'} dims" if s.setting else ""
+        seconds = "" if s.setting else _seconds(project / cell.metric(f"{s.run}.json"))
+        out.append(
+            {
+                "dataset": s.dataset, "images": s.images, "backbone": s.backbone,
+                "run": f"{s.run}{more}", "k": s.k, "seeds": len(s.seeds), **each, **spread,
+                "seconds": seconds,
+            }
+        )  # fmt: skip
     return out
 
 

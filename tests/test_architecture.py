@@ -35,7 +35,6 @@ ROOMS = {
         "naming": {"errors", "vectors"},
         "ranking": {"errors", "metrics", "spectral", "block_model"},
         "heads": {"errors", "vectors", "kernels", "kmeans", "metrics"},
-        "estimate_k": {"errors", "vectors", "kernels", "kmeans", "metrics"},
         "map": {"errors", "vectors", "kernels", "kmeans", "neighbors", "spectral"},
         "consensus": {"errors", "metrics"},
         "estimate_k": {"errors", "vectors", "kernels", "kmeans", "metrics", "neighbors"},

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarni
 
 CLUSTERED = {"index", "backbone", "embed", "pca", "estimate_k"}
 KMEANS = CLUSTERED | {"kmeans"}
+TRAINED = {"neighbors", "spectral", "scan", "selflabel", "temi", "dcsbm"}
 NEW = {"map", "umap_kmeans", "member", "consensus"}
 TABLE = {"neighbors", "duplicates", "export"}
 CELL = f"colours-{ZOO}"
@@ -35,7 +36,9 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repo]:
         backbones={ZOO: {}, "pixels": {}},
         imported={},
         runs={
-            "export": ["kmeans", "temi"], "names": ["kmeans"], "export_named": ["kmeans"],
+            "export": ["kmeans", "temi"],
+            "names": ["kmeans"],
+            "export_named": ["kmeans"],
             **{"map": ["map"], "umap_kmeans": ["umap_kmeans"], "consensus": ["consensus"]},
         },
         known={"colours": {"old": 2, "labelled": 0.5, "seed": 0}},
@@ -74,11 +77,11 @@ def reach(repo: Repo, target: str) -> set[str]:
          CLUSTERED | TABLE - {"export"} | {"known", "simgcd", "export_discovered"}),
         (f"probes@{CELL}", {"index", "backbone", "embed", "neighbors", "probes"}),
         (f"evaluate@{CELL}",
-         KMEANS | {"neighbors", "spectral", "scan", "selflabel", "temi", "dcsbm", "evaluate"} | NEW),
+         KMEANS | TRAINED | {"evaluate"} | NEW),
          (f"umap_kmeans@{CELL}-umap_kmeans", CLUSTERED | {"neighbors", "map", "umap_kmeans"}),
          (f"consensus@{CELL}-consensus", KMEANS | {"neighbors", "spectral", "member", "consensus"}),
          (f"candidates@{CELL}",
-          KMEANS | {"neighbors", "spectral", "scan", "selflabel", "temi", "dcsbm", "candidates"} | NEW),
+          KMEANS | TRAINED | {"candidates"} | NEW),
     ],
 )  # fmt: skip
 def test_one_cell_reaches_what_it_stands_on_and_no_other_backbone(
@@ -127,5 +130,5 @@ def test_what_a_stage_cost_is_no_metric(repo: Repo):
 
 
 def test_dvc_yaml_can_be_read_at_once():
-    assert len((ROOT / "dvc.yaml").read_text().splitlines()) <= 560
+    assert len((ROOT / "dvc.yaml").read_text().splitlines()) <= 600
     assert yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].keys() == stages().keys()

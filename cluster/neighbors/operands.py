@@ -3,7 +3,7 @@
 float32, bfloat16 where the processor is fast at it, or bytes (cluster.kernels.int8_product).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,51 +20,67 @@ TINY = 2.0**-120  # more than the error of numbers that are nearly 0
 
 
 class Float32(NamedTuple):
-    """x: float32 [row, dim]."""
+    """numbers: float32 [row, dim]."""
 
-    x: torch.Tensor
+    numbers: torch.Tensor
 
     def product(self, rows: slice, other: "Float32") -> Products:
-        return Products(float32_product(self.x[rows], other.x))
+        """Of some rows with all rows of `other`."""
+        return Products(float32_product(self.numbers[rows], other.numbers))
 
     def error(self, other: "Float32", dim: int) -> np.ndarray:
-        """The margin of the search covers it: zeros, float32 [row]."""
-        return np.zeros(len(self.x), np.float32)
+        """Zeros, float32 [row]: the margin of the search covers it."""
+        return np.zeros(len(self.numbers), np.float32)
 
 
-class Rounded(NamedTuple):
-    """Rows of less precision. norm: float32 [row]; residual: float32 [row], of what is left out."""
+class BFloat16(NamedTuple):
+    """numbers: bfloat16 [row, padded dim]; norm, residual: float32 [row], of the rows, and of what
+    rounding takes from them."""
 
-    numbers: torch.Tensor | Int8Rows
+    numbers: torch.Tensor
     norm: torch.Tensor
     residual: torch.Tensor
 
-    def product(self, rows: slice, other: "Rounded") -> Products:
-        if isinstance(self.numbers, Int8Rows):
-            scales = self.numbers.scale[rows].numpy(), other.numbers.scale.numpy()
-            values = int8_product(self.numbers.values[rows], other.numbers.values)
-            return Products(values, scales)
+    def product(self, rows: slice, other: "BFloat16") -> Products:
         return Products(self.numbers[rows] @ other.numbers.T)
 
-    def error(self, other: "Rounded", dim: int) -> np.ndarray:
-        """Of the products with `other`, besides the rounding of results to bfloat16: float32
-        [row]."""
-        residual, longest = other.residual.max(), other.norm.max()
-        error = self.residual * longest + (self.norm + self.residual) * residual
-        return (error + ROUNDING * dim**0.5 * self.norm * longest + TINY).numpy()
+    def error(self, other: "BFloat16", dim: int) -> np.ndarray:
+        """By how much products may be off, besides the rounding of results: float32 [row]."""
+        return _error(self.norm, self.residual, other.norm, other.residual, dim)
 
 
-def bfloat16(x: torch.Tensor) -> Rounded:
-    """x with zeros up to a multiple of DIMS."""
-    x = torch.nn.functional.pad(x, (0, -x.shape[1] % DIMS))
-    stats = row_stats(x, bf16 := empty_bf16(*x.shape))
-    return Rounded(bf16, stats.norm, stats.residual)
+class Int8(NamedTuple):
+    """rows: of the operand; norm: float32 [row]."""
+
+    rows: Int8Rows
+    norm: torch.Tensor
+
+    def product(self, rows: slice, other: "Int8") -> Products:
+        scales = self.rows.scale[rows].numpy(), other.rows.scale.numpy()
+        return Products(int8_product(self.rows.values[rows], other.rows.values), scales)
+
+    def error(self, other: "Int8", dim: int) -> np.ndarray:
+        """By how much products may be off: float32 [row]."""
+        return _error(self.norm, self.rows.residual, other.norm, other.rows.residual, dim)
 
 
-def int8(x: torch.Tensor) -> Rounded:
-    write_int8_rows(x, rows := empty_int8_rows(*x.shape))
-    return Rounded(rows, x.norm(dim=1), rows.residual)
+def operand(x: torch.Tensor, precision: str) -> Any:
+    """float32 x [row, dim] as it is multiplied in this precision (MatmulPrecision)."""
+    if precision == "bf16":
+        x = torch.nn.functional.pad(x, (0, -x.shape[1] % DIMS))
+        stats = row_stats(x, bf16 := empty_bf16(*x.shape))
+        return BFloat16(bf16, stats.norm, stats.residual)
+    if precision == "int8":
+        write_int8_rows(x, rows := empty_int8_rows(*x.shape))
+        return Int8(rows, x.norm(dim=1))
+    return Float32(x)
 
 
-Operand = Float32 | Rounded
-OPERANDS = {"": Float32, "bf16": bfloat16, "int8": int8}
+def _error(
+    norm: torch.Tensor, residual: torch.Tensor, norms: torch.Tensor, residuals: torch.Tensor,
+    dim: int,
+) -> np.ndarray:  # fmt: skip
+    """Of the products of rows with any of others."""
+    longest, most = norms.max(), residuals.max()
+    error = residual * longest + (norm + residual) * most
+    return (error + ROUNDING * dim**0.5 * norm * longest + TINY).numpy()

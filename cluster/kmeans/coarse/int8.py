@@ -86,10 +86,10 @@ class Int8:
         if more := round_rows(len(values)) - len(values):
             values = torch.nn.functional.pad(values, (0, 0, 0, more))
         _argmin(
-            int8_product(values, columns.values).numpy(),
-            *(each.numpy() for each in (*rows[1:], *columns[1:])),
-            ArgminProblem._make(each.numpy() for each in problem), guess.numpy(), limit.numpy(),
-            ArgminResult._make(each.numpy() for each in out),
+            int8_product(values, columns.values).numpy(), rows.scale.numpy(),
+            rows.residual.numpy(), columns.scale.numpy(), columns.norm.numpy(),
+            columns.residual.numpy(), ArgminProblem._make(each.numpy() for each in problem),
+            guess.numpy(), limit.numpy(), ArgminResult._make(each.numpy() for each in out),
         )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ class CoarseRows(NamedTuple):
         """Of the images `at` of the chunk, which are the rows `place` of x."""
         if self.kept is not None:
             return type(self.kept)._make(each[at] for each in self.kept)
-        out = self.encoding.empty(len(place), x.shape[1])
+        out: Any = self.encoding.empty(len(place), x.shape[1])
         self.encoding.encode(x.index_select(0, place), norms, out)
         return out
 
@@ -64,7 +64,7 @@ def _encode(
         encoding = fit_leading_dims(data.take(evenly.numpy()))
     if not keeps:
         return CoarseRows(encoding, None)
-    kept = kind.empty(len(rows), data.dim)
+    kept: Any = kind.empty(len(rows), data.dim)
     for start in range(rows.start, rows.stop, TILE):
         here = slice(start, min(start + TILE, rows.stop))
         own = slice(here.start - rows.start, here.stop - rows.start)

@@ -11,6 +11,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,7 +114,7 @@ def read_lock() -> dict[str, str]:
 
 def _locked(row: Backbone) -> str:
     """Its name in zoo.lock: at all sizes the file is the same."""
-    return row.name.partition("@")[0]
+    return re.sub(r"@\d+(\+\d+)*$", "", row.name)
 
 
 def forget(name: str) -> None:

@@ -26,7 +26,7 @@ import yaml
 from bench import _results
 from bench._accuracy_rows import PACKAGES, Row, before, markdown, read
 from bench.dvc import CODE
-from pipeline.graph import TABLES
+from pipeline.graph import MEMBERS, TABLES
 from pipeline.io.cell import Cell
 from pipeline.yaml_as_dvc import Loader
 
@@ -95,7 +95,9 @@ def cells(
             print(f"clothing: left out: {CLOTHING} is no folder; CAIRN_CLOTHING may name another")
             continue
         project, wanted = folder / dataset, list(backbones or BACKBONES[dataset])
-        params = settings(yaml.load((ROOT / "params.yaml").read_text(), Loader), dataset, wanted)
+        params = settings(
+            yaml.load((ROOT / "params.yaml").read_text(), Loader=Loader), dataset, wanted
+        )
         lay_out(project, params)
         for backbone in backbones or [wanted[0], *params.get("fused", ())]:
             cell = Cell(dataset, backbone)
@@ -118,7 +120,7 @@ def settings(params: dict[str, Any], dataset: str, backbones: Sequence[str]) -> 
     params |= {"embedded": rows} if "embedded" in params else {}
     params["all"] = {**rows, **fused}
     params["runs"] = {
-        stage: [] if stage in TABLES else _runs(params, stage, names)
+        stage: [] if stage in TABLES and stage != MEMBERS else _runs(params, stage, names)
         for stage, names in params["runs"].items()
     }
     every = [*methods(), *(run for runs in params["runs"].values() for run in runs)]
@@ -139,7 +141,7 @@ def _runs(params: Mapping[str, Any], stage: str, names: Sequence[str]) -> list[s
 
 def methods() -> list[str]:
     """The stages that cluster the images of a cell: their out is a file in clusters/."""
-    graph = yaml.load((ROOT / "dvc.yaml").read_text(), Loader)["stages"]
+    graph = yaml.load((ROOT / "dvc.yaml").read_text(), Loader=Loader)["stages"]
     return [
         name
         for name, stage in graph.items()

@@ -83,7 +83,7 @@ class Ours(NamedTuple):
 def read_published(path: Path = FILE) -> list[Number]:
     """All numbers; none where there is no such file. StageError: a line for every mistake."""
     try:
-        found = yaml.load(path.read_text(encoding="utf-8"), Loader)
+        found = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
     except FileNotFoundError:
         return []
     except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:

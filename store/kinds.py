@@ -246,12 +246,3 @@ KINDS: dict[str, Kind] = {
 def place(kind: str, **names: str) -> Path:
     """Where a file of `kind` lies in a project; names: dataset, backbone, run, among."""
     return Path(KINDS[kind].place.format(**names))
-
-
-def markdown() -> str:
-    """The table of kinds for the documentation (a test holds the documentation to it)."""
-    lines = ["| kind | place | arrays |", "|---|---|---|"]
-    for name, kind in KINDS.items():
-        arrays = ", ".join(f"`{key}` {a.dtype} [{a.axes}]" for key, a in kind.arrays.items())
-        lines.append(f"| {name} | `{kind.place}` | {arrays} |")
-    return "\n".join(lines)

@@ -15,7 +15,7 @@ if __name__ == "__main__":
 import images
 from backbones import Backbone, names, row
 from bench._accuracy_rows import kept
-from store.kinds import markdown
+from store.kinds import KINDS
 
 README_LINES = 150
 MADE = {"data", "metrics", "report", "exports"}  # folders that are made, by stages or a user
@@ -45,10 +45,18 @@ def zoo() -> str:
     return "\n".join(lines)
 
 
+def kinds_of_file() -> str:
+    lines = ["| kind | place | arrays |", "|---|---|---|"]
+    for name, kind in KINDS.items():
+        arrays = ", ".join(f"`{key}` {a.dtype} [{a.axes}]" for key, a in kind.arrays.items())
+        lines.append(f"| {name} | `{kind.place}` | {arrays} |")
+    return "\n".join(lines)
+
+
 TABLES = {
     "readers": (ROOT / "docs/own_images.md", readers),
     "backbones": (ROOT / "docs/backbones.md", zoo),
-    "kinds": (ROOT / "docs/store.md", markdown),
+    "kinds": (ROOT / "docs/store.md", kinds_of_file),
     "accuracy": (ROOT / "docs/benchmarks.md", kept),
 }
 

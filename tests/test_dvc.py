@@ -108,7 +108,8 @@ def item_of(name: str, **changes: str) -> dict[str, str]:
     values = {what: ITEM[what] for what in of.keys() & ITEM.keys()}
     if of.get("run", "").startswith("runs."):
         method = of["run"].removeprefix("runs.")
-        off = method if method in PARAMS else "kmeans"  # a run of one that is off
+        of_runs = {"finish", "names", "export_named", "member"}  # lists of runs of other stages
+        off = "kmeans" if method in of_runs else method  # one that is off, by its section
         values["run"] = (PARAMS["runs"][method] or [off])[0]
     if "into" in of:
         values["into"] = "consensus"

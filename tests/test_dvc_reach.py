@@ -115,7 +115,8 @@ def test_metrics_are_scores_and_estimates_of_k():
     """`dvc exp show` has a column for each number of each of them."""
     results = {"evaluate", "evaluate_discovery", "probes", "estimate_k", "estimate_k_by_labels"}
     listed = {name for name, stage in stages().items() if "metrics" in stage.get("do", stage)}
-    assert listed == results | {"spectral"}  # whose eigengap estimates k
+    # whose eigengap estimates k, and which scores how well clusters generalise
+    assert listed == results | {"spectral", "turtle"}
 
 
 def test_what_a_stage_cost_is_no_metric(repo: Repo):

@@ -50,7 +50,8 @@ def test_one_command_runs_every_stage(clone: Clone):
     stages = set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
     assert kinds(clone.ran) == stages - {
         *("assign", "similar", "similar_by_labels", "export", "export_assigned"),
-        *("vocabulary", "names", "export_named"),
+        *("vocabulary", "names", "export_named", "resize", "fuse_part", "fuse"),
+        *("finish", "cut", "turtle"),
     }
     embedded = [
         f"embed@{one}-{by}" for one in ("colours", "rows") for by in (ZOO, FOREIGN, LEARNER)

@@ -8,6 +8,7 @@ from conftest import ROOT, Project
 
 import pipeline.params
 from pages.report.chosen.pick import Examples
+from pipeline.io.origin import OfZoo
 from pipeline.params import Section, StageError, section
 from pipeline.ranking.settings import RankSettings
 
@@ -85,7 +86,7 @@ def test_the_projects_own_params_fit_every_stage(monkeypatch):
     section(Examples, "examples")
     section(RankSettings, "rank")
     for name in pipeline.params.read_params("backbones"):
-        section(importlib.import_module("stages.backbone").Params, f"backbones.{name}")
+        section(OfZoo, f"backbones.{name}")
     assert {"embed", "pca", "kmeans", "evaluate", "report"} <= set(found)
 
 

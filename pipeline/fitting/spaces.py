@@ -1,7 +1,7 @@
 """Which columns of a store's vectors are a space of their own.
 
-The vectors of a fused backbone are those of several networks side by side. All other vectors are one
-space.
+The vectors of a fused backbone are those of several networks side by side. All other vectors are
+one space.
 """
 
 from itertools import pairwise

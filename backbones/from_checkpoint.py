@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 
 import backbones.cpu_torchvision  # noqa: F401  before timm
 from backbones import Encoder
 from backbones.engine import encoder
+from backbones.options import checked_options
 from backbones.row import ZOO, Backbone, BackboneError
 from backbones.sizes import fit_size
 from backbones.weights import fetch
@@ -74,15 +75,7 @@ class _ClassAndMean(torch.nn.Module):
 
 def layout_of(row: Backbone) -> Layout:
     """The checked options of the row. Raises BackboneError: an option misspelt or mistyped."""
-    try:
-        return TypeAdapter(Layout).validate_python(row.options)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        known = ", ".join(Layout.__dataclass_fields__)
-        raise BackboneError(
-            f"{ZOO.name}: {row.name}: options.{where}: {first['msg']}; known: {known}"
-        ) from None
+    return checked_options(row, Layout)
 
 
 def read(name: str, path: Path, key: str) -> Mapping[str, Any]:

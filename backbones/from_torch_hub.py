@@ -24,13 +24,14 @@ from typing import Annotated, Any
 
 import requests
 import torch
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
 
 import backbones.cpu_torchvision  # noqa: F401  before timm, which such code imports
 from backbones import Encoder
 from backbones.download import download
 from backbones.engine import encoder
-from backbones.row import ZOO, Backbone, BackboneError
+from backbones.options import checked_options
+from backbones.row import Backbone, BackboneError
 from backbones.weights import check, checkpoints, fetch
 
 
@@ -91,15 +92,7 @@ class _Answer(torch.nn.Module):
 
 def code_of(row: Backbone) -> Code:
     """The checked options of the row. Raises BackboneError: an option misspelt or mistyped."""
-    try:
-        return TypeAdapter(Code).validate_python(row.options)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        known = ", ".join(Code.__dataclass_fields__)
-        raise BackboneError(
-            f"{ZOO.name}: {row.name}: options.{where}: {first['msg']}; known: {known}"
-        ) from None
+    return checked_options(row, Code)
 
 
 def place_of_code(code: Code) -> Path:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from cluster.heads.linear_layer import adamw, initial_heads
 from cluster.heads.model import Linear
 from cluster.heads.optimizer_state import named_state, restore
 from cluster.heads.training import Step, cluster_sizes
@@ -54,15 +55,8 @@ class Scan:
         self.k, self.n_heads, self.device, self._settings = k, settings.heads, device, settings
         self._scale = scale
         self._watched, self._held_out = watched, held_out
-        generator, reach = torch.Generator().manual_seed(seed), dim**-0.5  # torch's default
-        weight = torch.empty(settings.heads, k, dim).uniform_(-reach, reach, generator=generator)
-        bias = torch.empty(settings.heads, k).uniform_(-reach, reach, generator=generator)
-        self._weight, self._bias = (w.to(device).requires_grad_() for w in (weight, bias))
-        groups = [
-            {"params": [self._weight], "weight_decay": settings.weight_decay},
-            {"params": [self._bias], "weight_decay": 0.0},
-        ]
-        self._adam = torch.optim.AdamW(groups, lr=1.0, fused=True)
+        self._weight, self._bias = initial_heads(settings.heads, k, dim, seed=seed, device=device)
+        self._adam = adamw(self._weight, self._bias, settings.weight_decay)
 
     @torch.no_grad()
     def step(self, x: torch.Tensor, lr: float) -> Step:

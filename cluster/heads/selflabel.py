@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from cluster.heads.linear_layer import adamw
 from cluster.heads.model import Linear
 from cluster.heads.optimizer_state import named_state, restore
 from cluster.heads.scan import MIN_LOGIT
@@ -55,11 +56,7 @@ class SelfLabel:
         # For standardised vectors, so that the learning rate does not depend on the features' scale
         self._weight = (weight * deviation).requires_grad_()
         self._bias = (bias + weight @ mean).requires_grad_()
-        groups = [
-            {"params": [self._weight], "weight_decay": settings.weight_decay},
-            {"params": [self._bias], "weight_decay": 0.0},
-        ]
-        self._adam = torch.optim.AdamW(groups, lr=1.0, fused=True)
+        self._adam = adamw(self._weight, self._bias, settings.weight_decay)
         self._confident, self._seen, self._idle = (
             torch.zeros((), dtype=torch.int64, device=device) for _ in range(3)
         )

@@ -29,6 +29,7 @@ from cluster.heads.cut.loss import (
     mixed_gradient,
     normalized_cut,
 )
+from cluster.heads.linear_layer import adamw, initial_heads
 from cluster.heads.model import Linear
 from cluster.heads.optimizer_state import named_state, restore
 from cluster.heads.training import Step, cluster_sizes
@@ -75,15 +76,8 @@ class Cut:
         judged: edges on which the heads are compared."""
         self.k, self.n_heads, self.device, self._settings = k, settings.heads, device, settings
         self._scale, self._watched, self._judged = scale, watched, judged
-        generator, reach = torch.Generator().manual_seed(seed), dim**-0.5  # torch's default
-        weight = torch.empty(settings.heads, k, dim).uniform_(-reach, reach, generator=generator)
-        bias = torch.empty(settings.heads, k).uniform_(-reach, reach, generator=generator)
-        self._weight, self._bias = (w.to(device).requires_grad_() for w in (weight, bias))
-        groups = [
-            {"params": [self._weight], "weight_decay": settings.weight_decay},
-            {"params": [self._bias], "weight_decay": 0.0},
-        ]
-        self._adam = torch.optim.AdamW(groups, lr=1.0, fused=True)
+        self._weight, self._bias = initial_heads(settings.heads, k, dim, seed=seed, device=device)
+        self._adam = adamw(self._weight, self._bias, settings.weight_decay)
         self._share = torch.full((settings.heads, k), 1 / k, device=device)
         self._steps = torch.zeros((), dtype=torch.int64)
         self._factors = Factors(settings.cut, degree, settings.m, settings.bins, device)

@@ -8,17 +8,14 @@ import store
 from cluster.consensus.agreement import agreement
 from cluster.consensus.coassociation import coassociation_graph, find_fragments
 from cluster.neighbors.knn_vote import knn_vote
-from cluster.spectral.distinct_points import neighbors_of_distinct, weighted_graph
 from cluster.spectral.snn_graph import shared_neighbor_graph
 from cluster.spectral.spectral import leading_eigenvectors, spectral
-from cluster.vectors.rows import Basis
 from pages.report.asked import words
-from pipeline.fitting.distinct_images import Points, read_points
 from pipeline.fitting.feasible_k import feasible_k
 from pipeline.fitting.kmeans import Starts
+from pipeline.fitting.train_graph import open_train_graph, save_voted, whole_vectors
 from pipeline.io.absent import Absent, read_h5_mark
 from pipeline.io.cell import Cell
-from pipeline.io.clusters import save_clusters
 from pipeline.io.space import Count, K, Seeds, print_space, train_rows
 from pipeline.params import PARAMS, Runtime, StageError, torch_device
 from stages import run
@@ -62,16 +59,16 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
             f"{PARAMS}: {cell.run}.k: the runs that are joined have {ks} clusters: choose one of "
             "these, or join: all"
         )
-    points = read_points(cell, found, train, max(params.neighbors, params.voters))
-    graph, table = _graph(points, params.neighbors, device), points.table
-    first = train[points.distinct.first]
+    joint = open_train_graph(cell, found, train, max(params.neighbors, params.voters))
+    graph = joint.weighted(shared_neighbor_graph(joint.lists(params.neighbors, device)))
+    first = joint.rows()
     others = np.setdiff1d(np.arange(len(found)), train)
-    vote = [each[others, : params.voters] for each in table]
+    vote = [each[others, : params.voters] for each in joint.table]
     fits, facts = [], dict[str, Any]()
     for k, some in joined.items():
         clusterings = [member.own for member in some]
         on_points = [own[first] for own in clusterings]
-        fragments = find_fragments(on_points, points.copies)
+        fragments = find_fragments(on_points, joint.copies)
         if (most := min(k, len(fragments.size))) < k:
             print(f"{cell.run} k={k}: the runs tell only {most} groups apart; the rest stay empty")
         fit = spectral(
@@ -82,7 +79,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
             tol=params.tol, copies=fragments.size, device=device,
         )  # fmt: skip
         assignment = np.empty((len(params.seeds), len(found)), np.int32)
-        assignment[:, train] = fit.assignment[:, fragments.fragment][:, points.distinct.vector]
+        assignment[:, train] = joint.of_images(fit.assignment[:, fragments.fragment])
         voted = knn_vote(vote[0], vote[1], assignment[:, train], k)
         assignment[:, others] = voted.assignment
         sure = np.stack([agreement(own, clusterings, k, train) for own in assignment])
@@ -95,14 +92,8 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
             "fragments": len(fragments.size),
             "agreement": round(float(sure[:, train].mean(dtype=np.float64)), 4),
         }
-    plain = Basis(
-        np.zeros(found.dim), np.zeros((0, found.dim)), np.zeros(0), points.metric == "cosine", False
-    )
-    settings = [(k, 0) for k in joined]
-    save_clusters(
-        cell.clusters, found, plain, settings, fits,
-        how="neighbors", seeds=params.seeds, metric=points.metric,
-    )  # fmt: skip
+    plain, settings = whole_vectors(joint), [(k, 0) for k in joined]
+    save_voted(cell, joint, plain, settings, fits, params.seeds)
     runs = ", ".join(dict.fromkeys(member.run for some in joined.values() for member in some))
     return {**print_space(cell.run, plain, settings, f"what {runs} put together"), **facts}
 
@@ -137,17 +128,6 @@ def _of_k(name: str, members: list[Member], k: int, join: str) -> list[Member]:
     if not some:
         print(f"{name}: k of {k} left out: no run has so many clusters (join: all takes any)")
     return some
-
-
-def _graph(points: Points, neighbors: int, device: str) -> Any:
-    """Of shared nearest neighbours among the points, as that of stage spectral."""
-    own = points.table.neighbor[points.train]
-    if points.copies is None:
-        return shared_neighbor_graph(own[:, :neighbors])
-    near = neighbors_of_distinct(
-        points.rows, own, points.distinct, neighbors, metric=points.metric, device=device
-    )
-    return weighted_graph(shared_neighbor_graph(near), points.copies)
 
 
 if __name__ == "__main__":

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 class TrainGraph(NamedTuple):
     """found: the store; train: its rows of that split, int64 [image]; table: the neighbours of all
-    images, positions among these; points: the distinct vectors; copies: int [point], how many
-    images have each, or None where no two are equal: then the points are the images of train."""
+    images, positions among these; points: the distinct vectors, those of the images of train, in
+    their order, where no two are equal; copies: int [point], how many images have each, or None
+    then."""
 
     found: store.Features
     train: np.ndarray
@@ -50,15 +51,15 @@ class TrainGraph(NamedTuple):
 
     def rows(self) -> np.ndarray:
         """The row of the store of each point (of its first image), int64 [point]."""
-        return self.train if self.copies is None else self.train[self.points.first]
+        return self.train[self.points.first]
 
     def of_images(self, of_points: np.ndarray) -> np.ndarray:
         """[seed, point] → [seed, image of train]."""
-        return of_points if self.copies is None else of_points[:, self.points.vector]
+        return of_points[:, self.points.vector]
 
     def of_points(self, of_images: np.ndarray) -> np.ndarray:
         """[seed, image of train] → [seed, point]: the first image of each says what it is."""
-        return of_images if self.copies is None else of_images[:, self.points.first]
+        return of_images[:, self.points.first]
 
 
 def open_train_graph(
@@ -66,7 +67,11 @@ def open_train_graph(
 ) -> TrainGraph:
     """The graph of so many neighbours of the cell's table. Says how many vectors are distinct."""
     points = distinct_rows(rows := Subset(found, train), survey(rows).code)
-    copies = np.bincount(points.vector) if len(points.first) < len(train) else None
+    copies = None
+    if len(points.first) < len(train):
+        copies = np.bincount(points.vector)
+    else:  # in the order of the images
+        points = Distinct(np.arange(len(train)), np.arange(len(train)))
     with store.read(cell.neighbors, "neighbors") as file:
         metric, columns = file.attrs["metric"], file.raw("neighbor").shape[1]
     if copies is not None:  # some neighbours are copies: others are further along the table

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from bench.kmeans import features
-from cluster.kernels.int8_product import fastest
+from cluster.kernels.int8_product import fastest_precision
 from cluster.neighbors.exact import nearest_neighbors
 from cluster.vectors.rows import ArrayRows
 
@@ -57,7 +57,7 @@ def _compare(x: np.ndarray, repeats: int) -> dict[str, Any]:
         "images": len(x),
         "dim": x.shape[1],
         "k": K,
-        "coarse": fastest("cpu").precision or "no",
+        "coarse": fastest_precision("cpu").precision or "no",
         "cairn_s": round(ours, 3),
         "bare_s": round(bare, 3),
         "faiss_s": round(middle["faiss"], 3),

@@ -49,11 +49,12 @@ def write_int8_rows(x: torch.Tensor, out: Int8Rows) -> None:
     on_cores(lambda start: _write(start, min(start + ROWS, n), *arrays), range(0, n, ROWS))
 
 
-def fastest(device: str) -> MatmulPrecision:
+def fastest_precision(device: str) -> MatmulPrecision:
     """The fastest arithmetic of a search on `device`: fast_precision, or else bytes."""
     precision = fast_precision(device)
     if not precision.error and device == "cpu" and int8_is_fast():
-        return MatmulPrecision(1 / LEVELS, "int8", None)  # of what it is, the operands know more
+        # The error depends on the rows: those who multiply bound it by Int8Rows.residual
+        return MatmulPrecision(1 / LEVELS, "int8", None)
     return precision
 
 
@@ -72,8 +73,8 @@ def int8_product(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 @cache
 def int8_is_fast() -> bool:
     """Whether this processor multiplies bytes faster than float32, by more than the conversion
-    costs, and exactly: without VNNI sums of two products are cut at 16 bits. Measured, which takes
-    some milliseconds."""
+    costs, and exactly: without VNNI sums of two products are saturated at 16 bits. Measured, which
+    takes some milliseconds."""
     if not (hasattr(torch, "_int_mm") and torch.backends.mkldnn.is_available()):
         return False
     return on_one_core(lambda: _is_exact() and _speed_up() > FASTER)

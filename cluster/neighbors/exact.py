@@ -14,7 +14,7 @@ from typing import NamedTuple, final
 
 import numpy as np
 
-from cluster.kernels.int8_product import fastest
+from cluster.kernels.int8_product import fastest_precision
 from cluster.kernels.low_precision import full_precision
 from cluster.kernels.similarity import Metric, similarities, survey
 from cluster.kernels.topk_cpu import bytes_per_query
@@ -101,7 +101,7 @@ class _BlockSearcher:
         self._search, self._k, self._device = search, k, device
         self._targets = Targets(search.targets, search.facts, search.space.metric)
         self._gpu = search_on_gpu(search, device)
-        self._precision = fastest(device) if self._gpu is None else self._gpu.precision
+        self._precision = fastest_precision(device) if self._gpu is None else self._gpu.precision
         self.tiles = -(-len(search.keep) // (TARGETS if self._gpu is None else GPU_TARGETS))
 
     def find(

@@ -18,6 +18,7 @@ from cluster.neighbors.exact import Neighbors, nearest_neighbors
 from cluster.neighbors.rerank import QueryCandidates, Targets, rerank
 from cluster.vectors.rows import ArrayRows
 
+EXACT = "cluster.neighbors.exact"
 METRICS = ["cosine", "inner_product", "euclidean"]
 PLAIN, FUSED = full_precision("cpu"), fused_precision()
 
@@ -153,11 +154,11 @@ def test_low_precision_changes_no_bit(
         )
     for k in (1, 20):
         with monkeypatch.context() as patch:
-            patch.setattr("cluster.neighbors.exact.fastest", lambda device: PLAIN)
+            patch.setattr(f"{EXACT}.fastest_precision", lambda device: PLAIN)
             plain = search(x, k, metric)
         rounded = Rounded(precision)
         with monkeypatch.context() as patch:
-            patch.setattr("cluster.neighbors.exact.fastest", lambda device, own=rounded: own)
+            patch.setattr(f"{EXACT}.fastest_precision", lambda device, own=rounded: own)
             assert_equal(search(x, k, metric), plain)
         assert rounded.used
 
@@ -210,11 +211,11 @@ def test_low_precision_that_decides_nothing_is_not_used_again(
 ):
     x = (1 + 1e-3 * vectors(900)).astype(np.float32)  # all much alike
     rounded = Rounded()
-    monkeypatch.setattr("cluster.neighbors.exact.fastest", lambda device: rounded)
+    monkeypatch.setattr(f"{EXACT}.fastest_precision", lambda device: rounded)
     monkeypatch.setattr("cluster.neighbors.exact.QUERIES", 100)
     found = search(x, 3, "cosine")
     assert rounded.used == 1
-    monkeypatch.setattr("cluster.neighbors.exact.fastest", lambda device: PLAIN)
+    monkeypatch.setattr(f"{EXACT}.fastest_precision", lambda device: PLAIN)
     assert_equal(found, search(x, 3, "cosine"))
 
 

@@ -19,7 +19,7 @@ from cluster.neighbors.search_on_gpu import SearchOnGpu
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[LikeGpu]:
-    monkeypatch.setattr("cluster.neighbors.exact.fastest", lambda device: TF32_WAY)
+    monkeypatch.setattr("cluster.neighbors.exact.fastest_precision", lambda device: TF32_WAY)
     kernels(monkeypatch, fused=False)
     monkeypatch.setattr("cluster.neighbors.candidates.cells_on_gpu", lambda device: 2**22)
     monkeypatch.setattr("cluster.neighbors.exact.search_on_gpu", lambda search, device: None)

@@ -53,6 +53,7 @@ ROOMS = {
         "io": {"params"},
         "similar": {"params", "io"},
         "naming": {"params", "io"},
+        "review": {"params", "io"},
         "fitting": {"params", "io"},
         "embedding": {"params", "io"},
         "ranking": {"params", "io"},

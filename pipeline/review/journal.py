@@ -1,0 +1,124 @@
+"""The file review/DATASET.jsonl: decisions are appended, and on the disk before anyone is told.
+
+A process that is killed while it writes leaves a torn last line, which is passed over and cut off
+by the next decision. Several processes may have the file open: a lock orders their decisions, and
+each reads what the others wrote.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from pipeline.params import StageError
+from pipeline.review.decisions import Decision, Header, read_decision, write_line
+
+FOLDER = Path("review")
+
+
+def journal_of(dataset: str) -> Path:
+    """Where the decisions of a dataset lie, whether there are some or not."""
+    return FOLDER / f"{dataset}.jsonl"
+
+
+class Journal:
+    """The decisions of one dataset. `decisions`: all that were read or appended, in order."""
+
+    def __init__(self, path: Path, dataset: str) -> None:
+        """Raises StageError where the file is of another dataset or damaged."""
+        self.path, self._dataset = path, dataset
+        self.decisions: list[Decision] = []
+        self._end = 0  # bytes that were read, up to the end of a line
+        self.refresh()
+
+    def refresh(self) -> bool:
+        """Read what was appended since; whether there was something."""
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(self._end)
+                return self._take(file.read())
+        except FileNotFoundError:
+            if self._end:
+                raise StageError(
+                    f"{self.path} is gone: bring it back (git checkout), then start again"
+                ) from None
+            return False
+
+    def append(self, decision: Decision) -> None:
+        """Write a decision and force it to the disk. OSError where that cannot be done: then the
+        file is as it was."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        new = not self.path.exists()
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._take(_read_from(descriptor, self._end))
+            lines = [] if self._end else [write_line(Header(dataset=self._dataset))]
+            lines.append(write_line(decision))
+            text = "".join(f"{line}\n" for line in lines).encode()
+            os.ftruncate(descriptor, self._end)  # a torn line
+            try:
+                _write_at(descriptor, self._end, text)
+                os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, self._end)
+                raise
+            self._end += len(text)
+            self.decisions.append(decision)
+        finally:
+            os.close(descriptor)
+        if new:
+            _sync_folder(self.path.parent)
+
+    def _take(self, text: bytes) -> bool:
+        whole = text.rpartition(b"\n")[0]
+        lines = whole.split(b"\n") if whole else []
+        for line in lines:
+            number = len(self.decisions) + 1 + (self._end > 0)
+            try:
+                if not self._end:
+                    self._require_own(line)
+                else:
+                    self.decisions.append(read_decision(line))
+            except (ValidationError, ValueError) as error:
+                said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+                raise StageError(
+                    f"{self.path}: line {number} is no decision ({said}): bring a sound file back "
+                    "(git checkout), or take that line out"
+                ) from None
+            self._end += len(line) + 1
+        return bool(lines)
+
+    def _require_own(self, line: bytes) -> None:
+        of = Header.model_validate_json(line).dataset
+        if of != self._dataset:
+            raise StageError(
+                f"{self.path} has decisions about the dataset {of}, expected {self._dataset}: "
+                "move it away, or name it after its dataset"
+            )
+
+
+def _read_from(descriptor: int, start: int) -> bytes:
+    size = os.fstat(descriptor).st_size
+    out = bytearray()
+    while start + len(out) < size:
+        part = os.pread(descriptor, size - start - len(out), start + len(out))
+        if not part:
+            break
+        out += part
+    return bytes(out)
+
+
+def _write_at(descriptor: int, at: int, text: bytes) -> None:
+    done = 0
+    while done < len(text):
+        done += os.pwrite(descriptor, text[done:], at + done)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -94,6 +94,7 @@ CASES = (
     Case("similar", "similar", item=_TO_FEW),
     Case("export, csv", "export", item=_RUN),
     Case("export, parquet", "export", "export_parquet", _RUN),
+    Case("reviewed", "reviewed", item=_RUN),
     Case("candidates", "candidates"),
     Case("rank", "rank"),
     Case("examples", "examples"),

@@ -88,6 +88,7 @@ CASES = (
     _case("names", *NAMED, "kmeans"),
     _export("csv"),
     _export("parquet"),
+    _case("reviewed", *HERE, "clusters/kmeans"),
     _case("candidates", *HERE),
     _case("rank", "birds"),
     _case("examples", *HERE),

@@ -21,8 +21,10 @@ PRODUCTS = {  # lists of which every combination is a stage, and what each of th
 }
 ADAPTED = ("objective", "dataset", "backbone", "learns_from")  # that the graph itself reads
 # Lists of runs of other stages, and what there has to be for them
-TABLES = dict.fromkeys(("finish", MEMBERS, "names", "export", "export_named"), "datasets")
-TABLES |= {"export_discovered": "known"}
+TABLES = dict.fromkeys(
+    ("finish", MEMBERS, "names", "export", "export_named", "reviewed"), "datasets"
+)
+TABLES |= dict.fromkeys(("export_discovered", "reviewed_discovered"), "known")
 
 
 def require_graph(params: object) -> None:

@@ -30,7 +30,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 import store
-from cluster.neighbors.knn_vote import support
+from pipeline.confidence import confidence
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import read_clusters, seed_of_lowest_loss
 from pipeline.io.duplicates import read_leaders
@@ -41,7 +41,6 @@ from pipeline.params import Section, StageError
 from stages import run
 
 NAMED = "export_named"  # the section whose tables have names, as dvc.yaml says of what they need
-BLOCK = 65_536  # images whose neighbours are looked at together
 
 
 class Params(Section):
@@ -81,14 +80,16 @@ def main(cell: Cell, clusters_of: str, params: Params) -> None:
             f"{cell.images} is not the index of the images in {clusters}: run `dvc repro`"
         )
     leader = read_leaders(cell.duplicates, found.dataset, found.backbone, found.row)
-    confidence = _confidence(cell.neighbors, found)
+    of = (found.dataset, found.backbone)
+    fitted = found.split == "train"
+    sure = confidence(cell.neighbors, of, found.row, fitted, found.assignment)
     columns = {
         "path": name[found.row],
         "split": found.split,
         "cluster": found.assignment,
         **(_names(cell, clusters_of, found) if cell.run == NAMED else {}),
         **_classes(found),
-        "confidence": confidence,
+        "confidence": sure,
         **found.of_method,
         "group": name[leader],
     }
@@ -138,22 +139,6 @@ def _names(cell: Cell, clusters_of: str, found: Clusters) -> dict[str, np.ndarra
         raise StageError(f"{path} is not of the clusters of {clusters_of}: run `dvc repro names`")
     words = ["; ".join(word for word, _ in cluster) for cluster in proposed.words]
     return {"names": np.array(words, object)[found.assignment]}
-
-
-def _confidence(path: Path, found: Clusters) -> np.ndarray:
-    with store.read(path, "neighbors") as file:
-        of = (file.attrs["dataset"], file.attrs["backbone"])
-        row, neighbor, similarity = file["row"], file["neighbor"], file["similarity"]
-    if of != (found.dataset, found.backbone) or not np.array_equal(row, found.row):
-        raise StageError(f"{path} is not of the images that were clustered: run `dvc repro`")
-    own, out = found.assignment[None], np.empty(len(row), np.float32)
-    fitted = found.split == "train"  # which neighbours are of
-    others = np.bincount(own[0, fitted], minlength=own.max(initial=0) + 1)[own] - fitted
-    for start in range(0, len(row), BLOCK):  # places are twice the size of the table
-        here = slice(start, start + BLOCK)
-        at = np.searchsorted(row, neighbor[here])  # rows of the index rise
-        out[here] = support(at, similarity[here], own, own[:, here], others[:, here])[0]
-    return out
 
 
 def _write_csv(path: Path, columns: dict[str, np.ndarray]) -> None:

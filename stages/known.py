@@ -19,6 +19,7 @@ import store
 from pipeline.io.cell import images_of, known_of, labels_of
 from pipeline.io.labelled import Labelled, Unlabelled, of_table, of_tree, root_of
 from pipeline.params import Section, StageError, did_you_mean, read_params, section
+from pipeline.review.labelled import of_review
 from stages import run
 
 
@@ -55,15 +56,22 @@ class Tree(Section):
     unlabelled: Unlabelled = images.NEGATIVE
 
 
-FORMS: dict[str, type[Section]] = {"old": Drawn, "table": Table, "tree": Tree}
+class Review(Section):
+    """What was decided on the review page."""
+
+    review: Literal[True]
+
+
+FORMS: dict[str, type[Section]] = {"old": Drawn, "table": Table, "tree": Tree, "review": Review}
 
 
 class Truth(NamedTuple):
-    """name: of each image; label: int32 [image], -1 for none; classes: their names; train: bool
-    [image]."""
+    """name: of each image; digest: uint8 [image, 16]; label: int32 [image], -1 for none; classes:
+    their names; train: bool [image]."""
 
     dataset: str
     name: list[str]
+    digest: np.ndarray
     label: np.ndarray
     classes: list[str]
     train: np.ndarray
@@ -72,8 +80,8 @@ class Truth(NamedTuple):
 def main(dataset: str) -> None:
     """Write which images of train of a dataset are labelled, and as what.
 
-    DATASET is a key of `known` in params.yaml, which says so. A table is looked at each time, as
-    images are by stage index."""
+    DATASET is a key of `known` in params.yaml, which says so. A table is looked at each time, and
+    so is what was decided on the review page, as images are by stage index."""
     wanted, known = f"known.{dataset}", known_of(dataset)
     spec = section(_form(wanted), wanted)  # first: a misspelt name has no files either
     truth = _read_truth(images_of(dataset), labels_of(dataset))
@@ -87,6 +95,8 @@ def main(dataset: str) -> None:
             return
         said = of_table(spec.table, truth.name, root_of(truth.dataset), spec.unlabelled)
         label, old = _place(said, truth)
+    elif isinstance(spec, Review):
+        label, old = _place(of_review(dataset, truth.digest), truth, free=True)
     else:
         assert isinstance(spec, Tree)
         label, old = _place(of_tree(spec.tree, truth.name, spec.unlabelled), truth)
@@ -137,19 +147,20 @@ def _form(wanted: str) -> type[Section]:
                 return form
     raise StageError(
         f"{wanted} in params.yaml says {found!r}, expected {{old: 5, labelled: 0.5, seed: 0}}, "
-        "{table: FILE.csv} or {tree: FOLDER}"
+        "{table: FILE.csv}, {tree: FOLDER} or {review: true}"
     )
 
 
 def _read_truth(index: Path, labels: Path) -> Truth:
     with store.read(index, "index") as file:
-        name, split, attrs = file["name"].tolist(), file["split"], file.attrs
+        name, digest = file["name"].tolist(), file["digest"]
+        split, attrs = file["split"], file.attrs
     with store.read(labels, "labels") as file:
         label, classes = file["label"], file.attrs["classes"]
     if len(label) != len(name):
         raise StageError(f"{labels} has {len(label)} labels, {index} {len(name)} images: not alike")
     in_train = split == attrs["splits"].index("train")
-    return Truth(attrs["dataset"], name, label, classes, in_train)
+    return Truth(attrs["dataset"], name, digest, label, classes, in_train)
 
 
 def _draw(spec: Drawn, truth: Truth) -> tuple[np.ndarray, list[str]]:
@@ -199,16 +210,17 @@ def _old_classes(old: int | tuple[str, ...] | str, truth: Truth) -> list[int]:
     return [truth.classes.index(name) for name in dict.fromkeys(names)]
 
 
-def _place(given: Labelled, truth: Truth) -> tuple[np.ndarray, list[str]]:
+def _place(given: Labelled, truth: Truth, free: bool = False) -> tuple[np.ndarray, list[str]]:
     """What a person said of each image, as numbers of the known classes: those of the dataset in
-    its order, then others, for class names are free."""
+    its order, then others, for class names are free. One that is close to a class of the dataset
+    is refused as a slip, unless `free`: the review page does not show those classes."""
     for note in given.notes:
         print(f"known: {note}", file=sys.stderr)
     of_dataset = set(truth.classes)
     others = [name for name in given.classes if name not in of_dataset]
     for name in others if truth.classes else []:
         close = get_close_matches(name, truth.classes, 1)
-        if close:
+        if close and not free:
             raise StageError(
                 f"known.{truth.dataset}: an image is labelled '{name}', which is no class of "
                 f"{truth.dataset}; did you mean '{close[0]}'? A class of your own needs a name "

@@ -21,7 +21,8 @@ import numpy as np
 from store.compose import add_array, composed
 from store.disk import replacing
 from store.errors import StoreError
-from store.kinds import KINDS, Array
+from store.kind import Array
+from store.kinds import KINDS
 
 Attributes = Mapping[str, str | int | float | bool | list[str] | list[int]]
 

@@ -5,30 +5,9 @@ Every file carries its kind and version; a reader refuses what it does not know.
 """
 
 from pathlib import Path
-from typing import NamedTuple
 
-
-class Array(NamedTuple):
-    """One array of a kind: its dtype ("str" is UTF-8 of fixed length; one of several is "a or b"),
-    named axes and meaning."""
-
-    dtype: str
-    axes: str
-    meaning: str
-
-    @property
-    def ndim(self) -> int:
-        return len(self.axes.split())
-
-
-class Kind(NamedTuple):
-    """One kind of file. A name with `*` stands for one array a setting (`0/assignment`, ...)."""
-
-    version: int
-    place: str
-    arrays: dict[str, Array]
-    attributes: tuple[str, ...]
-
+from store.kind import Array, Kind
+from store.kinds_for_people import FOR_PEOPLE
 
 KINDS: dict[str, Kind] = {
     "absent": Kind(
@@ -135,42 +114,6 @@ KINDS: dict[str, Kind] = {
         },
         ("target", "among", "backbone", "k", "minimum"),
     ),
-    "examples": Kind(
-        2,
-        "metrics/{dataset}/{backbone}/examples.h5",
-        {
-            "size": Array("int64", "cluster", "images of train in each cluster"),
-            "name": Array("str", "image", "of the images that the report shows, by cluster"),
-            "digest": Array("uint8", "image 16", "BLAKE2b-128 of the image's bytes"),
-            "cluster": Array("int32", "image", "cluster that the image is shown for"),
-            "typical": Array("uint8", "image", "1: most typical of its cluster, 0: least so"),
-        },
-        (
-            *("dataset", "backbone", "run", "setting", "k", "dims", "seed", "seeds"),
-            *("rank", "among", "images", "old"),
-        ),
-    ),
-    "similar_examples": Kind(
-        1,
-        "metrics/{dataset}/{backbone}/similar_{among}.h5",
-        {
-            "edge": Array("float64", "edge", "cosines between which pairs are counted"),
-            "nearest": Array("int64", "bin", "targets by the cosine of what they found first"),
-            "every": Array("int64", "bin", "pairs of a target and what it found by their cosine"),
-            "name": Array("str", "target", "of the targets that the report shows, best first"),
-            "digest": Array("uint8", "target 16", "BLAKE2b-128 of the image's bytes"),
-            "most": Array("float32", "target", "cosine of the first that is similar enough"),
-            "least": Array("float32", "target", "of the last one; nan: none is"),
-            "found_target": Array("int32", "found", "place of the target of a found image"),
-            "found_name": Array("str", "found", "of the images that these found, nearest first"),
-            "found_digest": Array("uint8", "found 16", "BLAKE2b-128 of the image's bytes"),
-            "found_similarity": Array("float32", "found", "cosine to the target"),
-        },
-        (
-            *("target", "among", "backbone", "k", "minimum", "images", "targets", "found"),
-            *("median_nearest", "median_every", "below"),
-        ),
-    ),
     "learned": Kind(
         1,
         "data/backbones/{backbone}/learned.h5",
@@ -224,22 +167,7 @@ KINDS: dict[str, Kind] = {
             *("metric", "normalize", "whiten", "seeds", "splits"),
         ),
     ),
-    "candidates": Kind(
-        1,
-        "candidates/{dataset}/{backbone}.h5",
-        {
-            "row": Array("int64", "image", "row of each image of train in the index"),
-            "neighbor": Array("int32", "image neighbor", "places among these, nearest first"),
-            "run": Array("str", "setting", "run of each setting that is compared"),
-            "setting": Array("int32", "setting", "its number in the run"),
-            "k": Array("int32", "setting", "number of clusters"),
-            "dims": Array("int32", "setting", "number of leading components; 0: no projection"),
-            "*/seed": Array("int64", "seed", "of each clustering"),
-            "*/silhouette": Array("float64", "seed", "among the vectors of the cell"),
-            "*/assignment": Array("int32", "seed image", "cluster of each image"),
-        },
-        ("dataset", "backbone"),
-    ),
+    **FOR_PEOPLE,
 }
 
 

@@ -90,7 +90,7 @@ INDEX = {"dataset": "birds", "splits": ["train", "test"], "n_classes": 3}
 
 SAVED = (
     "index", "labels", "known", "pca", "neighbors", "map", "duplicates", "similar", "clusters",
-    "absent", "examples", "similar_examples", "candidates",
+    "absent", "examples", "similar_examples", "candidates", "reviewed",
 )  # fmt: skip
 OF_SETTINGS = ("assignment", "distance", "centroids", "loss", "iterations")  # those written below
 
@@ -153,6 +153,11 @@ def save_each_kind(folder: Path) -> dict[str, Path]:
     kept |= {"k": np.full(1, 3, np.int32), "0/seed": np.arange(2), "0/silhouette": rng.random(2)}
     kept["0/assignment"] = arrays["0/assignment"]
     store.save(paths["candidates"], "candidates", kept, of)
+    label = {"label": np.arange(12, dtype=np.int32) % 3 - 1, "status": np.ones(12, np.uint8)}
+    label |= {"cluster": np.arange(12, dtype=np.int32), "confidence": np.ones(12, np.float32)}
+    said = {**of, "run": "kmeans", "splits": ["train"], "categories": ["a", "ü"]}
+    said |= {"statuses": ["decided", "cluster"], "decisions": 3}
+    store.save(paths["reviewed"], "reviewed", {**row, **split, **label}, said)
     cosine = np.array([0.75, 0.5], np.float32)
     shown = {"edge": np.array([0.0, 1.0]), "nearest": np.array([2]), "every": np.array([3])}
     shown |= {"name": names, "digest": ids, "most": cosine, "least": cosine}

@@ -108,14 +108,20 @@ def item_of(name: str, **changes: str) -> dict[str, str]:
     values = {what: ITEM[what] for what in of.keys() & ITEM.keys()}
     if of.get("run", "").startswith("runs."):
         method = of["run"].removeprefix("runs.")
-        of_runs = {"finish", "names", "export_named", "member"}  # lists of runs of other stages
+        of_runs = {
+            "finish",
+            "names",
+            "export_named",
+            "member",
+            "reviewed",
+        }  # lists of runs of other stages
         off = "kmeans" if method in of_runs else method  # one that is off, by its section
         values["run"] = (PARAMS["runs"][method] or [off])[0]
     if "into" in of:
         values["into"] = "consensus"
     if name in ("assign", "export_assigned"):
         values["run"] = "spectral"  # which needs the features of the first dataset too
-    if name == "export_discovered":
+    if name in ("export_discovered", "reviewed_discovered"):
         values["run"] = "simgcd"
     if name == "learned":
         values["backbone"] = "learns"

@@ -49,7 +49,12 @@ SECTIONS = {
     if "\nclass Params(" in path.read_text() and path.stem not in ("import", "backbone")
 } | {"runtime": Runtime, "examples": Examples, "fuse": stages.fuse_part.Fuse, "rank": RankSettings}
 IMPORTED = importlib.import_module("stages.import").Params
-FORMS = ({"old": 5, "labelled": 0.5, "seed": 0}, {"table": "t.csv"}, {"tree": "known"})
+FORMS = (
+    {"old": 5, "labelled": 0.5, "seed": 0},
+    {"table": "t.csv"},
+    {"tree": "known"},
+    {"review": True},
+)
 SPECS = (
     {"from": "digits"},
     {"from": "folder", "root": "photos", "classes": 20, "tree": "split/class", "part": 0.5},

@@ -51,7 +51,7 @@ def test_one_command_runs_every_stage(clone: Clone):
     assert kinds(clone.ran) == stages - {
         *("assign", "similar", "similar_by_labels", "export", "export_assigned"),
         *("vocabulary", "names", "export_named", "resize", "fuse_part", "fuse"),
-        *("finish", "cut", "turtle"),
+        *("finish", "cut", "turtle", "reviewed", "reviewed_discovered"),
     }
     embedded = [
         f"embed@{one}-{by}" for one in ("colours", "rows") for by in (ZOO, FOREIGN, LEARNER)

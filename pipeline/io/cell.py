@@ -111,6 +111,12 @@ class Cell(NamedTuple):
         return self.file(f"discovered/{self.run}.h5")
 
     @property
+    def reviewed(self) -> Path:
+        """The run with what a person decided."""
+        names = {"dataset": self.dataset, "backbone": self.backbone, "run": self.run}
+        return store.place("reviewed", **names)
+
+    @property
     def examples(self) -> Path:
         """What the report shows of the clustering that is chosen without labels, and below it of
         category discovery."""

@@ -9,6 +9,7 @@ import store
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import read_clusters, seed_of_lowest_loss
 from pipeline.params import StageError
+from pipeline.review.digests import hex_digests
 
 
 class Clustering(NamedTuple):
@@ -48,7 +49,6 @@ def read_clustering(
     own = np.ascontiguousarray(digest[row])
     of = blake2b(own.tobytes() + assignment.tobytes(), digest_size=8)
     of.update(f"{cell.backbone}/{cell.run}/{setting}/{k}".encode())
-    text = own.tobytes().hex()
-    width = 2 * own.shape[1] if len(own) else 32
-    hexes = [text[i : i + width] for i in range(0, len(text), width)]
-    return Clustering(cell, folder, setting, seed, row, hexes, assignment, k, names, of.hexdigest())
+    return Clustering(
+        cell, folder, setting, seed, row, hex_digests(own), assignment, k, names, of.hexdigest()
+    )

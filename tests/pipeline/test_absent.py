@@ -43,6 +43,7 @@ EACH = {
     "kmeans": "overcluster", "temi": "temi", "dcsbm": "dcsbm", "finish": "kmeans",
     "cut": "cut", "turtle": "turtle", "sskmeans": "sskmeans_balanced",
     "names": "kmeans", "export_named": "kmeans",
+    "reviewed": "kmeans", "reviewed_discovered": "simgcd",
     "export": "kmeans", "export_discovered": "simgcd", "assign": "kmeans",
     "export_assigned": "kmeans", "similar": None, "similar_by_labels": None, "learned": None,
 }  # fmt: skip

@@ -12,6 +12,9 @@ import stages.known
 import store
 from pipeline.io.cell import images_of, known_of, labels_of
 from pipeline.params import StageError
+from pipeline.review.decisions import Decision, Place, Rename, Undo
+from pipeline.review.digests import hex_digests
+from pipeline.review.journal import Journal, journal_of
 
 INDEX, LABELS, KNOWN = images_of("digits"), labels_of("digits"), known_of("digits")
 HALF = {"old": 5, "labelled": 0.5, "seed": 0}
@@ -68,6 +71,46 @@ def test_another_seed_draws_others(folder: Path):
     one, other = know(**HALF)[0], know(**{**HALF, "seed": 1})[0]
     assert (one >= 0).sum() == (other >= 0).sum()
     assert not np.array_equal(one, other)
+
+
+def digest_of(*rows: int) -> tuple[str, ...]:
+    return tuple(hex_digests(digits()[1][list(rows)]))
+
+
+def decide(*decisions: Decision) -> None:
+    journal = Journal(journal_of("digits"), "digits")
+    for decision in decisions:
+        journal.append(decision)
+
+
+def test_the_review_says_who_is_labelled(folder: Path, capsys: pytest.CaptureFixture[str]):
+    """Only images of which a person said so; a class that is called nearly as one of the dataset
+    is no slip, for the page does not show those."""
+    decide(
+        Place(images=digest_of(0, 1), status="decided", category="zero"),
+        Place(images=digest_of(2, 3), status="decided", category="round"),
+        Place(images=digest_of(4), status="junk"),
+        Place(images=digest_of(5, 6), status="cluster", category="group"),
+        Place(images=("0" * 32,), status="decided", category="zero"),
+        Rename(category="round", to="3."),
+        Place(images=digest_of(7), status="decided", category="9"),
+        Undo(),
+    )
+    label, of_class, old = know(review=True)
+    assert old == ["3.", "zero"]
+    assert of_class.tolist() == [-1, -1]
+    assert label[:8].tolist() == [1, 1, 0, 0, -1, -1, -1, -1]
+    assert (label[8:] == -1).all()
+    said = capsys.readouterr()
+    assert "1 of the 5 images decided in review/digits.jsonl are not there any more" in said.err
+
+
+def test_a_review_without_decisions_is_refused(folder: Path):
+    with pytest.raises(StageError, match=r"review/digits\.jsonl has none: decide"):
+        know(review=True)
+    decide(Place(images=("0" * 32,), status="decided", category="zero"))
+    with pytest.raises(StageError, match="none of the 1 decided images is there"):
+        know(review=True)
 
 
 def test_a_table_says_who_is_labelled(folder: Path):

@@ -1,0 +1,102 @@
+"""A run together with what a person decided on the review page: the label of every image.
+
+Decisions lie in `review/DATASET.jsonl`, which is looked at each time. The file holds for each image
+its label and who said so; the table says the same for people and other programs, a row an image in
+the order of the index:
+
+- `path`: name of the image below the dataset's root
+- `split`
+- `label`: its category, empty for none
+- `status`: `decided`: a person said so of this image; `cluster`: its cluster, or the group that it
+  was put into, was given this name; `unknown`, `junk`: a person said so; `none`: nobody named its
+  cluster
+- `confidence`: 1 where a person decided; else the share of its neighbours that have the same label,
+  weighed by similarity; 0 without a label
+- `cluster`: in the run, from 0
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import store
+from pipeline.confidence import confidence
+from pipeline.io.cell import Cell
+from pipeline.io.table import in_parts, write_csv
+from pipeline.io.whole import whole_text
+from pipeline.review.clustering import Clustering, read_clustering
+from pipeline.review.journal import Journal, journal_of
+from pipeline.review.labels import CLUSTER, NONE, STATUS, Labels, label_images
+from pipeline.review.replay import replay
+from stages import run
+
+
+def main(cell: Cell, clusters_of: str) -> dict[str, Any]:
+    """Write the label of every image: as a person decided, else the name of its cluster.
+
+    CLUSTERS_OF is the folder and name of the run, clusters/kmeans or discovered/simgcd; of its
+    first setting the seed of lowest loss. Decisions are those of review/DATASET.jsonl.
+    """
+    folder, name = Path(clusters_of).parent.name, Path(clusters_of).name
+    clustering = read_clustering(cell._replace(run=name), folder)
+    path = journal_of(cell.dataset)
+    decisions = Journal(path, cell.dataset).decisions
+    labels = label_images(replay(decisions), clustering)
+    with store.read(cell.images, "index") as file:
+        names, splits = file["name"], file.attrs["splits"]
+        split = file["split"][clustering.row]
+    sure = _confidence(cell, clustering, labels, split == splits.index("train"))
+    of = cell._replace(run=name)
+    arrays = {
+        "row": clustering.row, "split": split, "cluster": clustering.assignment.astype(np.int32),
+        "label": labels.label, "status": labels.status, "confidence": sure,
+    }  # fmt: skip
+    attrs = {
+        "dataset": cell.dataset, "backbone": cell.backbone, "run": name, "splits": splits,
+        "categories": labels.categories, "statuses": list(STATUS), "decisions": len(decisions),
+    }  # fmt: skip
+    store.save(of.reviewed, "reviewed", arrays, attrs)
+    called = np.array([*labels.categories, ""], object)
+    columns = {
+        "path": names[clustering.row],
+        "split": np.array(splits, object)[split],
+        "label": called[labels.label],
+        "status": np.array(STATUS, object)[labels.status],
+        "confidence": sure,
+        "cluster": clustering.assignment,
+    }
+    with whole_text(_table(of)) as text:
+        write_csv(text, list(columns), in_parts(list(columns.values())))
+    counted = np.bincount(labels.status, minlength=len(STATUS))
+    count = dict(zip(STATUS, counted.tolist(), strict=True))
+    if not decisions:
+        print(f"reviewed: {path} has no decisions yet: make review DATASET={cell.dataset}")
+    told = ", ".join(f"{n} {what}" for what, n in count.items() if n)
+    print(f"reviewed: {len(names)} images: {told}; to {_table(of)}")
+    given = {str(cluster): category for cluster, category in labels.of_cluster.items()}
+    return {"images": len(labels.label), **count, "names": given}
+
+
+def _confidence(
+    cell: Cell, clustering: Clustering, labels: Labels, fitted: np.ndarray
+) -> np.ndarray:
+    of = (cell.dataset, cell.backbone)
+    own = labels.label + 1  # images without label as one more
+    sure = confidence(cell.neighbors, of, clustering.row, fitted, own)
+    sure[labels.status == NONE] = 0
+    sure[(labels.status != CLUSTER) & (labels.status != NONE)] = 1
+    return sure
+
+
+def _table(of: Cell) -> Path:
+    return of.file(f"tables/{of.run}_reviewed.csv")
+
+
+def _outs(cell: Cell, clusters_of: str) -> list[Path]:
+    of = cell._replace(run=Path(clusters_of).name)
+    return [of.reviewed, _table(of)]
+
+
+if __name__ == "__main__":
+    run(main, _outs)

@@ -1,0 +1,71 @@
+"""The kinds of file that pages and tables are made from; `store.kinds` has all."""
+
+from store.kind import Array, Kind
+
+FOR_PEOPLE: dict[str, Kind] = {
+    "examples": Kind(
+        2,
+        "metrics/{dataset}/{backbone}/examples.h5",
+        {
+            "size": Array("int64", "cluster", "images of train in each cluster"),
+            "name": Array("str", "image", "of the images that the report shows, by cluster"),
+            "digest": Array("uint8", "image 16", "BLAKE2b-128 of the image's bytes"),
+            "cluster": Array("int32", "image", "cluster that the image is shown for"),
+            "typical": Array("uint8", "image", "1: most typical of its cluster, 0: least so"),
+        },
+        (
+            *("dataset", "backbone", "run", "setting", "k", "dims", "seed", "seeds"),
+            *("rank", "among", "images", "old"),
+        ),
+    ),
+    "similar_examples": Kind(
+        1,
+        "metrics/{dataset}/{backbone}/similar_{among}.h5",
+        {
+            "edge": Array("float64", "edge", "cosines between which pairs are counted"),
+            "nearest": Array("int64", "bin", "targets by the cosine of what they found first"),
+            "every": Array("int64", "bin", "pairs of a target and what it found by their cosine"),
+            "name": Array("str", "target", "of the targets that the report shows, best first"),
+            "digest": Array("uint8", "target 16", "BLAKE2b-128 of the image's bytes"),
+            "most": Array("float32", "target", "cosine of the first that is similar enough"),
+            "least": Array("float32", "target", "of the last one; nan: none is"),
+            "found_target": Array("int32", "found", "place of the target of a found image"),
+            "found_name": Array("str", "found", "of the images that these found, nearest first"),
+            "found_digest": Array("uint8", "found 16", "BLAKE2b-128 of the image's bytes"),
+            "found_similarity": Array("float32", "found", "cosine to the target"),
+        },
+        (
+            *("target", "among", "backbone", "k", "minimum", "images", "targets", "found"),
+            *("median_nearest", "median_every", "below"),
+        ),
+    ),
+    "candidates": Kind(
+        1,
+        "candidates/{dataset}/{backbone}.h5",
+        {
+            "row": Array("int64", "image", "row of each image of train in the index"),
+            "neighbor": Array("int32", "image neighbor", "places among these, nearest first"),
+            "run": Array("str", "setting", "run of each setting that is compared"),
+            "setting": Array("int32", "setting", "its number in the run"),
+            "k": Array("int32", "setting", "number of clusters"),
+            "dims": Array("int32", "setting", "number of leading components; 0: no projection"),
+            "*/seed": Array("int64", "seed", "of each clustering"),
+            "*/silhouette": Array("float64", "seed", "among the vectors of the cell"),
+            "*/assignment": Array("int32", "seed image", "cluster of each image"),
+        },
+        ("dataset", "backbone"),
+    ),
+    "reviewed": Kind(
+        1,
+        "data/{dataset}/{backbone}/reviewed/{run}.h5",
+        {
+            "row": Array("int64", "image", "row of the image in the index"),
+            "split": Array("uint8", "image", "which of `splits` the image is in"),
+            "cluster": Array("int32", "image", "cluster of the image in the run"),
+            "label": Array("int32", "image", "which of `categories` the image is in, -1: none"),
+            "status": Array("uint8", "image", "which of `statuses`: who said so"),
+            "confidence": Array("float32", "image", "1 where a person said so, 0 without label"),
+        },
+        ("dataset", "backbone", "run", "splits", "categories", "statuses", "decisions"),
+    ),
+}

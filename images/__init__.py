@@ -19,7 +19,7 @@ from images._digest import digest
 from images._listing import ImagesError, Listing, Opener, Raw, Stater
 from images._spec import Reader, identity, parse, reader, readers
 from images._splits import apply as choose
-from images.decode import decode, decoding_memory
+from images.decode import decode, decoding_memory, picture_size
 
 __all__ = [
     "BRIGHTEST",
@@ -40,6 +40,7 @@ __all__ = [
     "number_classes",
     "old_classes",
     "open_images",
+    "picture_size",
     "reader",
     "readers",
     "same_splits",

@@ -114,6 +114,16 @@ def deep(raw: bytes) -> tuple[Deep, int] | None:
     return None
 
 
+def picture_size(raw: Raw) -> tuple[int, int]:
+    """Width and height in pixels of the upright picture; from the header alone. Raises as
+    `decode`."""
+    if isinstance(raw, np.ndarray):
+        return raw.shape[1], raw.shape[0]
+    with _refusing():
+        image = _opened(BytesIO(raw))
+    return image.size[::-1] if 5 <= orientation(image) <= 8 else image.size
+
+
 @contextmanager
 def _refusing() -> Iterator[None]:
     try:

@@ -12,7 +12,7 @@ import pillow_heif
 import pytest
 from PIL import Image, ImageOps
 
-from images import ImagesError, decode, decoding_memory
+from images import ImagesError, decode, decoding_memory, picture_size
 
 pillow_heif.register_heif_opener()  # to write it
 
@@ -170,6 +170,15 @@ def test_cmyk_is_converted():
     assert np.allclose(pixels(file(ink, "TIFF")), [0, 255, 255])
     # Adobe writes JPEG's inks the other way round, and Pillow both writes and reads it so.
     assert np.allclose(pixels(file(ink, "JPEG", quality=95)), [0, 255, 255], atol=4)
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_the_size_of_a_picture_is_that_of_the_upright_one(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    raw = file(photo(), "JPEG", exif=exif)
+    assert picture_size(raw) == decode(raw).size
+    assert picture_size(np.zeros((5, 7), np.uint8)) == (7, 5)
 
 
 @pytest.mark.parametrize("orientation", range(10))

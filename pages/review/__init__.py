@@ -1,0 +1,1 @@
+"""The review page: people look at clusters, decide, and what they decided is kept."""

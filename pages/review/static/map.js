@@ -1,0 +1,231 @@
+// A map of all pictures as points, with pictures at its dense places: pan by dragging, zoom by wheel or
+// two fingers, a lasso by dragging with shift or its button; arrows, + and -, 0 for all, Escape.
+//
+//   const map = createMap(container, {onHover(row or null, [x, y]), onClick(row), onLasso(rows)});
+//   map.setPoints({x, y, row});                  Float32Array in 0 to 1, Uint32Array
+//   map.setColors(byCategory(names, "cluster")); or byNumber(doubts, "doubt"): map_colors.js
+//   map.setThumbnailUrl((row) => `thumb/${row}`);
+//
+// value: Uint16Array of numbers of palette.names (NONE for none), or Float32Array (NaN for none).
+// palette: {title, names, colors?, none?} or {title, low, high}. setSelection takes a Set of rows, or as setVisible
+// a Uint8Array in the order of the points; null ends it. onLasso gets no rows when Escape ends a selection.
+
+import {colorTable, LIGHT, NONE, packedColor, rangeOf, spreadColors} from "./map_colors.js";
+import {gestures} from "./map_gestures.js";
+import {gridIndex, nearest, within} from "./map_index.js";
+import {groupsOf} from "./map_labels.js";
+import {legend} from "./map_legend.js";
+import {drawLabels, drawLasso, drawPictures, drawRing} from "./map_over.js";
+import {pictures} from "./map_pictures.js";
+import {disc, drawPoints, shuffled} from "./map_pixels.js";
+import {mapParts} from "./map_parts.js";
+import {chooseThumbnails} from "./map_thumbnails.js";
+import {boundsOf, centred, fit, panned, resized, zoomed} from "./map_view.js";
+
+const REACH = 12;  // pixels from the pointer to a point that is meant
+const REST = 130;  // milliseconds between two choices of pictures
+const CELL = 54, CLOSE = 104;  // pixels of a cell that holds a picture, and where few points are in sight
+const FEW = 60;
+
+export function createMap(container, {onHover, onClick, onLasso} = {}) {
+  const parts = mapParts(container, {
+    zoom: (factor) => zoom(factor, size.width / 2, size.height / 2), fit: () => all(),
+    lasso: (wanted) => input.lassoing(wanted),
+  });
+  const context = parts.points.getContext("2d", {alpha: false}), over = parts.over.getContext("2d");
+  const dark = matchMedia("(prefers-color-scheme: dark)"), leaving = new AbortController();
+  let points = {x: new Float32Array(0), y: new Float32Array(0), row: new Uint32Array(0)};
+  let index = gridIndex(points.x, points.y), order = new Uint32Array(0), color = new Uint32Array(0);
+  let coloring = {value: new Uint16Array(0), palette: {names: []}}, table = null, groups = null;
+  let asked = null, off = new Set(), visible = null, chosen = null, pointed = null;
+  let view = null, whole = null, moved = false, size = {width: 0, height: 0}, image = null, pixels = null;
+  let drawnOrder = order, selectedFrom = 0, hovered = -1, marked = -1, path = null, theme = null;
+  let thumbnails = [], drawn = [], chosenAt = 0, cell = CELL, stale = true, waiting = 0, frame = 0;
+  let rows = null, cache = pictures(() => "", () => {}), thumbnailUrl = null;
+
+  const ask = () => { frame ||= requestAnimationFrame(draw); };
+  const shape = () => { stale = true; ask(); };
+
+  // Colours and order of all points, after anything that changes them
+  function paint() {
+    const count = points.x.length;
+    theme = parts.theme();
+    visible = asked || off.size ? new Uint8Array(count) : null;
+    const none = coloring.palette.names?.length, of = (i) => Math.min(coloring.value[i], none);
+    if (visible) for (let i = 0; i < count; i++) visible[i] = (!asked || asked[i]) && !(off.size && off.has(of(i)));
+    groups = none === undefined ? null : groupsOf(coloring.value, none, points.x, points.y, visible);
+    // What is switched off keeps its colour and its count
+    const every = none === undefined ? null : groupsOf(coloring.value, none, points.x, points.y, asked);
+    const largest = every && [...every.middle.keys()].sort((a, b) => every.count[b] - every.count[a] || a - b);
+    const colors = coloring.palette.colors?.length ?? LIGHT.length;
+    table = colorTable(coloring, every ? spreadColors(every.middle, largest, colors) : [], dark.matches, theme.background);
+    for (let i = 0; i < count; i++) {
+      const back = (chosen && !chosen[i]) || (pointed !== null && of(i) !== pointed);
+      color[i] = (back ? table.back : table.plain)[table.at(i)];
+    }
+    const seen = visible ? order.filter((i) => visible[i]) : order;
+    const rest = chosen ? seen.filter((i) => !chosen[i]) : seen;
+    selectedFrom = rest.length;
+    drawnOrder = seen;
+    if (chosen) {
+      drawnOrder = new Uint32Array(seen.length);
+      drawnOrder.set(rest);
+      drawnOrder.set(seen.filter((i) => chosen[i]), selectedFrom);
+    }
+    shape();
+    return every ? every.count : rangeOf(coloring.value);
+  }
+  function repaint() {
+    const facts = paint();
+    key.update(coloring.palette, table.rgb, facts);
+  }
+  function describe() {
+    const {names, title} = coloring.palette, count = points.x.length.toLocaleString();
+    const by = title ? `, coloured by ${title}` : "", groupsHere = names ? `; ${names.length} groups, listed beside` : "";
+    parts.over.setAttribute("aria-label", `Map of ${count} pictures${by}${groupsHere}. Similar ones lie together. `
+      + "Arrows move, plus and minus zoom, 0 shows all, Enter opens the picture in the middle, Escape ends the selection.");
+  }
+
+  function draw() {
+    frame = 0;
+    if (!view || !size.width) return;
+    const ratio = image.width / size.width, {scale, left, top} = view, count = drawnOrder.length;
+    pixels.fill(packedColor(theme.background));
+    const close = Math.min(7, (count > 2e5 ? 1 : count > 5e4 ? 1.5 : count > 5e3 ? 2.2 : 3) * (scale / whole.scale) ** .3);
+    const at = {scale: scale * ratio, left: left * ratio, top: top * ratio};
+    const cloud = {...points, order: drawnOrder, color}, {width, height} = image;
+    drawPoints(pixels, width, height, cloud, at, disc(close * ratio, width), 0, selectedFrom);
+    drawPoints(pixels, width, height, cloud, at, disc((close + 1) * ratio, width), selectedFrom, count);
+    context.putImageData(image, 0, 0);
+    pick();
+    over.setTransform(ratio, 0, 0, ratio, 0, 0);
+    over.clearRect(0, 0, size.width, size.height);
+    const look = {...theme, view, index, ...size, size: cell - 8, chosen, imageOf: (point) => cache.get(point),
+      rgbOf: (point) => table.rgb[table.at(point)], background: theme.css};
+    drawn = thumbnailUrl ? drawPictures(over, thumbnails, look) : [];
+    if (groups) drawLabels(over, coloring.palette.names, groups, look);
+    for (const one of [marked, hovered]) {
+      if (one >= 0) drawRing(over, points.x[one] * scale + left, points.y[one] * scale + top, close + 5, theme.accent);
+    }
+    if (path) drawLasso(over, path, theme.accent);
+    if (parts.over.matches(":focus-visible")) drawRing(over, size.width / 2, size.height / 2, REACH, theme.accent);
+  }
+  // Which points are pictures. That takes a look at all points in sight, so not in every frame.
+  function pick() {
+    if (!stale || !thumbnailUrl) return;
+    const now = performance.now(), left = chosenAt + REST - now;
+    if (left > 0) { waiting ||= setTimeout(() => { waiting = 0; ask(); }, left); return; }
+    const about = {zoom: view.scale / whole.scale, visible};
+    thumbnails = chooseThumbnails(index, view, size.width, size.height, {...about, cell: CELL});
+    cell = CELL;
+    if (about.zoom > 4 && thumbnails.length < FEW) {
+      thumbnails = chooseThumbnails(index, view, size.width, size.height, {...about, cell: CLOSE});
+      cell = CLOSE;
+    }
+    chosenAt = now; stale = false;
+  }
+
+  function pointAt(x, y) {
+    const on = drawn.findLast((one) => x >= one.x && y >= one.y && x < one.x + cell - 8 && y < one.y + cell - 8);
+    const {scale, left, top} = view;
+    return on ? on.point : nearest(index, (x - left) / scale, (y - top) / scale, REACH / scale, visible);
+  }
+  function hover(x, y) {
+    const found = x === null ? -1 : pointAt(x, y);
+    parts.preview(found >= 0 && thumbnailUrl ? thumbnailUrl(points.row[found]) : null, found >= 0 ? nameOf(found) : "", x, y);
+    if (found === hovered) return;
+    hovered = found;
+    ask();
+    onHover?.(found < 0 ? null : points.row[found], found < 0 ? null : [x, y]);
+  }
+  const nameOf = (i) => coloring.palette.names ? coloring.palette.names[coloring.value[i]] ?? "" : coloring.value[i].toPrecision(3);
+  function look(next) { view = next; moved = true; shape(); }
+  const zoom = (factor, x, y) => { if (view) look(zoomed(view, factor, x, y, whole.scale)); };
+  function all() { view = whole; moved = false; shape(); }
+  function select(mask) { chosen = mask; paint(); }
+
+  const input = gestures(parts.over, {
+    pan: (dx, dy) => { if (view) look(panned(view, dx, dy)); },
+    zoom, fit: all, hover: (x, y) => { if (view) hover(x, y); },
+    click(x, y) { const found = view ? pointAt(x, y) : -1; if (found >= 0) onClick?.(points.row[found]); },
+    lasso(drawnPath, done) {
+      path = done ? null : drawnPath;
+      ask();
+      if (!done || !drawnPath) return;
+      const {scale, left, top} = view;
+      const inside = within(index, drawnPath.map((at, n) => n % 2 ? (at - top) / scale : (at - left) / scale), visible);
+      const mask = new Uint8Array(points.x.length);
+      for (const i of inside) mask[i] = 1;
+      select(inside.length ? mask : null);
+      onLasso?.(inside.map((i) => points.row[i]));
+    },
+    end() { if (chosen) { select(null); onLasso?.(new Uint32Array(0)); } },
+  });
+  const key = legend(parts.legend, {
+    switched(changed) { off = changed; paint(); },
+    pointed(own) { if (own !== pointed) { pointed = own; paint(); } },
+  });
+
+  function resize() {
+    const {clientWidth: width, clientHeight: height} = parts.stage, ratio = devicePixelRatio || 1;
+    const wide = Math.round(width * ratio), high = Math.round(height * ratio);
+    if (!wide || !high || (image && wide === image.width && high === image.height)) return;
+    for (const canvas of [parts.points, parts.over]) { canvas.width = wide; canvas.height = high; }
+    image = context.createImageData(wide, high);
+    pixels = new Uint32Array(image.data.buffer);
+    const before = size;
+    size = {width, height};
+    whole = fit(boundsOf(points.x, points.y), width, height);
+    view = moved && view ? resized(view, width, height, before) : whole;
+    shape();
+  }
+  const watching = new ResizeObserver(resize);
+  watching.observe(parts.stage);
+  dark.addEventListener("change", () => repaint(), {signal: leaving.signal});
+  for (const kind of ["focus", "blur"]) parts.over.addEventListener(kind, ask, {signal: leaving.signal});
+
+  const map = {
+    setPoints(given) {
+      const count = given.x.length, same = count === points.x.length;
+      points = {x: given.x, y: given.y, row: given.row};
+      index = gridIndex(points.x, points.y); order = shuffled(count); color = new Uint32Array(count);
+      rows = null; hovered = marked = -1; thumbnails = []; drawn = []; chosenAt = 0;
+      if (!same) { asked = chosen = null; coloring = {value: new Uint16Array(count).fill(NONE), palette: {names: []}}; off = new Set(); }
+      cache.clear();
+      image = null; moved = false;
+      paint(); describe(); resize();
+    },
+    setColors({value, palette}) {
+      if (value.length !== points.x.length) throw new Error(`${value.length} colours for ${points.x.length} points`);
+      coloring = {value, palette}; off = new Set(); pointed = null;
+      const facts = paint();
+      key.show(palette, table.rgb, facts);
+      describe();
+    },
+    setThumbnailUrl(url) {
+      cache.clear();
+      thumbnailUrl = url;
+      cache = pictures((point) => url(points.row[point]), ask);
+      chosenAt = 0; shape();
+    },
+    setSelection(wanted) {
+      const mask = wanted instanceof Uint8Array ? wanted : Uint8Array.from(points.row, (row) => wanted?.has(row) ? 1 : 0);
+      select(mask.includes(1) ? mask : null);
+    },
+    setVisible(mask) { asked = mask; repaint(); },
+    focus(row) {
+      rows ??= new Map(Array.from(points.row, (one, i) => [one, i]));
+      marked = rows.get(row) ?? -1;
+      if (marked < 0 || !view) return ask();
+      const scale = Math.max(view.scale, 6 * whole.scale);
+      look(centred(points.x[marked], points.y[marked], scale, size.width, size.height));
+    },
+    resize,
+    destroy() {
+      cancelAnimationFrame(frame); clearTimeout(waiting);
+      watching.disconnect(); leaving.abort(); input.remove(); cache.clear();
+      container.classList.remove("map"); container.replaceChildren();
+    },
+  };
+  return map;
+}

@@ -23,7 +23,9 @@ import {chooseThumbnails} from "./map_thumbnails.js";
 import {boundsOf, centred, fit, panned, resized, zoomed} from "./map_view.js";
 
 const REACH = 12;  // pixels from the pointer to a point that is meant
-const REST = 130;  // milliseconds between two choices of pictures
+const REST = 130;  // milliseconds between two choices of pictures, and until a map at rest is whole
+const MOVING = 250_000;  // points that are drawn while the map moves, a sample of more
+const FINE = 400_000;  // so many points are drawn as finely as the screen can; more at its CSS pixels
 const CELL = 54, CLOSE = 104;  // pixels of a cell that holds a picture, and where few points are in sight
 const FEW = 60;
 
@@ -35,11 +37,11 @@ export function createMap(container, {onHover, onClick, onLasso} = {}) {
   const context = parts.points.getContext("2d", {alpha: false}), over = parts.over.getContext("2d");
   const dark = matchMedia("(prefers-color-scheme: dark)"), leaving = new AbortController();
   let points = {x: new Float32Array(0), y: new Float32Array(0), row: new Uint32Array(0)};
-  let index = gridIndex(points.x, points.y), order = new Uint32Array(0), color = new Uint32Array(0);
+  let index = gridIndex(points.x, points.y), order = new Uint32Array(0);
   let coloring = {value: new Uint16Array(0), palette: {names: []}}, table = null, groups = null;
   let asked = null, off = new Set(), visible = null, chosen = null, pointed = null;
-  let view = null, whole = null, moved = false, size = {width: 0, height: 0}, image = null, pixels = null;
-  let drawnOrder = order, selectedFrom = 0, hovered = -1, marked = -1, path = null, theme = null;
+  let view = null, whole = null, moved = false, size = {width: 0, height: 0}, sharpness = 1, image = null, pixels = null;
+  let cloud = {x: [], y: [], color: []}, selectedFrom = 0, moving = false, resting = 0, hovered = -1, marked = -1, path = null, theme = null;
   let thumbnails = [], drawn = [], chosenAt = 0, cell = CELL, stale = true, waiting = 0, frame = 0;
   let rows = null, cache = pictures(() => "", () => {}), thumbnailUrl = null;
 
@@ -53,25 +55,22 @@ export function createMap(container, {onHover, onClick, onLasso} = {}) {
     visible = asked || off.size ? new Uint8Array(count) : null;
     const none = coloring.palette.names?.length, of = (i) => Math.min(coloring.value[i], none);
     if (visible) for (let i = 0; i < count; i++) visible[i] = (!asked || asked[i]) && !(off.size && off.has(of(i)));
-    groups = none === undefined ? null : groupsOf(coloring.value, none, points.x, points.y, visible);
-    // What is switched off keeps its colour and its count
+    // What is switched off in the legend keeps its colour and its count
     const every = none === undefined ? null : groupsOf(coloring.value, none, points.x, points.y, asked);
+    groups = every && off.size ? groupsOf(coloring.value, none, points.x, points.y, visible) : every;
     const largest = every && [...every.middle.keys()].sort((a, b) => every.count[b] - every.count[a] || a - b);
     const colors = coloring.palette.colors?.length ?? LIGHT.length;
     table = colorTable(coloring, every ? spreadColors(every.middle, largest, colors) : [], dark.matches, theme.background);
-    for (let i = 0; i < count; i++) {
-      const back = (chosen && !chosen[i]) || (pointed !== null && of(i) !== pointed);
-      color[i] = (back ? table.back : table.plain)[table.at(i)];
-    }
     const seen = visible ? order.filter((i) => visible[i]) : order;
-    const rest = chosen ? seen.filter((i) => !chosen[i]) : seen;
+    const rest = chosen ? seen.filter((i) => !chosen[i]) : seen, last = chosen ? seen.filter((i) => chosen[i]) : [];
     selectedFrom = rest.length;
-    drawnOrder = seen;
-    if (chosen) {
-      drawnOrder = new Uint32Array(seen.length);
-      drawnOrder.set(rest);
-      drawnOrder.set(seen.filter((i) => chosen[i]), selectedFrom);
-    }
+    cloud = {x: new Float32Array(seen.length), y: new Float32Array(seen.length), color: new Uint32Array(seen.length)};
+    const put = (i, n) => {
+      const back = (chosen && !chosen[i]) || (pointed !== null && of(i) !== pointed);
+      cloud.x[n] = points.x[i]; cloud.y[n] = points.y[i]; cloud.color[n] = (back ? table.back : table.plain)[table.at(i)];
+    };
+    rest.forEach(put);
+    last.forEach((i, n) => put(i, selectedFrom + n));
     shape();
     return every ? every.count : rangeOf(coloring.value);
   }
@@ -89,16 +88,17 @@ export function createMap(container, {onHover, onClick, onLasso} = {}) {
   function draw() {
     frame = 0;
     if (!view || !size.width) return;
-    const ratio = image.width / size.width, {scale, left, top} = view, count = drawnOrder.length;
+    const ratio = image.width / size.width, {scale, left, top} = view, count = cloud.x.length;
     pixels.fill(packedColor(theme.background));
     const close = Math.min(7, (count > 2e5 ? 1 : count > 5e4 ? 1.5 : count > 5e3 ? 2.2 : 3) * (scale / whole.scale) ** .3);
     const at = {scale: scale * ratio, left: left * ratio, top: top * ratio};
-    const cloud = {...points, order: drawnOrder, color}, {width, height} = image;
-    drawPoints(pixels, width, height, cloud, at, disc(close * ratio, width), 0, selectedFrom);
+    const {width, height} = image, first = moving ? Math.min(selectedFrom, MOVING) : selectedFrom;
+    drawPoints(pixels, width, height, cloud, at, disc(close * ratio, width), 0, first);
     drawPoints(pixels, width, height, cloud, at, disc((close + 1) * ratio, width), selectedFrom, count);
     context.putImageData(image, 0, 0);
     pick();
-    over.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const sharp = parts.over.width / size.width;
+    over.setTransform(sharp, 0, 0, sharp, 0, 0);
     over.clearRect(0, 0, size.width, size.height);
     const look = {...theme, view, index, ...size, size: cell - 8, chosen, imageOf: (point) => cache.get(point),
       rgbOf: (point) => table.rgb[table.at(point)], background: theme.css};
@@ -139,7 +139,12 @@ export function createMap(container, {onHover, onClick, onLasso} = {}) {
     onHover?.(found < 0 ? null : points.row[found], found < 0 ? null : [x, y]);
   }
   const nameOf = (i) => coloring.palette.names ? coloring.palette.names[coloring.value[i]] ?? "" : coloring.value[i].toPrecision(3);
-  function look(next) { view = next; moved = true; shape(); }
+  function look(next) {
+    view = next; moved = moving = true;
+    clearTimeout(resting);
+    resting = setTimeout(() => { moving = false; ask(); }, REST);
+    shape();
+  }
   const zoom = (factor, x, y) => { if (view) look(zoomed(view, factor, x, y, whole.scale)); };
   function all() { view = whole; moved = false; shape(); }
   function select(mask) { chosen = mask; paint(); }
@@ -168,10 +173,12 @@ export function createMap(container, {onHover, onClick, onLasso} = {}) {
 
   function resize() {
     const {clientWidth: width, clientHeight: height} = parts.stage, ratio = devicePixelRatio || 1;
-    const wide = Math.round(width * ratio), high = Math.round(height * ratio);
-    if (!wide || !high || (image && wide === image.width && high === image.height)) return;
-    for (const canvas of [parts.points, parts.over]) { canvas.width = wide; canvas.height = high; }
-    image = context.createImageData(wide, high);
+    if (!width || !height || (image && width === size.width && height === size.height && ratio === sharpness)) return;
+    for (const [canvas, per] of [[parts.points, points.x.length > FINE ? 1 : ratio], [parts.over, ratio]]) {
+      canvas.width = Math.round(width * per); canvas.height = Math.round(height * per);
+    }
+    sharpness = ratio;
+    image = context.createImageData(parts.points.width, parts.points.height);
     pixels = new Uint32Array(image.data.buffer);
     const before = size;
     size = {width, height};
@@ -188,7 +195,7 @@ export function createMap(container, {onHover, onClick, onLasso} = {}) {
     setPoints(given) {
       const count = given.x.length, same = count === points.x.length;
       points = {x: given.x, y: given.y, row: given.row};
-      index = gridIndex(points.x, points.y); order = shuffled(count); color = new Uint32Array(count);
+      index = gridIndex(points.x, points.y); order = shuffled(count);
       rows = null; hovered = marked = -1; thumbnails = []; drawn = []; chosenAt = 0;
       if (!same) { asked = chosen = null; coloring = {value: new Uint16Array(count).fill(NONE), palette: {names: []}}; off = new Set(); }
       cache.clear();
@@ -222,7 +229,7 @@ export function createMap(container, {onHover, onClick, onLasso} = {}) {
     },
     resize,
     destroy() {
-      cancelAnimationFrame(frame); clearTimeout(waiting);
+      cancelAnimationFrame(frame); clearTimeout(waiting); clearTimeout(resting);
       watching.disconnect(); leaving.abort(); input.remove(); cache.clear();
       container.classList.remove("map"); container.replaceChildren();
     },

@@ -1,11 +1,11 @@
-// The colours of the map. Of categories: eight that stay apart for people with any one kind of colour
-// blindness (distance in OKLab of at least .11, simulated after Machado et al. 2009), on light and on dark;
-// further ones repeat them, far from one another. Of numbers: viridis, which ends
-// at the far side of the background, so that high values stand out.
+// The colours of the map. Of categories: ten that stay apart on light and on dark for people with any
+// one kind of colour blindness (at least .1 in OKLab, simulated after Machado et al. 2009); further
+// ones repeat them, far from one another. Of numbers: viridis, which ends at the far side of the
+// background, so that high values stand out.
 
 export const NONE = 65535;  // the category of a point that has none
-export const LIGHT = ["#0863b1", "#ff7008", "#63b197", "#a408ff", "#702208", "#d87dff", "#223c70", "#b13c08"];
-export const DARK = ["#56a4e5", "#f2be97", "#a4a408", "#703cff", "#cb2208", "#f27097", "#08d8ff", "#9749a4"];
+export const LIGHT = ["#0863b1", "#f25608", "#15a470", "#b163ff", "#8a0808", "#56beff", "#f28abe", "#b1be70", "#56227d", "#975670"];
+export const DARK = ["#56a4e5", "#f2b108", "#08e597", "#8a08ff", "#cb0808", "#cbbeff", "#f263a4", "#8a9749", "#a43c97", "#227049"];
 const SCALE = ["#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#fde725"];
 const DIMMED = .16;  // what remains of the colour of a point that is set back
 

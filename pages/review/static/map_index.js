@@ -20,13 +20,17 @@ export function gridIndex(x, y) {
   return {x, y, side, extent, start, order, column, line};
 }
 
-// Call use(position) for all points in cells that the rectangle touches, some beside it too.
-export function visit(index, x0, y0, x1, y1, use) {
+// Call use(position) for all points in cells that the rectangle touches, some beside it too; of more
+// than `most` for an even sample, every 2nd, 4th, ... in the order of the grid.
+export function visit(index, x0, y0, x1, y1, use, most = Infinity) {
   const {side, start, order, column, line} = index;
-  const first = column(x0), last = column(x1), bottom = line(y1);
-  for (let row = line(y0); row <= bottom; row++) {
-    const end = start[row * side + last + 1];
-    for (let at = start[row * side + first]; at < end; at++) use(order[at]);
+  const first = column(x0), last = column(x1), top = line(y0), bottom = line(y1);
+  let count = 0, step = 1;
+  for (let row = top; row <= bottom; row++) count += start[row * side + last + 1] - start[row * side + first];
+  while (count > most * step) step *= 2;
+  for (let row = top; row <= bottom; row++) {
+    const end = start[row * side + last + 1], begin = start[row * side + first];
+    for (let at = Math.ceil(begin / step) * step; at < end; at += step) use(order[at]);
   }
 }
 

@@ -14,15 +14,15 @@ export function disc(radius, width) {
   return {half, solid: Int32Array.from(solid), edge: Int32Array.from(edge), share: Int32Array.from(share)};
 }
 
-// Draw order[from .. to] of the points. pixels: Uint32Array, width * height; view: in those pixels;
+// Draw the points from .. to of a cloud. pixels: Uint32Array, width * height; view: in those pixels;
 // color: Uint32Array, as in `pixels`.
-export function drawPoints(pixels, width, height, {x, y, order, color}, view, shape, from, to) {
+export function drawPoints(pixels, width, height, {x, y, color}, view, shape, from, to) {
   const {half, solid, edge, share} = shape, {scale} = view;
   const left = view.left + .5, top = view.top + .5, right = width - half, bottom = height - half;
   for (let n = from; n < to; n++) {
-    const i = order[n], px = Math.floor(x[i] * scale + left), py = Math.floor(y[i] * scale + top);
+    const px = Math.floor(x[n] * scale + left), py = Math.floor(y[n] * scale + top);
     if (px < half || py < half || px >= right || py >= bottom) continue;
-    const at = py * width + px, paint = color[i];
+    const at = py * width + px, paint = color[n];
     for (let s = 0; s < solid.length; s++) pixels[at + solid[s]] = paint;
     for (let e = 0; e < edge.length; e++) {
       const to = at + edge[e], under = pixels[to], a = share[e], b = 256 - a;
@@ -34,7 +34,7 @@ export function drawPoints(pixels, width, height, {x, y, order, color}, view, sh
 }
 
 // All positions in an order that is always the same and follows nothing in the data: else the last
-// class of a list would cover the others.
+// class of a list would cover the others. So the first ones are a sample of all, too.
 export function shuffled(count) {
   const order = Uint32Array.from({length: count}, (_, i) => i);
   let state = 12345;

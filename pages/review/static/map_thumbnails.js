@@ -9,6 +9,7 @@ import {shown} from "./map_view.js";
 
 export const MOST = 150;
 const FINE = 4;  // parts of a side in which a densest place is looked for
+const LOOKED_AT = 1e5;  // points in sight, a sample of more
 const SHARE = .35;  // of the occupied cells that have a picture when all points are shown
 
 // zoom: how many times closer than where all are shown. → [{point, column, line, side}], at most MOST
@@ -29,7 +30,7 @@ export function chooseThumbnails(index, view, width, height, {cell, zoom, visibl
     if (visible && !visible[i]) return;
     const at = cellOf(i);
     if (at >= 0) use(i, at);
-  });
+  }, LOOKED_AT);
   each((i, at) => {
     const px = x[i] * per * FINE, py = y[i] * per * FINE;
     const part = at * parts + (Math.floor(py) & FINE - 1) * FINE + (Math.floor(px) & FINE - 1);

@@ -33,7 +33,7 @@ def lacking() -> str:
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench map_trial", description=__doc__)
-    parser.add_argument("--points", type=int, nargs="+", default=[100_000])
+    parser.add_argument("--points", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--plotly", type=Path, help="plotly.min.js; without it Plotly is left out")
     asked = parser.parse_args(arguments)
     if not shutil.which("chromium"):
@@ -59,11 +59,9 @@ def _measured(way: str, count: int, flags: Sequence[str], plotly: Path | None) -
     ):
         page = browser.new_page(viewport={"width": 1200, "height": 800})
         files = {f"{HERE}plotly.min.js": plotly}
-        page.route(
-            f"{HERE}*", lambda route: route.fulfill(path=files.get(route.request.url, PAGE))
-        )
+        page.route(f"{HERE}*", lambda route: route.fulfill(path=files.get(route.request.url, PAGE)))
         page.goto(f"{HERE}?way={way}&points={count}", wait_until="commit")
-        page.wait_for_function("window.measure", timeout=60_000, polling=200)
+        page.wait_for_function("window.measure", timeout=200_000, polling=200)
         before = _cpu_seconds()
         found = page.evaluate("window.measure()")
         spent = _cpu_seconds() - before

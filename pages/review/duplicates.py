@@ -1,10 +1,10 @@
 """Groups of images that are the same, or nearly, for GET api/duplicates.
 
-Exact ones have equal bytes (the digests of the index). Near ones are joined by pairs whose cosine is
-at least a threshold: the components of that graph. Pairs are those of the table of neighbours, and of
-stage duplicates, which has looked at all. But: of images with equal bytes one stands for all among
-the near ones, so that no image is named twice for the same reason; and images that the chain of pairs
-joins may be less alike than the threshold, so each is given with its cosine to the one to keep.
+Exact ones have equal bytes (the digests of the index). Near ones are joined by pairs whose cosine
+is at least a threshold: the components of that graph. Pairs are those of the table of neighbours,
+and of stage duplicates, which has looked at all. But: of images with equal bytes one stands for all
+among the near ones, so that none is named twice for the same reason; and images that a chain of
+pairs joins may be less alike than the threshold, so each comes with its cosine to the one to keep.
 """
 
 from collections.abc import Callable, Sequence

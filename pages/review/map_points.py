@@ -4,6 +4,7 @@ They are those of stage map in two dims. But: a project without that map is look
 by its first two principal components, with a note that says how to get the map.
 """
 
+import json
 from typing import NamedTuple
 
 import numpy as np
@@ -51,6 +52,11 @@ def packed(points: MapPoints) -> bytes:
     return b"".join(array.tobytes() for array in (count, x, y, points.row.astype("<u4")))
 
 
+def headers(points: MapPoints) -> dict[str, str]:
+    """Those of the answer: the note as JSON, in ASCII as headers have to be, where there is one."""
+    return {"X-Note": json.dumps({"note": points.note})} if points.note else {}
+
+
 def normalized(place: np.ndarray) -> np.ndarray:
     """Places, float [image, 2], moved and scaled alike on both axes to lie within 0 to 1, in the
     middle of the axis on which they are spread less: float32 [image, 2]."""
@@ -67,9 +73,8 @@ def _of_stage(cell: Cell) -> tuple[np.ndarray | None, str]:
     if not cell.map.exists():
         return None, HOW
     try:
-        return read_map(cell.map, store.Features(cell.features), 2, "the page's number of dims")[
-            0
-        ], ""
+        found = store.Features(cell.features)
+        return read_map(cell.map, found, 2, "the number of dims on the page")[0], ""
     except (StageError, store.StoreError) as error:
         return None, str(error)
 

@@ -12,7 +12,7 @@ const PART = 60, SHOWN = 24;  // groups that are asked for at once, pictures of 
 const LOWEST = .9, FIRST = .98;
 const TIERS = {
   exact: ["Exact", "Files with the same bytes."],
-  near: ["Near", "Different files whose vectors are alike. Cosines are to the first of the group, which is the largest."],
+  near: ["Near", "Different files whose vectors are alike. Cosines are to the first, which is the largest."],
 };
 const pictures = (count) => `${count.toLocaleString()} ${count === 1 ? "picture" : "pictures"}`;
 const node = (name, className, text = "") => Object.assign(document.createElement(name), {className, textContent: text});
@@ -20,7 +20,8 @@ const node = (name, className, text = "") => Object.assign(document.createElemen
 export function showDuplicates(container, {api, thumb, actions = {}}) {
   styled();
   const top = node("div", "dup-top"), say = node("p", "dup-said"), body = node("div", "dup-body");
-  const slider = node("input", ""), shown = node("output", "dup-threshold"), label = node("label", "dup-slider", "Alike from a cosine of");
+  const slider = node("input", ""), shown = node("output", "dup-threshold");
+  const label = node("label", "dup-slider", "Alike from a cosine of");
   Object.assign(slider, {type: "range", min: LOWEST, max: 1, step: .005, value: FIRST});
   label.append(slider, shown);
   say.setAttribute("role", "status");
@@ -30,10 +31,14 @@ export function showDuplicates(container, {api, thumb, actions = {}}) {
   const keepAll = button("Keep the largest of all groups", "dup-primary", () => keepEvery());
   const copy = button("Copy the list", "", async () => {
     try { await navigator.clipboard.writeText(drops.list.value); say.textContent = "The list is on the clipboard."; }
-    catch { drops.list.select(); say.textContent = "The browser keeps the clipboard closed: the list is selected, copy it by hand."; }
+    catch {
+      drops.list.select();
+      say.textContent = "The browser keeps the clipboard closed: the list is selected, copy it by hand.";
+    }
   });
   const download = button("Download", "", () => {
-    const link = node("a", ""), address = URL.createObjectURL(new Blob([`${drops.list.value}\n`], {type: "text/plain"}));
+    const list = new Blob([`${drops.list.value}\n`], {type: "text/plain"});
+    const link = node("a", ""), address = URL.createObjectURL(list);
     Object.assign(link, {href: address, download: "dropped.txt"});
     link.click();
     setTimeout(() => URL.revokeObjectURL(address), 1000);
@@ -98,9 +103,10 @@ export function showDuplicates(container, {api, thumb, actions = {}}) {
 
   function draw() {
     say.textContent = found.total
-      ? `${found.total.toLocaleString()} groups; ${pictures(found.spare)} beside the first of each.`
+      ? `${found.total.toLocaleString()} ${found.total === 1 ? "group" : "groups"}; ${pictures(found.spare)} beside the first of each.`
       : "No pictures are that much alike.";
-    keepAll.disabled = !groups.some((group) => dropped(group, threshold).some((row) => !drops.rows.has(row))) && groups.length >= found.total;
+    const left = (group) => dropped(group, threshold).some((row) => !drops.rows.has(row));
+    keepAll.disabled = groups.length >= found.total && !groups.some(left);
     dropping.hidden = !drops.rows.size;
     summary.textContent = `Dropped here: ${pictures(drops.rows.size)}`;
     drops.list.value = listed(drops.rows, actions.name);
@@ -109,18 +115,21 @@ export function showDuplicates(container, {api, thumb, actions = {}}) {
       const tier = groups.filter((group) => group.kind === kind);
       if (!found[kind] && !tier.length) continue;
       const section = node("section", "dup-tier");
-      section.append(node("h2", "", `${title} (${(found[kind] ?? tier.length).toLocaleString()})`), node("p", "dup-note", meaning));
+      const count = (found[kind] ?? tier.length).toLocaleString();
+      section.append(node("h2", "", `${title} (${count})`), node("p", "dup-note", meaning));
       for (const group of tier) section.append(row(group));
       body.append(section);
     }
-    if (groups.length < found.total) body.append(button(`Show more (${(found.total - groups.length).toLocaleString()})`, "", more));
+    const rest = found.total - groups.length;
+    if (rest > 0) body.append(button(`Show more (${rest.toLocaleString()})`, "", more));
   }
 
   function row(group) {
     const made = node("div", "dup-group"), strip = node("div", "dup-strip"), spare = dropped(group, threshold);
     made.setAttribute("role", "group");
     made.setAttribute("aria-label", `${group.rows.length} ${group.kind === "exact" ? "equal" : "similar"} pictures`);
-    const show = (from, to) => strip.append(...group.rows.slice(from, to).map((_, at) => picture(group, from + at)));
+    const show = (from, to) =>
+      strip.append(...group.rows.slice(from, to).map((_, at) => picture(group, from + at)));
     show(0, SHOWN);
     if (group.rows.length > SHOWN) {
       const rest = button(`+ ${group.rows.length - SHOWN}`, "dup-rest", () => { rest.remove(); show(SHOWN); });
@@ -133,15 +142,17 @@ export function showDuplicates(container, {api, thumb, actions = {}}) {
     return made;
   }
   function picture(group, at) {
-    const own = group.rows[at], figure = node("figure", drops.rows.has(own) ? "dup-gone" : ""), image = node("img", "");
+    const own = group.rows[at], away = drops.rows.has(own);
+    const figure = node("figure", away ? "dup-gone" : ""), image = node("img", "");
     const [wide, high, bytes] = group.sizes[at], like = group.similarity[at];
-    Object.assign(image, {src: thumb(own), alt: `picture ${own}`, loading: "lazy", decoding: "async", width: 104, height: 104});
+    const lazy = {loading: "lazy", decoding: "async", width: 104, height: 104};
+    Object.assign(image, {...lazy, src: thumb(own), alt: `picture ${own}`});
     const open = button("", "dup-open", () => actions.open?.(own));
     open.setAttribute("aria-label", `Open picture ${own}`);
     open.append(image);
     const text = node("figcaption", "");
     const cosine = at === 0 ? "kept" : group.kind === "exact" ? "equal" : like.toFixed(3);
-    text.append(node("b", at && like < threshold ? "dup-chained" : "", drops.rows.has(own) ? "dropped" : cosine));
+    text.append(node("b", at && like < threshold ? "dup-chained" : "", away ? "dropped" : cosine));
     if (at && like < threshold) text.title = "Joined by a picture between the two: it stays";
     text.append(node("span", "", wide ? `${wide} × ${high}` : "away"), node("span", "", bytes ? inBytes(bytes) : ""));
     figure.append(open, text);
@@ -149,7 +160,15 @@ export function showDuplicates(container, {api, thumb, actions = {}}) {
   }
 
   load();
-  return {reload: load, destroy() { gone = true; clearTimeout(timer); container.classList.remove("dup"); container.replaceChildren(); }};
+  return {
+    reload: load,
+    destroy() {
+      gone = true;
+      clearTimeout(timer);
+      container.classList.remove("dup");
+      container.replaceChildren();
+    },
+  };
 }
 
 function button(text, className, use) {

@@ -10,15 +10,15 @@
 // palette: {title, names, colors?, none?} or {title, low, high}. setSelection takes a Set of rows, or as setVisible
 // a Uint8Array in the order of the points; null ends it. onLasso gets no rows when Escape ends a selection.
 
-import {colorTable, LIGHT, NONE, packedColor, rangeOf, spreadColors} from "./map_colors.js";
+import {NONE, packedColor} from "./map_colors.js";
 import {gestures} from "./map_gestures.js";
 import {gridIndex, nearest, within} from "./map_index.js";
-import {groupsOf} from "./map_labels.js";
 import {legend} from "./map_legend.js";
 import {drawLabels, drawLasso, drawPictures, drawRing} from "./map_over.js";
+import {painted} from "./map_paint.js";
+import {mapParts} from "./map_parts.js";
 import {pictures} from "./map_pictures.js";
 import {disc, drawPoints, shuffled} from "./map_pixels.js";
-import {mapParts} from "./map_parts.js";
 import {chooseThumbnails} from "./map_thumbnails.js";
 import {boundsOf, centred, fit, panned, resized, zoomed} from "./map_view.js";
 
@@ -38,63 +38,48 @@ export function createMap(container, {onHover, onClick, onLasso} = {}) {
   const dark = matchMedia("(prefers-color-scheme: dark)"), leaving = new AbortController();
   let points = {x: new Float32Array(0), y: new Float32Array(0), row: new Uint32Array(0)};
   let index = gridIndex(points.x, points.y), order = new Uint32Array(0);
-  let coloring = {value: new Uint16Array(0), palette: {names: []}}, table = null, groups = null;
-  let asked = null, off = new Set(), visible = null, chosen = null, pointed = null;
-  let view = null, whole = null, moved = false, size = {width: 0, height: 0}, sharpness = 1, image = null, pixels = null;
-  let cloud = {x: [], y: [], color: []}, selectedFrom = 0, moving = false, resting = 0, hovered = -1, marked = -1, path = null, theme = null;
+  let coloring = {value: new Uint16Array(0), palette: {names: []}}, picture = null;
+  let asked = null, off = new Set(), chosen = null, pointed = null;
+  let view = null, whole = null, moved = false, moving = false, resting = 0;
+  let size = {width: 0, height: 0}, sharpness = 1, image = null, pixels = null;
+  let hovered = -1, marked = -1, path = null, theme = null;
   let thumbnails = [], drawn = [], chosenAt = 0, cell = CELL, stale = true, waiting = 0, frame = 0;
   let rows = null, cache = pictures(() => "", () => {}), thumbnailUrl = null;
 
   const ask = () => { frame ||= requestAnimationFrame(draw); };
   const shape = () => { stale = true; ask(); };
 
-  // Colours and order of all points, after anything that changes them
+  // After anything that changes colours, order, or what is to be seen
   function paint() {
-    const count = points.x.length;
     theme = parts.theme();
-    visible = asked || off.size ? new Uint8Array(count) : null;
-    const none = coloring.palette.names?.length, of = (i) => Math.min(coloring.value[i], none);
-    if (visible) for (let i = 0; i < count; i++) visible[i] = (!asked || asked[i]) && !(off.size && off.has(of(i)));
-    // What is switched off in the legend keeps its colour and its count
-    const every = none === undefined ? null : groupsOf(coloring.value, none, points.x, points.y, asked);
-    groups = every && off.size ? groupsOf(coloring.value, none, points.x, points.y, visible) : every;
-    const largest = every && [...every.middle.keys()].sort((a, b) => every.count[b] - every.count[a] || a - b);
-    const colors = coloring.palette.colors?.length ?? LIGHT.length;
-    table = colorTable(coloring, every ? spreadColors(every.middle, largest, colors) : [], dark.matches, theme.background);
-    const seen = visible ? order.filter((i) => visible[i]) : order;
-    const rest = chosen ? seen.filter((i) => !chosen[i]) : seen, last = chosen ? seen.filter((i) => chosen[i]) : [];
-    selectedFrom = rest.length;
-    cloud = {x: new Float32Array(seen.length), y: new Float32Array(seen.length), color: new Uint32Array(seen.length)};
-    const put = (i, n) => {
-      const back = (chosen && !chosen[i]) || (pointed !== null && of(i) !== pointed);
-      cloud.x[n] = points.x[i]; cloud.y[n] = points.y[i]; cloud.color[n] = (back ? table.back : table.plain)[table.at(i)];
-    };
-    rest.forEach(put);
-    last.forEach((i, n) => put(i, selectedFrom + n));
+    const {background} = theme;
+    picture = painted({points, order, coloring, asked, off, chosen, pointed, background, dark: dark.matches});
     shape();
-    return every ? every.count : rangeOf(coloring.value);
   }
   function repaint() {
-    const facts = paint();
-    key.update(coloring.palette, table.rgb, facts);
+    paint();
+    key.update(coloring.palette, picture.table.rgb, picture.facts);
   }
   function describe() {
     const {names, title} = coloring.palette, count = points.x.length.toLocaleString();
-    const by = title ? `, coloured by ${title}` : "", groupsHere = names ? `; ${names.length} groups, listed beside` : "";
-    parts.over.setAttribute("aria-label", `Map of ${count} pictures${by}${groupsHere}. Similar ones lie together. `
-      + "Arrows move, plus and minus zoom, 0 shows all, Enter opens the picture in the middle, Escape ends the selection.");
+    const by = title ? `, coloured by ${title}` : "", groups = names ? `; ${names.length} groups, listed beside` : "";
+    parts.over.setAttribute("aria-label", `Map of ${count} pictures${by}${groups}. Similar ones lie together. `
+      + "Arrows move, plus and minus zoom, 0 shows all, Enter opens the picture in the middle, "
+      + "Escape ends the selection.");
   }
 
   function draw() {
     frame = 0;
     if (!view || !size.width) return;
-    const ratio = image.width / size.width, {scale, left, top} = view, count = cloud.x.length;
+    const ratio = image.width / size.width, {scale, left, top} = view, {cloud, table, groups} = picture;
+    const count = cloud.x.length;
     pixels.fill(packedColor(theme.background));
-    const close = Math.min(7, (count > 2e5 ? 1 : count > 5e4 ? 1.5 : count > 5e3 ? 2.2 : 3) * (scale / whole.scale) ** .3);
+    const small = count > 2e5 ? 1 : count > 5e4 ? 1.5 : count > 5e3 ? 2.2 : 3;
+    const close = Math.min(7, small * (scale / whole.scale) ** .3);
     const at = {scale: scale * ratio, left: left * ratio, top: top * ratio};
-    const {width, height} = image, first = moving ? Math.min(selectedFrom, MOVING) : selectedFrom;
+    const {width, height} = image, first = moving ? Math.min(picture.first, MOVING) : picture.first;
     drawPoints(pixels, width, height, cloud, at, disc(close * ratio, width), 0, first);
-    drawPoints(pixels, width, height, cloud, at, disc((close + 1) * ratio, width), selectedFrom, count);
+    drawPoints(pixels, width, height, cloud, at, disc((close + 1) * ratio, width), picture.first, count);
     context.putImageData(image, 0, 0);
     pick();
     const sharp = parts.over.width / size.width;
@@ -115,7 +100,7 @@ export function createMap(container, {onHover, onClick, onLasso} = {}) {
     if (!stale || !thumbnailUrl) return;
     const now = performance.now(), left = chosenAt + REST - now;
     if (left > 0) { waiting ||= setTimeout(() => { waiting = 0; ask(); }, left); return; }
-    const about = {zoom: view.scale / whole.scale, visible};
+    const about = {zoom: view.scale / whole.scale, visible: picture.visible};
     thumbnails = chooseThumbnails(index, view, size.width, size.height, {...about, cell: CELL});
     cell = CELL;
     if (about.zoom > 4 && thumbnails.length < FEW) {
@@ -128,17 +113,21 @@ export function createMap(container, {onHover, onClick, onLasso} = {}) {
   function pointAt(x, y) {
     const on = drawn.findLast((one) => x >= one.x && y >= one.y && x < one.x + cell - 8 && y < one.y + cell - 8);
     const {scale, left, top} = view;
-    return on ? on.point : nearest(index, (x - left) / scale, (y - top) / scale, REACH / scale, visible);
+    return on ? on.point : nearest(index, (x - left) / scale, (y - top) / scale, REACH / scale, picture.visible);
   }
   function hover(x, y) {
     const found = x === null ? -1 : pointAt(x, y);
-    parts.preview(found >= 0 && thumbnailUrl ? thumbnailUrl(points.row[found]) : null, found >= 0 ? nameOf(found) : "", x, y);
+    const url = found >= 0 && thumbnailUrl ? thumbnailUrl(points.row[found]) : null;
+    parts.preview(url, url && nameOf(found), x, y);
     if (found === hovered) return;
     hovered = found;
     ask();
     onHover?.(found < 0 ? null : points.row[found], found < 0 ? null : [x, y]);
   }
-  const nameOf = (i) => coloring.palette.names ? coloring.palette.names[coloring.value[i]] ?? "" : coloring.value[i].toPrecision(3);
+  function nameOf(i) {
+    const {value, palette: {names, title}} = coloring;
+    return names ? names[value[i]] ?? "" : `${title} ${value[i].toPrecision(3)}`;
+  }
   function look(next) {
     view = next; moved = moving = true;
     clearTimeout(resting);
@@ -158,7 +147,7 @@ export function createMap(container, {onHover, onClick, onLasso} = {}) {
       ask();
       if (!done || !drawnPath) return;
       const {scale, left, top} = view;
-      const inside = within(index, drawnPath.map((at, n) => n % 2 ? (at - top) / scale : (at - left) / scale), visible);
+      const inside = within(index, drawnPath.map((at, n) => n % 2 ? (at - top) / scale : (at - left) / scale), picture.visible);
       const mask = new Uint8Array(points.x.length);
       for (const i of inside) mask[i] = 1;
       select(inside.length ? mask : null);
@@ -197,7 +186,10 @@ export function createMap(container, {onHover, onClick, onLasso} = {}) {
       points = {x: given.x, y: given.y, row: given.row};
       index = gridIndex(points.x, points.y); order = shuffled(count);
       rows = null; hovered = marked = -1; thumbnails = []; drawn = []; chosenAt = 0;
-      if (!same) { asked = chosen = null; coloring = {value: new Uint16Array(count).fill(NONE), palette: {names: []}}; off = new Set(); }
+      if (!same) {
+        asked = chosen = null; off = new Set();
+        coloring = {value: new Uint16Array(count).fill(NONE), palette: {names: []}};
+      }
       cache.clear();
       image = null; moved = false;
       paint(); describe(); resize();
@@ -205,8 +197,8 @@ export function createMap(container, {onHover, onClick, onLasso} = {}) {
     setColors({value, palette}) {
       if (value.length !== points.x.length) throw new Error(`${value.length} colours for ${points.x.length} points`);
       coloring = {value, palette}; off = new Set(); pointed = null;
-      const facts = paint();
-      key.show(palette, table.rgb, facts);
+      paint();
+      key.show(palette, picture.table.rgb, picture.facts);
       describe();
     },
     setThumbnailUrl(url) {
@@ -216,7 +208,8 @@ export function createMap(container, {onHover, onClick, onLasso} = {}) {
       chosenAt = 0; shape();
     },
     setSelection(wanted) {
-      const mask = wanted instanceof Uint8Array ? wanted : Uint8Array.from(points.row, (row) => wanted?.has(row) ? 1 : 0);
+      const mask = wanted instanceof Uint8Array ? wanted
+        : Uint8Array.from(points.row, (row) => wanted?.has(row) ? 1 : 0);
       select(mask.includes(1) ? mask : null);
     },
     setVisible(mask) { asked = mask; repaint(); },

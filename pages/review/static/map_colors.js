@@ -4,8 +4,12 @@
 // background, so that high values stand out.
 
 export const NONE = 65535;  // the category of a point that has none
-export const LIGHT = ["#0863b1", "#f25608", "#15a470", "#b163ff", "#8a0808", "#56beff", "#f28abe", "#b1be70", "#56227d", "#975670"];
-export const DARK = ["#56a4e5", "#f2b108", "#08e597", "#8a08ff", "#cb0808", "#cbbeff", "#f263a4", "#8a9749", "#a43c97", "#227049"];
+export const LIGHT = [
+  "#0863b1", "#f25608", "#15a470", "#b163ff", "#8a0808", "#56beff", "#f28abe", "#b1be70", "#56227d", "#975670",
+];
+export const DARK = [
+  "#56a4e5", "#f2b108", "#08e597", "#8a08ff", "#cb0808", "#cbbeff", "#f263a4", "#8a9749", "#a43c97", "#227049",
+];
 const SCALE = ["#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#fde725"];
 const DIMMED = .16;  // what remains of the colour of a point that is set back
 

@@ -25,7 +25,11 @@ export function gestures(at, on) {
     down.set(event.pointerId, placeOf(event));
     if (down.size === 1) {
       begin = placeOf(event); moved = false;
-      if (event.shiftKey || lasso) { path = [...begin]; event.preventDefault(); at.focus(); }
+      if (event.shiftKey || lasso) {
+        path = [...begin];
+        event.preventDefault();
+        at.focus({preventScroll: true, focusVisible: false});
+      }
     } else { giveUp(); moved = true; apart = distance(); }
     on.hover(null);
   }, options);

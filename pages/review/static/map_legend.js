@@ -50,9 +50,8 @@ export function legend(at, on) {
         switchTo(changed);
       });
       const only = tool("only", `Show only ${name}`, () => switchTo(new Set(every.filter((other) => other !== own))));
-      for (const [kind, value] of [["pointerenter", own], ["focusin", own], ["pointerleave", null], ["focusout", null]]) {
-        item.addEventListener(kind, () => on.pointed(value));
-      }
+      for (const kind of ["pointerenter", "focusin"]) item.addEventListener(kind, () => on.pointed(own));
+      for (const kind of ["pointerleave", "focusout"]) item.addEventListener(kind, () => on.pointed(null));
       item.append(button, only);
       list.append(item);
       buttons.set(own, button);
@@ -65,8 +64,10 @@ export function legend(at, on) {
 
   function numbers(palette, rgb, [low, high]) {
     const bar = node("div", "map-bar"), ends = node("div", "map-ends"), said = (value) => value.toPrecision(3);
-    bar.style.background = `linear-gradient(to right, ${[0, 51, 102, 153, 204, 255].map((step) => css(rgb[step])).join()})`;
-    ends.append(node("span", "", `${palette.low ?? ""} ${said(low)}`), node("span", "", `${said(high)} ${palette.high ?? ""}`));
+    const stops = [0, 51, 102, 153, 204, 255].map((step) => css(rgb[step]));
+    bar.style.background = `linear-gradient(to right, ${stops.join()})`;
+    ends.append(node("span", "", `${palette.low ?? ""} ${said(low)}`),
+      node("span", "", `${said(high)} ${palette.high ?? ""}`));
     at.append(head(palette.title), bar, ends);
   }
 

@@ -38,9 +38,12 @@ export function mapParts(container, on) {
     stage, points, over, legend,
     // What the style sheet of the page says now
     theme() {
-      const probe = element("span", ""), read = (value) => { probe.style.color = value; return getComputedStyle(probe).color; };
+      const probe = element("span", ""), named = ["--bg, Canvas", "--fg, CanvasText", "--accent, #0b5cad"];
       stage.append(probe);
-      const [background, ink, accent] = ["var(--bg, Canvas)", "var(--fg, CanvasText)", "var(--accent, #0b5cad)"].map(read);
+      const [background, ink, accent] = named.map((name) => {
+        probe.style.color = `var(${name})`;
+        return getComputedStyle(probe).color;
+      });
       probe.remove();
       return {background: fromCss(background), css: background, ink, accent};
     },
@@ -52,7 +55,8 @@ export function mapParts(container, on) {
       if (picture.getAttribute("src") !== url) picture.src = url;
       name.textContent = text;
       const right = x > stage.clientWidth / 2, low = y > stage.clientHeight / 2;
-      card.style.transform = `translate(${x + (right ? -16 : 16)}px, ${y + (low ? -16 : 16)}px) translate(${right ? -100 : 0}%, ${low ? -100 : 0}%)`;
+      const [across, down] = [x + (right ? -16 : 16), y + (low ? -16 : 16)];
+      card.style.transform = `translate(${across}px, ${down}px) translate(${right ? -100 : 0}%, ${low ? -100 : 0}%)`;
     },
   };
 }
@@ -73,6 +77,6 @@ function button(title, use) {
 
 function styled() {
   const href = new URL("map.css", import.meta.url).href;
-  if ([...document.styleSheets].some((sheet) => sheet.href === href) || document.querySelector(`link[href="${href}"]`)) return;
+  if ([...document.styleSheets].some((sheet) => sheet.href === href)) return;
   document.head.append(Object.assign(document.createElement("link"), {rel: "stylesheet", href}));
 }

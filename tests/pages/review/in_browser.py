@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+CHECKS = Path(__file__).with_name("checks")
 STATIC = Path(__file__).parents[3] / "pages/review/static"
 CHROMIUM = shutil.which("chromium")
 SLOW = 60_000  # milliseconds, of a machine that does much else
@@ -34,6 +35,8 @@ class _Handler(SimpleHTTPRequestHandler):
             file = BytesIO()
             Image.new("RGB", (16, 16), (255, 255, 0)).save(file, "PNG")
             self._send("image/png", file.getvalue())
+        elif path.startswith("/checks/"):
+            self._send("text/javascript", (CHECKS / path.rpartition("/")[2]).read_bytes())
         elif path == "/favicon.ico":
             self._send("image/png", b"")
         else:
@@ -81,3 +84,9 @@ def page_of(chromium: Any, address: str, **options: Any) -> Iterator[Any]:
         assert wrong == []
     finally:
         page.close()
+
+
+def check(page: Any, file: str, name: str, argument: Any = None) -> Any:
+    """What a function of checks/FILE.js returns."""
+    load = "async ([file, name, given]) => (await import(`/checks/${file}.js`))[name](given)"
+    return page.evaluate(load, [file, name, argument])

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from in_browser import browser, page_of
+from in_browser import browser, check, page_of
 
 GROUPS = [
     {"kind": "exact", "rows": [3, 9], "similarity": [1, 1], "sizes": [[40, 30, 1200]] * 2},
@@ -13,22 +13,6 @@ GROUPS = [
      "sizes": [[400, 300, 52_000], [40, 30, 900], [20, 10, 300]]},
     {"kind": "near", "rows": [20, 21], "similarity": [1, 0.97], "sizes": [[9, 9, 90], [0, 0, 0]]},
 ]  # fmt: skip
-SHOW = """async (groups) => {
-  const {showDuplicates} = await import("./duplicates.js");
-  window.asked = []; window.posted = []; window.opened = [];
-  const api = async (path, body) => {
-    if (body) { if (window.broken) throw new Error("the disk is full"); posted.push([path, body]); return {}; }
-    asked.push(path);
-    const query = new URLSearchParams(path.split("?")[1]), start = Number(query.get("start"));
-    const kept = groups.filter((one) => one.kind === "exact" || one.similarity[1] >= Number(query.get("threshold")));
-    const count = (kind) => kept.filter((one) => one.kind === kind).length;
-    return {threshold: Number(query.get("threshold")), lowest: .9, total: kept.length, exact: count("exact"), near: count("near"),
-      spare: kept.reduce((sum, one) => sum + one.rows.length - 1, 0),
-      groups: kept.slice(start, start + (window.part ?? Number(query.get("most"))))};
-  };
-  showDuplicates(document.getElementById("at"), {api, thumb: (row) => `thumb/${row}`,
-    actions: {open: (row) => opened.push(row), name: (row) => `${row}.jpg`}});
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +28,7 @@ def page(shared: tuple[Any, str]) -> Iterator[Any]:
 
 
 def show(page: Any, groups: list[dict[str, Any]] = GROUPS) -> None:
-    page.evaluate(SHOW, groups)
+    check(page, "duplicates", "show", groups)
     page.locator(".dup-said", has_text=".").wait_for()
 
 
@@ -53,18 +37,17 @@ def test_exact_and_near_groups_lie_apart_with_cosines_and_sizes(page: Any) -> No
     assert page.locator("h2").all_inner_texts() == ["Exact (1)", "Near (1)"]
     said = [text.split("\n") for text in page.locator(".dup-tier figcaption").all_inner_texts()]
     assert said[:2] == [["kept", "40 × 30", "1.2 kB"], ["equal", "40 × 30", "1.2 kB"]]
-    assert said[2:] == [
-        ["kept", "400 × 300", "52 kB"], ["0.985", "40 × 30", "900 B"], ["0.910", "20 × 10", "300 B"],
-    ]  # fmt: skip
+    assert said[2] == ["kept", "400 × 300", "52 kB"]
+    assert said[3:] == [["0.985", "40 × 30", "900 B"], ["0.910", "20 × 10", "300 B"]]
     page.get_by_role("button", name="Open picture 2").click()
-    assert page.evaluate("opened") == [2]
+    assert page.evaluate("said.opened") == [2]
 
 
 def test_the_slider_asks_for_another_threshold(page: Any) -> None:
     show(page)
     page.get_by_role("slider").fill("0.95")
     page.locator("h2", has_text="Near (2)").wait_for()
-    assert "threshold=0.95&" in page.evaluate("asked.at(-1)")
+    assert "threshold=0.95&" in page.evaluate("said.asked.at(-1)")
     assert page.get_by_role("slider").get_attribute("min") == "0.9"
     assert "away" in page.locator("figcaption").last.inner_text()  # a picture that is gone
 
@@ -74,10 +57,10 @@ def test_one_group_or_all_keep_their_largest_and_a_chained_picture_stays(page: A
     page.get_by_role("button", name="Keep the largest", exact=True).nth(1).click()
     page.get_by_text("Set aside as junk: 1 picture;").wait_for()
     place = {"do": "place", "status": "junk"}
-    assert page.evaluate("posted") == [["api/decisions", {**place, "rows": [2]}]]
+    assert page.evaluate("said.posted") == [["api/decisions", {**place, "rows": [2]}]]
     page.get_by_role("button", name="Keep the largest of all groups").click()
     page.get_by_text("Dropped here: 2 pictures").wait_for()
-    assert page.evaluate("posted[1]") == ["api/decisions", {**place, "rows": [9]}]
+    assert page.evaluate("said.posted[1]") == ["api/decisions", {**place, "rows": [9]}]
     assert page.get_by_label("Pictures that were dropped").input_value() == "2.jpg\n9.jpg"
     page.get_by_text("Dropped here").click()
     with page.expect_download() as download:
@@ -91,7 +74,7 @@ def test_all_groups_are_those_too_that_are_not_shown_yet(page: Any) -> None:
     page.get_by_role("button", name="Show more (1)").wait_for()
     page.get_by_role("button", name="Keep the largest of all groups").click()
     page.get_by_text("Dropped here: 2 pictures").wait_for()
-    assert page.evaluate("posted.length") == 1
+    assert page.evaluate("said.posted.length") == 1
 
 
 def test_what_cannot_be_written_is_said_and_nothing_counts_as_dropped(page: Any) -> None:
@@ -100,7 +83,7 @@ def test_what_cannot_be_written_is_said_and_nothing_counts_as_dropped(page: Any)
     page.get_by_role("button", name="Keep the largest of all groups").click()
     page.get_by_text("the disk is full").wait_for()
     assert page.locator(".dup-drops").is_hidden()
-    assert json.dumps(page.evaluate("posted")) == "[]"
+    assert json.dumps(page.evaluate("said.posted")) == "[]"
 
 
 def test_without_any_that_is_said(page: Any) -> None:

@@ -7,41 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from in_browser import SLOW, STATIC, browser, page_of
+from in_browser import SLOW, STATIC, browser, check, page_of
 
-# Four groups of 50 points at the corners of a square; rows are 10 times the position
-MAP = """async ({count, url}) => {
-  const {createMap} = await import("./map.js");
-  const {byCategory, byNumber, LIGHT, DARK} = await import("./map_colors.js");
-  let state = 7;
-  const drawn = () => (state = Math.imul(state, 1664525) + 1013904223 >>> 0) / 2 ** 32;
-  const x = new Float32Array(count), y = new Float32Array(count), row = new Uint32Array(count), group = [];
-  for (let i = 0; i < count; i++) {
-    const g = i % 4;
-    x[i] = .8 * (g % 2) + .2 * drawn(); y[i] = .8 * (g >> 1) + .2 * drawn(); row[i] = 10 * i;
-    group.push(["north-west", "north-east", "south-west", "south-east"][g]);
-  }
-  const said = window.said = {hover: [], click: [], lasso: []};
-  const map = createMap(document.getElementById("at"), {
-    onHover: (row, xy) => said.hover.push([row, xy]), onClick: (row) => said.click.push(row),
-    onLasso: (rows) => said.lasso.push([rows instanceof Uint32Array, Array.from(rows)])});
-  map.setPoints({x, y, row});
-  map.setColors(byCategory(group, "place"));
-  if (url) map.setThumbnailUrl((row) => `thumb/${row}`);
-  Object.assign(window, {map, x, y, group, byCategory, byNumber, LIGHT, DARK});
-}"""
-FRAMES = """async (count) => {
-  const over = document.querySelector(".map-over"), frame = () => new Promise(requestAnimationFrame);
-  const send = (kind, x, y) => over.dispatchEvent(new PointerEvent(kind,
-    {pointerId: 1, clientX: x, clientY: y, bubbles: true, button: 0}));
-  over.setPointerCapture = () => {};
-  await frame();
-  const begin = performance.now();
-  send("pointerdown", 300, 300);
-  for (let n = 0; n < count; n++) { send("pointermove", 300 + 5 * (n % 20), 300 + n); await frame(); }
-  return (performance.now() - begin) / count;
-}"""
-CORNERS = {"north-west": 0, "north-east": 1, "south-west": 2, "south-east": 3}
+CORNERS = ("north-west", "north-east", "south-west", "south-east")  # of 50 points each
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +25,7 @@ def page(shared: tuple[Any, str]) -> Iterator[Any]:
 
 
 def show(page: Any, count: int = 200, url: bool = False) -> None:
-    page.evaluate(MAP, {"count": count, "url": url})
+    check(page, "map", "show", {"count": count, "url": url})
     settle(page)
 
 
@@ -79,11 +47,7 @@ def screen(page: Any) -> np.ndarray:
 
 def color_at(page: Any, x: float, y: float) -> str:
     """Of the points alone, as #rrggbb."""
-    r, g, b = page.evaluate(
-        """([x, y]) => { const canvas = document.querySelector(".map-points"), box = canvas.getBoundingClientRect();
-        return [...canvas.getContext("2d").getImageData(x - box.left, y - box.top, 1, 1).data].slice(0, 3); }""",
-        [x, y],
-    )
+    r, g, b = check(page, "map", "colorAt", [x, y])
     return f"#{r:02x}{g:02x}{b:02x}"
 
 
@@ -154,44 +118,13 @@ def test_a_lasso_gives_the_rows_within_and_escape_ends_it(page: Any, way: str) -
 
 def test_a_lasso_of_any_shape_agrees_with_a_plain_loop(page: Any) -> None:
     """A star, which crosses itself: by the even-odd rule its middle is outside."""
-    show(page, 2000)
-    found, wanted = page.evaluate("""async () => {
-      const {gridIndex, within} = await import("./map_index.js");
-      const star = Array.from({length: 5}, (_, at) => [.5 + .49 * Math.cos(at * 2.513), .5 + .49 * Math.sin(at * 2.513)]).flat();
-      const inside = (px, py) => {
-        let odd = false;
-        for (let i = 0; i < 5; i++) {
-          const [ax, ay, bx, by] = [...star.slice(2 * i, 2 * i + 2), ...star.slice((2 * i + 2) % 10, (2 * i + 2) % 10 + 2)];
-          if ((ay > py) !== (by > py) && px < ax + (py - ay) / (by - ay) * (bx - ax)) odd = !odd;
-        }
-        return odd;
-      };
-      const wide = x.map((one, i) => (i * .618034) % 1), high = x.map((one, i) => (i * .754878) % 1);
-      const all = [...wide.keys()];
-      return [Array.from(within(gridIndex(wide, high), star)), all.filter((i) => inside(wide[i], high[i]))];
-    }""")
+    found, wanted = check(page, "map", "star")
     assert found == wanted
     assert 200 < len(found) < 1000
 
 
 def test_the_nearest_point_is_that_of_a_plain_search(page: Any) -> None:
-    show(page, 500)
-    differing = page.evaluate("""async () => {
-      const {gridIndex, nearest} = await import("./map_index.js");
-      const index = gridIndex(x, y), visible = x.map((_, i) => i % 3 ? 1 : 0);
-      let differing = 0;
-      for (let n = 0; n < 300; n++) {
-        const px = (n * .618034) % 1.2 - .1, py = (n * .754878) % 1.2 - .1, radius = .02 + .1 * (n % 3);
-        let best = -1, least = radius;
-        for (let i = 0; i < x.length; i++) {
-          const far = Math.hypot(x[i] - px, y[i] - py);
-          if (visible[i] && far <= least) { least = far; best = i; }
-        }
-        if (nearest(index, px, py, radius, Uint8Array.from(visible)) !== best) differing++;
-      }
-      return differing;
-    }""")
-    assert differing == 0
+    assert check(page, "map", "searches") == 0
 
 
 def test_zooming_in_shows_more_pictures_which_never_overlap(page: Any) -> None:
@@ -208,37 +141,14 @@ def test_zooming_in_shows_more_pictures_which_never_overlap(page: Any) -> None:
         settle(page)
     page.wait_for_timeout(300)
     assert len(asked) > before
-    overlaps, most, counts = page.evaluate("""async () => {
-      const {gridIndex} = await import("./map_index.js");
-      const {chooseThumbnails, placed, MOST} = await import("./map_thumbnails.js");
-      const wide = x.map((_, i) => (i * .618034) % 1), high = x.map((_, i) => (i * .754878) % 1);
-      const index = gridIndex(wide, high), counts = [];
-      let overlaps = 0;
-      for (const zoom of [1, 1.3, 1.9, 2.7, 4, 11]) {
-        const view = {scale: 560 * zoom, left: 40 - 30 * zoom, top: 20 - 10 * zoom};
-        const chosen = chooseThumbnails(index, view, 900, 600, {cell: 54, zoom});
-        const at = chosen.map((one) => placed(one, view, index, 46));
-        counts.push(chosen.length);
-        for (const [n, [x0, y0]] of at.entries()) for (const [x1, y1] of at.slice(n + 1)) {
-          if (Math.abs(x0 - x1) < 46 && Math.abs(y0 - y1) < 46) overlaps++;
-        }
-      }
-      return [overlaps, MOST, counts];
-    }""")
+    overlaps, most, counts = check(page, "map", "closer")
     assert overlaps == 0
     assert max(counts) <= most
     assert counts[0] < counts[1] < counts[2]
 
 
 def test_panning_keeps_the_pictures_that_stay_in_sight(page: Any) -> None:
-    show(page, 2000)
-    first, second = page.evaluate("""async () => {
-      const {gridIndex} = await import("./map_index.js");
-      const {chooseThumbnails} = await import("./map_thumbnails.js");
-      const index = gridIndex(x, y), at = (left) => chooseThumbnails(index, {scale: 5000, left, top: 0}, 900, 600, {cell: 54, zoom: 9});
-      return [at(0), at(-37)].map((chosen) => chosen.map((one) => [one.column, one.line, one.point]));
-    }""")
-    first, second = ({(c, r): point for c, r, point in each} for each in (first, second))
+    first, second = check(page, "map", "moved")
     both = first.keys() & second.keys()
     assert len(both) > 20
     assert all(first[cell] == second[cell] for cell in both)
@@ -253,7 +163,8 @@ def test_colours_and_what_is_visible_can_change(page: Any) -> None:
     settle(page)
     assert color_at(page, *places[one]) != before
     assert "doubt" in page.locator(".map-legend").inner_text()
-    assert "200 pictures, coloured by doubt" in page.locator("[role=img]").get_attribute("aria-label")
+    said = page.locator("[role=img]").get_attribute("aria-label")
+    assert "200 pictures, coloured by doubt" in said
     page.evaluate("map.setVisible(Uint8Array.from(x, (_, i) => i % 4 ? 1 : 0))")
     settle(page)
     assert color_at(page, *places[one]) == "#ffffff"
@@ -296,6 +207,20 @@ def test_keys_move_and_zoom_and_focus_finds_a_picture(page: Any) -> None:
     assert page.evaluate("said.click[2]") == 10 * alone(places, slice(1, None, 4))
 
 
+def test_two_fingers_zoom_about_the_place_between_them(page: Any) -> None:
+    show(page)
+    places = screen(page)
+    middle = places[alone(places, slice(0, None, 4))]
+    check(page, "map", "pinch", middle.tolist())
+    settle(page)
+    where = (places - middle) * 3 + middle  # three times closer
+    inside = ((where > 60) & (where < [560, 540])).all(axis=1)
+    for at in np.flatnonzero(inside)[:5].tolist():
+        page.mouse.click(*where[at])
+        assert page.evaluate("said.click.at(-1)") == 10 * at
+    assert page.evaluate("said.click.length") == min(5, inside.sum()) > 0
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_few_points_or_none_are_a_map_too(page: Any, count: int) -> None:
     show(page, count)
@@ -314,14 +239,15 @@ def test_on_dark_the_colours_are_others_and_the_page_is_narrow(shared: tuple[Any
         places = screen(page)
         found = color_at(page, *places[alone(places, slice(0, None, 4))])
         assert found in page.evaluate("DARK")
-        stage, legend = (page.locator(part).bounding_box() for part in (".map-stage", ".map-legend"))
+        parts = (".map-stage", ".map-legend")
+        stage, legend = (page.locator(part).bounding_box() for part in parts)
         assert stage["width"] > 380
         assert legend["y"] >= stage["y"] + stage["height"]
 
 
 def test_100_000_points_move(page: Any, capsys: pytest.CaptureFixture[str]) -> None:
     show(page, 100_000, url=True)
-    each = page.evaluate(FRAMES, 30)
+    each = check(page, "map", "dragged", 30)
     with capsys.disabled():
         print(f"\nmap: {each:.1f} ms a frame of 100,000 points while panned")
     assert each < SLOW / 30
@@ -333,7 +259,8 @@ def test_colours_of_groups_stay_apart_for_people_with_colour_blindness() -> None
     for name in ("LIGHT", "DARK"):
         line = re.search(rf"{name} = \[([^\]]*)", text)
         assert line
-        rgb = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in re.findall(r"#\w+", line[1])])
+        colors = re.findall(r"#\w+", line[1])
+        rgb = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in colors])
         assert len(rgb) == 10
         seen = rgb / 255
         linear = np.where(seen <= 0.04045, seen / 12.92, ((seen + 0.055) / 1.055) ** 2.4)

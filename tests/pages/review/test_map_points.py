@@ -1,5 +1,6 @@
 """Where the images lie on the map of the review page."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from learning import CELL, call, write_all
 
 import store
-from pages.review.map_points import map_points, normalized, packed
+from pages.review.map_points import MapPoints, headers, map_points, normalized, packed
 from pipeline.io.absent import mark
 from pipeline.io.space import open_space
 from pipeline.params import StageError
@@ -53,11 +54,8 @@ def test_a_map_that_does_not_fit_is_not_shown_and_the_note_says_why(
     if not changes:
         with store.read(CELL.map, "map") as file:
             arrays = {name: file[name] for name in ("row", "split", "dims", "0/place", "1/place")}
-            attrs = file.attrs
-        arrays["row"] = arrays["row"] + 1
-        store.save(
-            CELL.map, "map", arrays, {k: v for k, v in attrs.items() if k not in ("kind", "version")}
-        )
+            attrs = {name: file.attrs[name] for name in store.KINDS["map"].attributes}
+        store.save(CELL.map, "map", {**arrays, "row": arrays["row"] + 1}, attrs)
     assert said in map_points(CELL).note
     assert "\n" not in map_points(CELL).note
 
@@ -81,6 +79,14 @@ def test_what_is_sent_can_be_read_back() -> None:
     x, y = np.frombuffer(sent, "<f4", 2 * count, 4).reshape(2, -1)
     assert np.array_equal(np.stack([x, y], 1), found.place)
     assert np.array_equal(np.frombuffer(sent, "<u4", offset=4 + 8 * count), found.row)
+
+
+def test_a_note_travels_in_a_header_of_ascii() -> None:
+    points = MapPoints(np.zeros((0, 2), np.float32), np.zeros(0, np.uint32), "Vögel: none")
+    (said,) = headers(points).values()
+    assert said.isascii()
+    assert json.loads(said) == {"note": "Vögel: none"}
+    assert headers(points._replace(note="")) == {}
 
 
 def test_places_keep_their_proportions_and_lie_in_the_middle() -> None:

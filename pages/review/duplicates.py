@@ -95,11 +95,10 @@ def duplicates(
         raise StageError(f"threshold is {threshold:g}, expected {LOWEST} to 1")
     exact, near = _exact(alike.same), _near(alike, threshold)
     groups = [("exact", each) for each in exact] + [("near", each) for each in near]
-    shown = [_described(alike.found, *group, sizes) for group in groups[start : start + most]]
     return {
         "threshold": threshold,
         "lowest": LOWEST,
-        "groups": shown,
+        "groups": _described(alike.found, groups[start : start + most], sizes),
         "total": len(groups),
         "exact": len(exact),
         "near": len(near),
@@ -138,19 +137,24 @@ def _split(group: np.ndarray, members: np.ndarray) -> list[np.ndarray]:
 
 
 def _described(
-    found: store.Features, kind: str, members: np.ndarray, sizes: Sizes
-) -> dict[str, Any]:
-    rows = found.row[members].tolist()
-    size = [list(map(int, sizes(row))) for row in rows]
-    largest = sorted(range(len(rows)), key=lambda at: (-size[at][0] * size[at][1], -size[at][2]))
-    ordered = members[largest]
-    like = np.ones(len(ordered), np.float32)
-    if kind == "near":
-        pair = np.stack([np.full(len(ordered) - 1, ordered[0]), ordered[1:]], axis=1)
-        like[1:] = cosines(found, pair)
-    return {
-        "kind": kind,
-        "rows": [rows[at] for at in largest],
-        "similarity": [round(value, 4) for value in like.tolist()],
-        "sizes": [size[at] for at in largest],
-    }
+    found: store.Features, groups: Sequence[tuple[str, np.ndarray]], sizes: Sizes
+) -> list[dict[str, Any]]:
+    """Kind, rows, cosines and sizes of each group, given by kind and positions."""
+    if not groups:
+        return []
+    out, ordered = list[dict[str, Any]](), list[np.ndarray]()
+    for kind, members in groups:
+        rows = found.row[members].tolist()
+        size = [list(map(int, sizes(row))) for row in rows]
+        width, height, of_file = np.array(size).T
+        by = np.lexsort((-of_file, -width * height)).tolist()  # the largest first
+        ordered.append(members[by])
+        out.append({"kind": kind, "rows": [rows[i] for i in by], "sizes": [size[i] for i in by]})
+    pairs = [np.stack([np.full(len(each), each[0]), each], axis=1) for each in ordered]
+    like = cosines(found, np.concatenate(pairs))
+    ends = np.cumsum([len(each) for each in ordered])
+    for group, cosine in zip(out, np.split(like, ends[:-1]), strict=True):
+        # Of equal bytes, of itself, and of vectors that are zero too
+        one = np.ones_like(cosine) if group["kind"] == "exact" else cosine
+        group["similarity"] = [1.0, *(round(value, 4) for value in one[1:].tolist())]
+    return out

@@ -14,7 +14,7 @@ const TIERS = {
   exact: ["Exact", "Files with the same bytes."],
   near: ["Near", "Different files whose vectors are alike. Cosines are to the first, which is the largest."],
 };
-const pictures = (count) => `${count.toLocaleString()} ${count === 1 ? "picture" : "pictures"}`;
+const counted = (count, what) => `${count.toLocaleString()} ${what}${count === 1 ? "" : "s"}`;
 const node = (name, className, text = "") => Object.assign(document.createElement(name), {className, textContent: text});
 
 export function showDuplicates(container, {api, thumb, actions = {}}) {
@@ -98,17 +98,17 @@ export function showDuplicates(container, {api, thumb, actions = {}}) {
     for (const row of wanted) drops.rows.add(row);
     actions.decided?.(wanted);
     draw();
-    say.textContent = `Set aside as junk: ${pictures(wanted.length)}; undo brings back.`;
+    say.textContent = `Set aside as junk: ${counted(wanted.length, "picture")}; undo brings back.`;
   }
 
   function draw() {
     say.textContent = found.total
-      ? `${found.total.toLocaleString()} ${found.total === 1 ? "group" : "groups"}; ${pictures(found.spare)} beside the first of each.`
+      ? `${counted(found.total, "group")}; ${counted(found.spare, "picture")} beside the first of each.`
       : "No pictures are that much alike.";
     const left = (group) => dropped(group, threshold).some((row) => !drops.rows.has(row));
     keepAll.disabled = groups.length >= found.total && !groups.some(left);
     dropping.hidden = !drops.rows.size;
-    summary.textContent = `Dropped here: ${pictures(drops.rows.size)}`;
+    summary.textContent = `Dropped here: ${counted(drops.rows.size, "picture")}`;
     drops.list.value = listed(drops.rows, actions.name);
     body.replaceChildren();
     for (const [kind, [title, meaning]] of Object.entries(TIERS)) {

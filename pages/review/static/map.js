@@ -147,7 +147,8 @@ export function createMap(container, {onHover, onClick, onLasso} = {}) {
       ask();
       if (!done || !drawnPath) return;
       const {scale, left, top} = view;
-      const inside = within(index, drawnPath.map((at, n) => n % 2 ? (at - top) / scale : (at - left) / scale), picture.visible);
+      const polygon = drawnPath.map((at, n) => n % 2 ? (at - top) / scale : (at - left) / scale);
+      const inside = within(index, polygon, picture.visible);
       const mask = new Uint8Array(points.x.length);
       for (const i of inside) mask[i] = 1;
       select(inside.length ? mask : null);

@@ -8,11 +8,13 @@ pairs joins may be less alike than the threshold, so each comes with its cosine 
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import store
+from images import ImagesError, Raw, picture_size
 from pipeline.io.cell import Cell
 from pipeline.io.duplicates import read_leaders
 from pipeline.io.neighbors import read_neighbors
@@ -21,6 +23,21 @@ from pipeline.params import StageError
 LOWEST = 0.9  # cosine of the pairs that are kept: below it most are different pictures
 PAIRS = 2**12  # whose vectors are in memory at once
 Sizes = Callable[[int], Sequence[int]]  # of a row: width, height in pixels, bytes; 0 where unknown
+
+
+def sizes_of(read: Callable[[str], Raw], name: Sequence[str]) -> Sizes:
+    """The sizes of the images with these names in the index; each file is looked at once. 0 of one
+    that is gone or can no longer be read."""
+
+    @cache
+    def sizes(row: int) -> tuple[int, int, int]:
+        try:
+            raw = read(name[row])
+            return *picture_size(raw), raw.nbytes if isinstance(raw, np.ndarray) else len(raw)
+        except (ImagesError, OSError):
+            return 0, 0, 0
+
+    return sizes
 
 
 class Alike(NamedTuple):

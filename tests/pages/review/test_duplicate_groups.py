@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawn import draw
 from stored import digests
 
 import store
-from pages.review.duplicates import cosines, duplicates, first_of_same, read_alike
+from pages.review.duplicates import cosines, duplicates, first_of_same, read_alike, sizes_of
 from pipeline.io.cell import Cell
 from pipeline.params import StageError
 
@@ -124,6 +125,24 @@ def test_stage_duplicates_knows_of_pairs_that_no_table_of_neighbours_holds() -> 
     (group,) = duplicates(read_alike(CELL), 0.98, same_size)["groups"]
     assert group["rows"] == row.tolist()
     assert alone["near"] > 1
+
+
+def test_sizes_are_those_of_the_files_and_none_of_one_that_is_gone(tmp_path: Path) -> None:
+    draw(tmp_path / "a.png", seed=0, side=24)
+    Path("b.png").write_bytes(b"no picture")
+    looked = list[str]()
+
+    def read(name: str) -> bytes:
+        looked.append(name)
+        return (tmp_path / name).read_bytes()
+
+    sizes = sizes_of(read, ["a.png", "gone.png", "b.png"])
+    assert [tuple(sizes(row)) for row in (0, 1, 2)] == [
+        (24, 24, (tmp_path / "a.png").stat().st_size), (0, 0, 0), (0, 0, 0),
+    ]  # fmt: skip
+    sizes(0)
+    assert looked == ["a.png", "gone.png", "b.png"]
+    assert tuple(sizes_of(lambda _: np.zeros((4, 6), np.uint8), ["x"])(0)) == (6, 4, 24)
 
 
 def test_groups_come_in_pages() -> None:

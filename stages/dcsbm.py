@@ -45,7 +45,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
     vectors = cached(components(joined, space, DIMS), runtime.memory_gb)
     source = Source(graph, leading, vectors, joined.copies)
     follows = checkpoint_inputs(space, params, {"table": joined.table.neighbor})
-    settings = params.model_dump(include={"lag", *Starts.model_fields})
+    settings = params.model_dump(include={"lag", "sweeps", *Starts.model_fields})
     kept, fits = list[Checkpoint](), list[dict[str, np.ndarray]]()
     for k in all_k:
         found = []
@@ -55,7 +55,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
             nine = partial(
                 starts, source, k, seed=seed, most=params.eigenvectors, device=device, **settings
             )
-            found.append(_fit(edges, nine(), k, seed, params, kept[-1], cell.run))
+            found.append(_fit(edges, nine(), k, seed, params, kept[-1], cell.run, device))
         own = np.stack([each.assignment for each in found])
         everyone = voted_everywhere(joined, own, k, params.voters)
         fits.append({**everyone, "loss": np.array([-each.information for each in found])})
@@ -75,7 +75,14 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
 
 
 def _fit(
-    edges: EdgeGraph, nine: list, k: int, seed: int, params: Params, kept: Checkpoint, run: str
+    edges: EdgeGraph,
+    nine: list,
+    k: int,
+    seed: int,
+    params: Params,
+    kept: Checkpoint,
+    run: str,
+    device: str,
 ) -> Found:
     """The polished best of the starts."""
     done = int(kept.resume["at"]) if kept.resume else 0
@@ -88,7 +95,7 @@ def _fit(
 
         best = best_ascent(
             edges.graph, nine, k, lag=params.lag, seed=seed, sweeps=params.sweeps,
-            resume=kept.resume, checkpoint=kept.offer, progress=progress,
+            at_once=device == "cpu", resume=kept.resume, checkpoint=kept.offer, progress=progress,
         )  # fmt: skip
     copies = edges.joined.copies
     return polished(

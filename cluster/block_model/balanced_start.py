@@ -4,7 +4,8 @@ The assignment is the optimal transport of images to clusters with an entropy, b
 Sinkhorn (Cuturi, NeurIPS 2013): P = u exp(-distance / (T x mean distance)) v, each row of the sum 1
 and each column of the sum images / clusters. But: the centroids become the
 means of the images of which a cluster has the largest share after three scalings, so that these are
-right only once the centroids stand still; nothing of [image, cluster] is kept.
+right only once the centroids stand still; nothing of [image, cluster] is kept; and of many images
+a sample finds the centroids and their scales.
 """
 
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from cluster.kernels.threads import on_cores
 TEMPERATURE = 0.3  # of the mean distance
 PASSES = 60
 SCALINGS = 3  # passes before the centroids move
+SAMPLE = 100_000  # images of which the sizes of clusters are made even
 ROWS = 4096  # rows at once; fixed, since it decides the order of sums
 
 Part = TypeVar("Part")
@@ -28,8 +30,11 @@ def balanced_clusters(
 ) -> np.ndarray:
     """The cluster of the largest share of each row of float32 [image, dim], int32, starting from
     float32 [cluster, dim]. `copies`: int [image], how many images each row stands for."""
+    whole, count = x, np.ones(len(x)) if copies is None else copies.astype(np.float64)
+    if len(x) > SAMPLE:
+        some = np.sort(np.random.default_rng(0).choice(len(x), SAMPLE, replace=False))
+        x, count = x[some], count[some]
     images, k = len(x), len(centroids)
-    count = np.ones(images) if copies is None else copies.astype(np.float64)
     center, scale = centroids.astype(np.float64), np.ones(k)
     total = sum(_of_blocks(images, partial(_sum_of_distances, x, count, center)))
     width = TEMPERATURE * max(total / count.sum() / k, 1e-30)
@@ -40,8 +45,11 @@ def balanced_clusters(
             center = np.where(size[:, None] > 0, sums / np.maximum(size, 1)[:, None], center)
         scale *= count.sum() / k / np.maximum(share, 1e-300)
         scale /= scale.max()
-    own = _of_blocks(images, lambda rows: _shares(x[rows], center, scale, width).argmax(axis=1))
-    return np.concatenate(own).astype(np.int32)
+
+    def nearest(rows: slice) -> np.ndarray:
+        return _shares(whole[rows], center, scale, width).argmax(axis=1)
+
+    return np.concatenate(_of_blocks(len(whole), nearest)).astype(np.int32)
 
 
 def _of_blocks(images: int, work: Callable[[slice], Part]) -> list[Part]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 CELLS = 16_000_000  # numbers of a block of columns, [image, cluster] (128 MB)
+SHARES = 2_000_000  # weights between clusters that are worked on at once (16 MB)
 ROWS = 2048  # images that a core takes at once
 
 
@@ -46,11 +47,17 @@ def edge_information(graph: "csr_array", assignment: np.ndarray, k: int, *, lag:
 
 def information(weight: np.ndarray) -> float:
     """I of the weights between clusters, float64 [cluster, cluster], of any sum."""
-    share = weight / max(weight.sum(), 1e-300)
-    of_cluster = share.sum(axis=1)
-    own, other = np.nonzero(share)
-    joint = share[own, other]
-    return float((joint * np.log(joint / of_cluster[own] / of_cluster[other])).sum())
+    total = max(weight.sum(), 1e-300)
+    step = max(1, SHARES // max(1, len(weight)))
+    blocks = [weight[low : low + step] for low in range(0, len(weight), step)]
+    of_cluster = np.concatenate([(block / total).sum(axis=1) for block in blocks])
+    found = 0.0
+    for number, block in enumerate(blocks):
+        own, other = np.nonzero(block)
+        joint = block[own, other] / total
+        apart = joint / of_cluster[number * step + own] / of_cluster[other]
+        found += float((joint * np.log(apart)).sum())
+    return found
 
 
 class Reached(NamedTuple):
@@ -76,10 +83,11 @@ def cluster_weights(graph: "csr_array", assignment: np.ndarray, k: int, *, lag: 
         _first_step(graph.indptr, graph.indices, graph.data, own, low, arrived)
         arrived = walk(graph, arrived, lag - 1, begun=True)
         sums = np.zeros((k, arrived.shape[1]))
-        _add_rows(arrived, own, sums)
+        add_rows(arrived, own, sums)
         out[:, low : low + step] = sums
-    symmetric = (out + out.T) / 2  # it is, but for rounding
-    return Reached(symmetric, arrived if step >= k else None)
+    out = out + out.T  # symmetric, but for rounding
+    out /= 2
+    return Reached(out, arrived if step >= k else None)
 
 
 def walk(graph: "csr_array", at: np.ndarray, steps: int, *, begun: bool = False) -> np.ndarray:
@@ -138,7 +146,8 @@ def _add_edges(
 
 
 @in_order
-def _add_rows(x: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
+def add_rows(x: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
+    """Add each row of float64 [image, column] to the row `own` (int [image]) of `out`."""
     for image in range(len(own)):
         row, sums = x[image], out[own[image]]
         for column in range(len(row)):

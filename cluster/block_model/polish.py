@@ -14,11 +14,12 @@ their standard deviation, all dims by the same. Sums are in float64, by blocks o
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cluster.block_model.information import cluster_weights
+from cluster.block_model.information import CELLS, add_rows, cluster_weights
 from cluster.block_model.scores import best_clusters
 from cluster.kernels.threads import on_cores
 from cluster.vectors.rows import Rows
@@ -94,25 +95,39 @@ class CrossFitted:
         moments = self._moments()
         whole = moments.sum(axis=0)
         penalty = PENALTY * np.trace(whole) / len(whole) * np.eye(len(whole))
-        self._inverse = [np.linalg.inv(whole - own + penalty) for own in moments]
+        self._inverse = np.empty_like(moments)
+
+        def invert(fold: int) -> None:
+            self._inverse[fold] = np.linalg.inv(whole - moments[fold] + penalty)
+
+        on_cores(invert, range(FOLDS))
 
     def fit(self, own: np.ndarray, k: int) -> None:
         """Fit the models of all folds to the clusters int32 [image]."""
-        sums = np.zeros((FOLDS, k, self._rows.dim + 1))
+        images, width = len(self._fold), self._rows.dim + 1
+        sums = np.zeros((FOLDS, k, width))
         for low in self._starts:
-            x = self._block(low)
             group = self._fold[low : low + ROWS] * k + own[low : low + ROWS]
-            _add(x * self._count[low : low + ROWS, None], group, sums.reshape(FOLDS * k, -1))
+            x = self._block(low)
+            x *= self._count[low : low + ROWS, None]
+            add_rows(x, group, sums.reshape(FOLDS * k, width))
         whole = sums.sum(axis=0)
-        each = zip(self._inverse, sums, strict=False)
-        self._model = [inverse @ (whole - other).T for inverse, other in each]
-        self._log_total = np.empty(len(self._fold))
+        self._model = np.empty((FOLDS, width, k))
+
+        def solve(fold: int) -> None:
+            self._model[fold] = self._inverse[fold] @ (whole - sums[fold]).T
+
+        on_cores(solve, range(FOLDS))
+        self._log_total = np.empty(images)
+        self._log_q = np.empty((images, k)) if images * k <= CELLS else None
 
         def some(low: int) -> None:
-            score = self._scores(low, min(low + ROWS, len(self._fold)), slice(0, k))
+            score = self._scores(low, min(low + ROWS, images), slice(0, k))
             most = score.max(axis=1)
             total = np.exp(score - most[:, None]).sum(axis=1)
             self._log_total[low : low + ROWS] = most + np.log(total)
+            if self._log_q is not None:
+                self._log_q[low : low + ROWS] = self._bounded(score, slice(low, low + ROWS))
 
         on_cores(some, self._starts)
 
@@ -120,11 +135,17 @@ class CrossFitted:
         """log q - log p of a block of images and clusters (cluster.block_model.scores)."""
 
         def of(rows: slice, clusters: slice) -> np.ndarray:
-            log_q = self._scores(rows.start, rows.stop, clusters)
-            log_q -= self._log_total[rows, None]
-            return np.maximum(log_q, np.log(LEAST)) - log_share[clusters]
+            if self._log_q is not None:
+                return self._log_q[rows, clusters] - log_share[clusters]
+            score = self._scores(rows.start, rows.stop, clusters)
+            return self._bounded(score, rows) - log_share[clusters]
 
         return of
+
+    def _bounded(self, score: np.ndarray, rows: slice) -> np.ndarray:
+        """log q of the scores of some rows."""
+        score -= self._log_total[rows, None]
+        return np.maximum(score, np.log(LEAST), out=score)
 
     def _block(self, low: int, high: int | None = None) -> np.ndarray:
         """[Z / sd, 1] of some rows, float64 [image, dim + 1]."""
@@ -138,25 +159,23 @@ class CrossFitted:
         """X'X of each fold, float64 [fold, dim + 1, dim + 1]."""
         width = self._rows.dim + 1
         out = np.zeros((FOLDS, width, width))
+
+        def add(x: np.ndarray, fold: np.ndarray, count: np.ndarray, number: int) -> None:
+            some = x[fold == number]
+            out[number] += (some * count[fold == number, None]).T @ some
+
         for low in self._starts:
-            x, fold = self._block(low), self._fold[low : low + ROWS]
-            for number in range(FOLDS):
-                some = x[fold == number]
-                out[number] += (some * self._count[low : low + ROWS][fold == number, None]).T @ some
+            here = slice(low, low + ROWS)
+            on_cores(
+                partial(add, self._block(low), self._fold[here], self._count[here]), range(FOLDS)
+            )
         return out
 
     def _scores(self, low: int, high: int, clusters: slice) -> np.ndarray:
         """The predictions over the temperature, float64 [image, cluster]."""
         x, fold = self._block(low, high), self._fold[low:high]
-        out = np.empty((len(x), len(range(*clusters.indices(self._model[0].shape[1])))))
+        out = np.empty((len(x), len(range(*clusters.indices(self._model.shape[2])))))
         for number, model in enumerate(self._model):
             some = fold == number
             out[some] = x[some] @ model[:, clusters]
         return out / TEMPERATURE
-
-
-def _add(x: np.ndarray, group: np.ndarray, sums: np.ndarray) -> None:
-    """Add the rows to the sums of their groups."""
-    order = np.argsort(group, kind="stable")
-    there, first = np.unique(group[order], return_index=True)
-    sums[there] += np.add.reduceat(x[order], first)

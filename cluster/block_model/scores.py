@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cluster.block_model.information import CELLS as COLUMN_CELLS
-from cluster.block_model.information import Reached, walk
+from cluster.block_model.information import SHARES, Reached, walk
 from cluster.kernels.jit import in_order
 from cluster.kernels.threads import on_cores
 
@@ -35,11 +35,15 @@ Prior = Callable[[slice, slice], np.ndarray]
 def log_ratio(weight: np.ndarray) -> np.ndarray:
     """L of the weights between clusters, float64 [cluster, cluster]; of an empty cluster so low
     that no image goes there."""
-    share = weight / max(weight.sum(), 1e-300)
-    of_cluster = share.sum(axis=1)
-    expected = np.outer(of_cluster, of_cluster)
-    ratio = np.maximum(share, NONE) / np.where(expected > 0, expected, 1)
-    return np.where(expected > 0, np.log(ratio), np.log(NONE) * 2)
+    out = weight / max(weight.sum(), 1e-300)
+    of_cluster = out.sum(axis=1)
+    step = max(1, SHARES // max(1, len(out)))
+    for low in range(0, len(out), step):
+        share = out[low : low + step]
+        expected = np.outer(of_cluster[low : low + step], of_cluster)
+        ratio = np.maximum(share, NONE) / np.where(expected > 0, expected, 1)
+        share[:] = np.where(expected > 0, np.log(ratio), np.log(NONE) * 2)
+    return out
 
 
 def best_clusters(
@@ -64,11 +68,7 @@ def best_clusters(
         score *= per_weight[rows, None]
         if prior is not None:
             score += prior(rows, clusters)
-        here = score.argmax(axis=1)
-        value = np.take_along_axis(score, here[:, None], 1)[:, 0]
-        higher = value > most[rows]
-        best[rows][higher] = here[higher] + clusters.start
-        most[rows][higher] = value[higher]
+        _keep_highest(score, clusters.start, best[rows], most[rows])
 
     def by_images(low: int) -> None:
         rows = slice(low, min(low + step, images))
@@ -91,6 +91,15 @@ def best_clusters(
                 rows = slice(low, min(low + ROWS, images))
                 take(rows, clusters, score[rows])
     return best if prior else np.where(degree > 0, best, own).astype(np.int32)
+
+
+@in_order
+def _keep_highest(score: np.ndarray, first: int, best: np.ndarray, most: np.ndarray) -> None:
+    """Write where a row of scores of the clusters from `first` on is higher than its `most`."""
+    for i in range(len(score)):
+        for c in range(score.shape[1]):
+            if score[i, c] > most[i]:
+                best[i], most[i] = first + c, score[i, c]
 
 
 @in_order

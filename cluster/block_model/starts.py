@@ -20,6 +20,7 @@ from cluster.block_model.information import cluster_weights
 from cluster.block_model.merges import merge
 from cluster.kmeans.api import kmeans
 from cluster.kmeans.assign import assign
+from cluster.kmeans.small import is_small, small_kmeans
 from cluster.spectral.spectral import Leading, unit_rows
 from cluster.vectors.rows import ArrayRows, Rows, Subset
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 MORE = 3  # eigenvectors beyond k
 POWERS = (8, 4)
 FINER = (3, 6)  # times k clusters
-SWEEPS = 15  # of the ascent of these
+SWEEPS = 15  # of the ascent of these, at most
 PLAIN = 2  # starts on the vectors themselves
 EVERY = 30  # eigenvectors where k asks for fewer
 DIMS = 64  # leading principal components of the vectors
@@ -54,11 +55,12 @@ def eigenvectors_for(k: int, most: int) -> int:
 
 
 def starts(
-    source: Source, k: int, *, seed: int, lag: int, n_init: int, max_iter: int, tol: float,
-    most: int, device: str = "cpu",
+    source: Source, k: int, *, seed: int, lag: int, sweeps: int, n_init: int, max_iter: int,
+    tol: float, most: int, device: str = "cpu",
 ) -> list[Start]:  # fmt: skip
     """The nine, each to be computed when it is called; fewer where 3k clusters are no fewer than
-    the images. `most`: as of eigenvectors_for; the others: of cluster.kmeans.api."""
+    the images. `sweeps`: of any ascent, at most; `most`: as of eigenvectors_for; the others: of
+    cluster.kmeans.api."""
     images, copies = len(source.leading.vectors), source.copies
     repeated = None if copies is None else np.repeat(np.arange(images), copies)
     m = eigenvectors_for(k, most)
@@ -69,8 +71,12 @@ def starts(
         """The clusters and the centroids of k-means, with a seed of its own for each number."""
         every = x if repeated is None else Subset(x, repeated)
         own = int(np.random.default_rng([seed, number]).integers(2**31))
-        fit = kmeans(
-            every, k, seeds=[own], n_init=n_init, max_iter=max_iter, tol=tol, device=device
+        settings = {"seeds": [own], "n_init": n_init, "max_iter": max_iter, "tol": tol}
+        small = is_small(every, k)
+        fit = (
+            small_kmeans(every, k, **settings)
+            if small
+            else kmeans(every, k, **settings, device=device)
         )
         return assign(x, fit.centroids, device=device).assignment[0], fit.centroids[0]
 
@@ -83,7 +89,7 @@ def starts(
 
     def merged(fine: int, number: int) -> np.ndarray:
         begin = cluster(ArrayRows(unit_rows(vectors)), fine, number)[0]
-        found = ascend(source.graph, begin, fine, lag=lag, seed=seed, sweeps=SWEEPS)
+        found = ascend(source.graph, begin, fine, lag=lag, seed=seed, sweeps=min(SWEEPS, sweeps))
         reached = cluster_weights(source.graph, found.assignment, fine, lag=lag)
         return merge(reached.weight, k)[found.assignment]
 

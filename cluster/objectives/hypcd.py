@@ -25,8 +25,6 @@ from typing import NamedTuple, final
 import numpy as np
 import torch
 
-from cluster.errors import ClusterError
-from cluster.heads.half_labelled import HalfLabelled
 from cluster.heads.hyperbolic import Ball, clipped, exp_map, pairwise_distances
 from cluster.heads.model import Linear
 from cluster.objectives import Drawn, Loss, Objective, Outputs
@@ -34,7 +32,7 @@ from cluster.objectives.contrastive import by_class, by_image, from_similarity, 
 from cluster.objectives.projector import Prototypes
 from cluster.objectives.same_images_twice import half_labelled
 from cluster.objectives.selex import Selex
-from cluster.objectives.simgcd import classifier_loss
+from cluster.objectives.simgcd import classifier_loss, half_labelled_stream
 from cluster.vectors.rows import Rows
 
 
@@ -75,12 +73,8 @@ class HypSimgcd(Objective):
     ) -> None:
         """label: int64 [image], the known class or -1; unit: the learned head applies to features
         divided by their length, or to features whose dims have a mean square of 1. Raises
-        ClusterError when k is below the number of known classes, or unless some images have a label
-        and some have none."""
-        known = int(label.max(initial=-1)) + 1
-        if k < known:
-            raise ClusterError(f"k is {k}, but {known} classes are known: choose k from {known} on")
-        self._stream, self._settings = HalfLabelled([label], batch, [seed]), settings
+        ClusterError as half_labelled_stream does."""
+        self._stream, self._settings = half_labelled_stream(label, k, batch, seed), settings
         self._prototypes = Prototypes(dim, k, unit=unit, seed=seed)
         self.unit = unit
         self.heads: torch.nn.Module = torch.nn.ModuleDict({"prototypes": self._prototypes}).to(

@@ -74,12 +74,8 @@ class Simgcd(Objective):
     ) -> None:
         """label: int64 [image], the known class or -1; unit: the prototypes apply to features
         divided by their length, as published, or to features whose dims have a mean square of 1.
-        Raises ClusterError when k is below the number of known classes, or unless some images have
-        a label and some have none."""
-        known = int(label.max(initial=-1)) + 1
-        if k < known:
-            raise ClusterError(f"k is {k}, but {known} classes are known: choose k from {known} on")
-        self._stream, self._settings = HalfLabelled([label], batch, [seed]), settings
+        Raises ClusterError as half_labelled_stream does."""
+        self._stream, self._settings = half_labelled_stream(label, k, batch, seed), settings
         self._projector = Projector(
             dim, hidden=settings.hidden, bottleneck=settings.bottleneck, width=0, seed=seed
         )
@@ -113,6 +109,16 @@ class Simgcd(Objective):
         scale = self._settings.temperature * self._prototypes.length
         weight = (self._prototypes.unit() / scale).detach().cpu().numpy()[None]
         return {"learned": Linear(weight, np.zeros(weight.shape[:2], np.float32))}
+
+
+def half_labelled_stream(label: np.ndarray, k: int, batch: int, seed: int) -> HalfLabelled:
+    """Batches of images, half of them labelled; label: int64 [image], the known class or -1. Raises
+    ClusterError when k is below the number of known classes, or unless some images have a label and
+    some have none."""
+    known = int(label.max(initial=-1)) + 1
+    if k < known:
+        raise ClusterError(f"k is {k}, but {known} classes are known: choose k from {known} on")
+    return HalfLabelled([label], batch, [seed])
 
 
 def classifier_loss(

@@ -6,6 +6,7 @@ from scipy.sparse import block_diag, csr_array
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
+from cluster.block_model.ascent import ascend
 from cluster.block_model.balanced_start import balanced_clusters
 from cluster.block_model.dcsbm import Found, best_ascent, polished
 from cluster.block_model.nearest_candidates import nearest_candidates
@@ -15,7 +16,7 @@ from cluster.spectral.snn_graph import jaccard_graph, shared_neighbor_graph
 from cluster.spectral.spectral import leading_eigenvectors
 from cluster.vectors.rows import ArrayRows, Subset
 
-PLAIN = {"n_init": 1, "max_iter": 50, "tol": 1e-4, "most": 64}
+PLAIN = {"n_init": 1, "max_iter": 50, "tol": 1e-4, "most": 64, "sweeps": 20}
 
 
 def nearest(x: np.ndarray, k: int) -> np.ndarray:
@@ -88,6 +89,48 @@ def test_a_run_that_was_stopped_goes_on_to_the_same():
         assert again.information == whole.information
 
 
+def test_starts_at_once_give_what_they_give_one_after_another(monkeypatch: pytest.MonkeyPatch):
+    x, _ = blobs()
+    graph = jaccard_graph(nearest(x, 10))
+    leading = leading_eigenvectors(graph, 30)
+    nine = starts(Source(graph, leading, ArrayRows(x)), 4, seed=0, lag=2, **PLAIN)
+
+    def states_of(at_once: bool) -> list[dict[str, np.ndarray]]:
+        states: list[dict[str, np.ndarray]] = []
+        best_ascent(
+            graph, nine, 4, lag=2, seed=0, sweeps=9, at_once=at_once,
+            checkpoint=lambda state: states.append(state()),
+        )  # fmt: skip
+        return states
+
+    monkeypatch.setattr("torch.get_num_threads", lambda: 3)
+    expected, found = states_of(False), states_of(True)
+    assert len(found) == 9
+    for one, other in zip(expected, found, strict=True):
+        assert one.keys() == other.keys()
+        assert all((one[name] == other[name]).all() for name in one)
+
+
+def test_the_short_ascent_of_finer_clusters_takes_no_more_sweeps_than_are_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    x, _ = blobs()
+    graph = jaccard_graph(nearest(x, 10))
+    source = Source(graph, leading_eigenvectors(graph, 30), ArrayRows(x))
+    asked: list[int] = []
+
+    def counted(*args: object, sweeps: int, **more: object) -> object:
+        asked.append(sweeps)
+        return ascend(*args, sweeps=sweeps, **more)
+
+    monkeypatch.setattr("cluster.block_model.starts.ascend", counted)
+    for start in starts(source, 4, seed=0, lag=1, **{**PLAIN, "sweeps": 2}):
+        start()
+    for start in starts(source, 4, seed=0, lag=1, **{**PLAIN, "sweeps": 60}):
+        start()
+    assert asked == [2, 2, 15, 15]
+
+
 def test_copies_as_one_point_are_told_apart_as_before():
     x, y = blobs(90, 3)
     copies = np.random.default_rng(0).integers(1, 4, 90)
@@ -95,13 +138,16 @@ def test_copies_as_one_point_are_told_apart_as_before():
     assert adjusted_rand_score(y, found_in(graph, x, 3, copies).assignment) > 0.9
 
 
-def test_a_balanced_start_divides_a_line_evenly():
+def test_a_balanced_start_divides_a_line_evenly(monkeypatch: pytest.MonkeyPatch):
     """From centroids that lie at one end."""
     x = np.linspace(0, 1, 120, dtype=np.float32)[:, None]
     own = balanced_clusters(x, np.array([[0.0], [0.05], [0.1]], np.float32))
     assert np.bincount(own, minlength=3).min() >= 35
     twice = balanced_clusters(x, np.array([[0.0], [0.05], [0.1]], np.float32), np.full(120, 2))
     np.testing.assert_array_equal(own, twice)
+    monkeypatch.setattr("cluster.block_model.balanced_start.SAMPLE", 60)
+    sampled = balanced_clusters(x, np.array([[0.0], [0.05], [0.1]], np.float32))
+    assert np.bincount(sampled, minlength=3).min() >= 30
     one = balanced_clusters(np.ones((4, 2), np.float32), np.ones((1, 2), np.float32))
     assert one.tolist() == [0] * 4
 

@@ -5,7 +5,8 @@ import pytest
 from scipy.sparse import block_diag, csr_array
 
 from cluster import ClusterError
-from cluster.block_model.information import cluster_weights, edge_information
+from cluster.block_model.information import cluster_weights, edge_information, information
+from cluster.block_model.scores import log_ratio
 from tests.cluster.block_model.graphs import dense_information, random_graph
 
 PATH = csr_array(np.diag([1.0, 1, 1], 1) + np.diag([1.0, 1, 1], -1))  # 0-1-2-3
@@ -84,3 +85,14 @@ def test_parts_without_a_link_say_all_and_one_cluster_says_nothing(lag: int):
 def test_what_does_not_fit_is_refused(own: list[int], k: int, lag: int, said: str):
     with pytest.raises(ClusterError, match=said):
         edge_information(PATH, np.array(own), k, lag=lag)
+
+
+def test_weights_between_many_clusters_are_worked_on_in_blocks(monkeypatch: pytest.MonkeyPatch):
+    weight = np.random.default_rng(0).random((12, 12)) * (np.arange(12) != 4)
+    weight = weight + weight.T
+    weight[4] = weight[:, 4] = 0
+    whole, ratio = information(weight), log_ratio(weight)
+    monkeypatch.setattr("cluster.block_model.information.SHARES", 30)
+    monkeypatch.setattr("cluster.block_model.scores.SHARES", 30)
+    assert information(weight) == pytest.approx(whole, abs=1e-14)
+    np.testing.assert_array_equal(log_ratio(weight), ratio)

@@ -65,6 +65,9 @@ def test_blocks_and_threads_change_nothing(lag: int, monkeypatch: pytest.MonkeyP
     graph, z, start = noisy()
     whole = polish(graph, ArrayRows(z), start, 3, lag=lag, seed=0)
     monkeypatch.setattr(module, "ROWS", 16)
+    monkeypatch.setattr(
+        module, "CELLS", 90
+    )  # probabilities are computed anew when they are asked for
     monkeypatch.setattr("cluster.block_model.scores.ROWS", 7)
     monkeypatch.setattr("cluster.block_model.scores.COLUMN_CELLS", 90)
     monkeypatch.setattr("cluster.block_model.information.CELLS", 90)

@@ -7,11 +7,11 @@ import numpy as np
 from tqdm import tqdm
 
 from cluster.block_model.dcsbm import Found, best_ascent, polished
-from cluster.block_model.starts import DIMS, Source, eigenvectors_for, starts
+from cluster.block_model.starts import Source, eigenvectors_for, starts
 from cluster.spectral.spectral import leading_eigenvectors
 from cluster.vectors.rows import cached
 from pipeline.fitting.checkpoint import Checkpoint
-from pipeline.fitting.edge_graph import EdgeGraph, Edges, components, open_edge_graph
+from pipeline.fitting.edge_graph import EdgeGraph, Edges, open_edge_graph
 from pipeline.fitting.feasible_k import feasible_k
 from pipeline.fitting.kmeans import Starts
 from pipeline.fitting.loop import checkpoint_inputs
@@ -39,10 +39,10 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
     space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
     all_k = feasible_k(cell, params.k, space.found, space.train, cell.k)
     edges = open_edge_graph(cell, space, params, runtime)
-    joined, graph, _ = edges
+    joined, graph = edges.joined, edges.graph
     m = max(eigenvectors_for(k, params.eigenvectors) for k in all_k)
     leading = leading_eigenvectors(graph, m, joined.copies)
-    vectors = cached(components(joined, space, DIMS), runtime.memory_gb)
+    vectors = cached(edges.leading, runtime.memory_gb)
     source = Source(graph, leading, vectors, joined.copies)
     follows = checkpoint_inputs(space, params, {"table": joined.table.neighbor})
     settings = params.model_dump(include={"lag", "sweeps", *Starts.model_fields})

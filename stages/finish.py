@@ -36,7 +36,7 @@ def main(cell: Cell, clusters_of: str, params: Params, runtime: Runtime) -> dict
         settings = list(zip(file["k"].tolist(), file["dims"].tolist(), strict=True))
         starts = [file[f"{number}/assignment"][:, space.train] for number in range(len(settings))]
     edges = open_edge_graph(cell, space, params, runtime)
-    joined, graph, vectors = edges
+    joined, graph, vectors = edges.joined, edges.graph, edges.vectors
     fits, gains = [], []
     for (k, _), own in zip(settings, starts, strict=True):
         found = []

@@ -8,8 +8,9 @@ two images have in common.
 from typing import TYPE_CHECKING, NamedTuple
 
 from cluster.block_model.nearest_candidates import nearest_candidates
+from cluster.block_model.starts import DIMS
 from cluster.spectral.snn_graph import jaccard_graph
-from cluster.vectors.rows import Reduced, Rows, Subset, UnitRows, cached
+from cluster.vectors.rows import ArrayRows, Reduced, Rows, Subset, UnitRows, cached
 from pipeline.fitting.train_graph import TrainGraph, open_train_graph
 from pipeline.io.cell import Cell
 from pipeline.io.space import Count, Space
@@ -32,11 +33,12 @@ class Edges(Section):
 
 class EdgeGraph(NamedTuple):
     """joined: the neighbours; graph: float64 csr [point, point]; vectors: of the points, the
-    leading principal components at length 1."""
+    leading principal components at length 1; leading: the first DIMS components as they are."""
 
     joined: TrainGraph
     graph: "csr_array"
     vectors: Rows
+    leading: Rows
 
 
 def open_edge_graph(cell: Cell, space: Space, params: Edges, runtime: Runtime) -> EdgeGraph:
@@ -48,17 +50,22 @@ def open_edge_graph(cell: Cell, space: Space, params: Edges, runtime: Runtime) -
         )
     found, train = space.found, space.train
     joined = open_train_graph(cell, found, train, max(params.candidates, params.voters))
-    vectors = cached(UnitRows(components(joined, space, params.dims)), runtime.memory_gb)
+    whole = cached(_components(joined, space, params.dims), runtime.memory_gb)
+    vectors = cached(UnitRows(whole), runtime.memory_gb)
+    leading = _components(joined, space, DIMS)
+    if isinstance(whole, ArrayRows) and leading.dim <= whole.dim:  # no need to read them again
+        leading = ArrayRows(whole.array[:, : leading.dim])
+    del whole
     among = params.candidates
     if joined.copies is not None:  # copies fill the table: to ask for more is a search of all
         among = max(params.neighbors, among // 2)
     near = nearest_candidates(
         vectors, joined.lists(among, torch_device(runtime.device)), params.neighbors
     )
-    return EdgeGraph(joined, joined.weighted(jaccard_graph(near)), vectors)
+    return EdgeGraph(joined, joined.weighted(jaccard_graph(near)), vectors, leading)
 
 
-def components(joined: TrainGraph, space: Space, dims: int) -> Rows:
+def _components(joined: TrainGraph, space: Space, dims: int) -> Rows:
     """The leading principal components of each point, not whitened: as many as there are."""
     basis = space.basis._replace(whiten=False)
     return Subset(Reduced(space.found, basis, min(dims, len(basis.components))), joined.rows())

@@ -10,7 +10,7 @@ nothing of the graph.
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -71,7 +71,12 @@ def starts(
         """The clusters and the centroids of k-means, with a seed of its own for each number."""
         every = x if repeated is None else Subset(x, repeated)
         own = int(np.random.default_rng([seed, number]).integers(2**31))
-        settings = {"seeds": [own], "n_init": n_init, "max_iter": max_iter, "tol": tol}
+        settings: dict[str, Any] = {
+            "seeds": [own],
+            "n_init": n_init,
+            "max_iter": max_iter,
+            "tol": tol,
+        }
         small = is_small(every, k)
         fit = (
             small_kmeans(every, k, **settings)

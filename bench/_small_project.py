@@ -92,6 +92,7 @@ CASES = (
     _case("candidates", *HERE),
     _case("rank", "birds"),
     _case("examples", *HERE),
+    _case("map_examples", *HERE),
     _case("evaluate", *HERE),
     _case("evaluate_discovery", *HERE),
     _case("probes", *HERE),

@@ -19,11 +19,11 @@ REPORT, PICTURE = ROOT / "report/index.html", ROOT / "docs/report.png"
 WIDTH, HEIGHT = 1280, 1170  # pixels of the page that are shown
 SHOWN = 800  # pixels, the width of the picture
 COLOURS = 128
-# Of the first dataset the first clusters of one clustering, and the first table
+# Of the first dataset the first clusters of the best clustering, and the first table
 STYLE = """<style>
-section ~ section, .dataset > *, .sheet figure, .card:nth-child(n+3) { display: none }
-.dataset > h2, .dataset > h3, .dataset > details.sheet[open] { display: block }
-.dataset > div:first-of-type { display: block }
+section ~ section, .dataset > *, .sizes, .sizes ~ .note, .card:nth-child(n+3) { display: none }
+.dataset > h2, .dataset > h3, .dataset > div.sheet { display: block }
+.dataset > .scroll:not(.scroll ~ .scroll) { display: block }
 </style>"""
 
 

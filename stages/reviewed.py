@@ -75,7 +75,14 @@ def main(cell: Cell, clusters_of: str) -> dict[str, Any]:
     told = ", ".join(f"{n} {what}" for what, n in count.items() if n)
     print(f"reviewed: {len(names)} images: {told}; to {_table(of)}")
     given = {str(cluster): category for cluster, category in labels.of_cluster.items()}
-    return {"images": len(labels.label), **count, "names": given}
+    of_run = {"k": clustering.k, "seed": _seed(of, folder, clustering)}
+    return {"images": len(labels.label), **count, **of_run, "names": given}
+
+
+def _seed(of: Cell, folder: str, clustering: Clustering) -> int:
+    """Its number: the report shows names on the clustering that has them, and on no other."""
+    with store.read(of.file(f"{folder}/{of.run}.h5"), "clusters") as file:
+        return int(file.attrs["seeds"][clustering.seed])
 
 
 def _confidence(

@@ -18,6 +18,19 @@ FOR_PEOPLE: dict[str, Kind] = {
             *("rank", "among", "images", "old"),
         ),
     ),
+    "map_examples": Kind(
+        1,
+        "metrics/{dataset}/{backbone}/map_examples.h5",
+        {
+            "place": Array("float32", "image axis", "on the map, whose longer side is 1"),
+            "cluster": Array("int32", "image", "cluster of each"),
+            "center": Array("float32", "cluster axis", "median of its places; nan: no image"),
+            "picture": Array("int32", "picture", "which of the images are shown as pictures"),
+            "name": Array("str", "picture", "name of each of these"),
+            "digest": Array("uint8", "picture 16", "BLAKE2b-128 of the image's bytes"),
+        },
+        ("dataset", "backbone", "run", "setting", "k", "seed", "images", "across"),
+    ),
     "similar_examples": Kind(
         1,
         "metrics/{dataset}/{backbone}/similar_{among}.h5",

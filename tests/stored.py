@@ -90,7 +90,7 @@ INDEX = {"dataset": "birds", "splits": ["train", "test"], "n_classes": 3}
 
 SAVED = (
     "index", "labels", "known", "pca", "neighbors", "map", "duplicates", "similar", "clusters",
-    "absent", "examples", "similar_examples", "candidates", "reviewed",
+    "absent", "examples", "map_examples", "similar_examples", "candidates", "reviewed",
 )  # fmt: skip
 OF_SETTINGS = ("assignment", "distance", "centroids", "loss", "iterations")  # those written below
 
@@ -147,6 +147,11 @@ def save_each_kind(folder: Path) -> dict[str, Path]:
     said = {**of, "run": "kmeans", "setting": 0, "k": 2, "dims": 0, "seed": 0, "seeds": 3}
     said |= {"rank": 1, "among": 9, "images": 12, "old": ["ü"]}
     store.save(paths["examples"], "examples", shown, said)
+    shown = {"place": rng.random((3, 2)).astype(np.float32), "name": names, "digest": ids}
+    shown |= {"cluster": np.arange(3, dtype=np.int32), "center": np.ones((3, 2), np.float32)}
+    shown |= {"picture": np.array([2, 0], np.int32)}
+    said = {**of, "run": "kmeans", "setting": 0, "k": 3, "seed": 0, "images": 3, "across": 9}
+    store.save(paths["map_examples"], "map_examples", shown, said)
     near = rng.integers(0, 12, (12, 2)).astype(np.int32)
     kept = {"row": np.arange(12), "neighbor": near, "run": np.array(["kmeans"], object)}
     kept |= {"setting": np.zeros(1, np.int32), "dims": np.zeros(1, np.int32)}

@@ -79,7 +79,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         "dcsbm": {"k": ["auto", 3]},
         "cut": {"k": ["auto", 3], "steps": 3, "batch": 32},
         "turtle": {"k": ["auto", 3], "steps": 3, "batch": 32, "inner_steps": 2, "max_iter": 5},
-        "map": {"dims": [3], "epochs": 3}, "umap_kmeans": {"k": ["auto", 3], "dims": 3},
+        "map": {"dims": [2, 3], "epochs": 3}, "umap_kmeans": {"k": ["auto", 3], "dims": 3},
         "consensus": {"k": ["auto", 3], "join": "all"},
         "sskmeans": {"k": ["auto", 3]}, "simgcd": {"k": ["auto", 3], "steps": 3, "batch": 32,
         "entropy_weight": 1.0}, "pim": {"k": ["auto", 3], "steps": 3,

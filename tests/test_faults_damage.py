@@ -59,7 +59,7 @@ def refused_or_same(path: Path, look: Callable[[], object], seen: object) -> boo
 
 KINDS = (
     "known", "neighbors", "duplicates", "similar", "learned", "absent", "examples",
-    "similar_examples", "candidates", "map", "reviewed",
+    "similar_examples", "candidates", "map", "map_examples", "reviewed",
 )  # fmt: skip
 
 

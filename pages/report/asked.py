@@ -13,7 +13,8 @@ class Asked(NamedTuple):
     """datasets: how to open their images, by name; backbones: in the order of the page; known: of
     which datasets some classes are known, and how they are drawn; adaptations: the runs of adapt by
     name, with all settings; pairs: section of params.yaml, target and large collection; named: the
-    runs whose clusters get words; methods: the stage of each run that is not named as its stage;
+    runs whose clusters get words; reviewed: those that are joined with what a person decided;
+    mapped: whether the map is on; methods: the stage of each run that is not named as its stage;
     fused: the backbones of each that is several."""
 
     datasets: dict[str, Any]
@@ -22,6 +23,8 @@ class Asked(NamedTuple):
     adaptations: dict[str, dict[str, Any]]
     pairs: list[tuple[str, str, str]]
     named: list[str]
+    reviewed: list[str]
+    mapped: bool
     methods: dict[str, str]
     fused: dict[str, list[str]]
 
@@ -37,13 +40,14 @@ class Asked(NamedTuple):
 def asked() -> Asked:
     """All of it, from params.yaml here."""
     every = names("datasets"), backbones(), names("known"), adaptations(), pairs()
-    return Asked(*every, named(), methods(), fused())
+    reviewed = [*runs_of("reviewed"), *runs_of("reviewed_discovered")]
+    return Asked(*every, runs_of("names"), reviewed, bool(runs_of("map")), methods(), fused())
 
 
-def named() -> list[str]:
-    """The runs whose clusters get words; none in settings that are older than the stage."""
+def runs_of(stage: str) -> list[str]:
+    """Its runs, none in settings that are older than the stage."""
     runs = (read_params("") or {}).get("runs") or {}
-    return list(runs.get("names") or [])
+    return list(runs.get(stage) or [])
 
 
 def names(path: str) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def describe(
             *adapted_figure(steps),
         ],
         [
-            *clusters.sheets(drawn, album, side, backbones, asked.named),
-            *(clusters.discovered(drawn, album, side, backbones) if known else []),
+            *clusters.sheets(drawn, album, side, backbones, asked),
+            *(clusters.discovered(drawn, album, side, backbones, asked) if known else []),
         ],
     )

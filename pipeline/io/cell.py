@@ -127,6 +127,11 @@ class Cell(NamedTuple):
         return self.metric("discovered.h5")
 
     @property
+    def map_examples(self) -> Path:
+        """What the report shows of the map, coloured by the first of these."""
+        return store.place("map_examples", dataset=self.dataset, backbone=self.backbone)
+
+    @property
     def table(self) -> Path:
         """A table of the run (csv) for the report and `dvc plots`: of training a row an epoch."""
         return self.metric(f"{self.run}.csv")

@@ -1,5 +1,6 @@
 """The tables of category discovery on the page and in the terminal."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from reported import evaluate, evaluate_discovery, report, specs, text_of
 
 import store
 from cluster.metrics.mean_sd import mean_sd
+from pages.report.chosen.clusters import read_chosen
 from pages.report.chosen.pick import Examples
 from pages.report.tables.rows import read_rows
 from pipeline.io.cell import Cell
@@ -63,6 +65,16 @@ def test_the_page_shows_what_was_found_by_the_names_of_the_known_classes(page: s
     assert "naught ·" in text
     assert "&lt;b&gt;one&lt;/b&gt;" in page
     assert "New: cluster 9 ·" in text
+    shown = read_chosen(CELL.found_examples)
+    assert shown is not None
+    count = {"images": N, "decided": 3, "cluster": 9, "unknown": 0, "junk": 1, "none": N - 13}
+    said = {**count, "k": 10, "seed": shown.seed, "names": {"0": "zero", "9": "nine"}}
+    CELL.metric("reviewed_sskmeans.json").write_text(json.dumps(said))
+    text = text_of(report(asking={"runs": {"reviewed_discovered": ["sskmeans"]}}))
+    assert "zero · cluster 0 ·" in text
+    assert "nine · cluster 9 ·" in text
+    assert "New: cluster 8 ·" in text
+    assert f"4 of {N} images decided by a person (1 junk), 9 more" in text
 
 
 def test_the_terminal_has_them_too(page: str):

@@ -204,20 +204,19 @@ def test_what_is_shown_is_the_best_of_the_ranking_and_the_best_cell_comes_first(
     every = read_ranked("d")
     for backbone in ("edges", "pixels"):
         first = next(one for one in every if one.backbone == backbone)
-        page = written
-        sheet = page[page.index(f"{backbone} · {first.run}, k = {first.k}, ") :]
-        said = sheet[: sheet.index("</details>")]
-        assert f"ranks highest, {first.rank} of {len(every)}" in said
-        assert f"the one that does, {first.seed}." in said
-    titles = re.findall(r"<summary>(edges|pixels) · ", written)
-    assert titles[0] == every[0].backbone
+        best = f"Best clustering: {first.run} on {backbone}, k = {first.k}</h3>"
+        other = f"Best of {backbone}: {first.run}, k = {first.k}, ranked {first.rank} of "
+        sheet = written[written.index(best if first is every[0] else other) :]
+        said = sheet[: sheet.index('<div class="cards"')]
+        assert f"Ranked {first.rank} of {len(every)} clusterings of d, without labels; " in said
+        assert f"of its 3 seeds, seed {first.seed} ranks highest." in said
 
 
-def test_each_backbone_has_a_sheet_and_the_first_is_open(written: str) -> None:
+def test_each_backbone_has_a_sheet_and_only_the_first_is_open(written: str) -> None:
     page = written
-    sheets = re.findall(r'<details class="sheet"( open)?><summary>(\w+) ·', page)
     ranked = list(dict.fromkeys(one.backbone for one in read_ranked("d")))
-    assert sheets == [(" open", ranked[0]), ("", ranked[1])]
+    assert re.findall(r"<h3[^>]*>Best clustering: \w+ on (\w+),", page) == ranked[:1]
+    assert re.findall(r'<details class="sheet"><summary>Best of (\w+):', page) == ranked[1:]
     assert page.count('<div class="card">') == 2 * 4
 
 
@@ -278,7 +277,7 @@ def test_one_seed_and_one_setting_make_a_page_without_deviations(
     page = report()
     assert "One seed" in page
     assert "±" not in text_of(page[: page.index("How this was measured")])
-    assert "ranks highest, 1 of 1." in page
+    assert "Ranked 1 of 1 clusterings of d, without labels. Clustered in all dimensions." in page
     assert "±" not in Path("report/table.md").read_text()
 
 
@@ -388,9 +387,9 @@ def test_every_column_is_explained_in_words_that_can_be_read(written: str) -> No
 
 
 def test_the_pictures_say_where_the_list_of_all_images_lies(written: str) -> None:
-    sheet = written[written.index('<details class="sheet" open>') :]
-    sheet = sheet[: sheet.index('<div class="cards"')]
-    ((backbone, run),) = re.findall(r"<summary>(edges|pixels) · (\w+),", sheet)
+    sheet = written[written.index("Best clustering: ") :]
+    sheet = sheet[: sheet.index('<details class="sheet"')]
+    ((run, backbone),) = re.findall(r"^Best clustering: (\w+) on (\w+),", sheet)
     assert f"<code>data/d/{backbone}/tables/{run}.csv</code>" in sheet
     assert f"<code>python -m stages.export d {backbone} clusters/{run}</code>" in sheet
 

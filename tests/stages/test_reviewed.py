@@ -77,6 +77,7 @@ def test_decided_images_named_clusters_and_all_others():
     assert facts["decided"] == 3
     assert facts["cluster"] == int((own[5:] == named).sum())
     assert facts["names"] == {str(named): "a"}
+    assert (facts["k"], facts["seed"]) == (4, clustering.seed)  # seeds are 0, 1, 2
     # A person's word is 1; of 10 the neighbours are 11 and 12, which count alike
     assert (arrays["confidence"][:5] == 1).all()
     assert (arrays["confidence"][arrays["status"] == 4] == 0).all()

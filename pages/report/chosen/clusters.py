@@ -17,6 +17,8 @@ from pages.report.tables.ranking import read_ranked
 from pipeline.io.absent import read_h5_mark
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import run_files, seed_of_lowest_loss
+from pipeline.params import StageError
+from pipeline.ranking.table import table_of
 
 
 class Chosen(NamedTuple):
@@ -55,9 +57,19 @@ def save_best(cell: Cell, wanted: Examples) -> None:
     if best is None:
         _save(cell, cell.examples, nothing(wanted))
         return
-    path = next(p for p in run_files(cell.file("clusters")) if p.stem == best.run)
-    found = _choose(cell, path, best.setting, wanted, best.seed)
+    found = _choose(cell, run_file(cell, best.run), best.setting, wanted, best.seed)
     _save(cell, cell.examples, found._replace(rank=best.rank, among=len(ranked)))
+
+
+def run_file(cell: Cell, run: str) -> Path:
+    """The clusters of a run that is ranked, those of heads that were learned with it too."""
+    for path in run_files(cell.file("clusters")):
+        if path.stem == run:
+            return path
+    raise StageError(
+        f"{table_of(cell.dataset)} ranks {run}, of which {cell.backbone} has no clusters: run "
+        "`dvc repro`"
+    )
 
 
 def save_discovered(cell: Cell, runs: Sequence[str], wanted: Examples) -> None:

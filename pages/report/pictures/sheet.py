@@ -3,8 +3,9 @@
 import base64
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -30,18 +31,27 @@ class Tile(NamedTuple):
 
 
 class Card(NamedTuple):
-    """names: words that are proposed for the cluster."""
+    """title: the name of the cluster, or its number; number: the same beside a name; words: that
+    are proposed for the cluster."""
 
     title: str
+    number: str
     cluster: int
     size: int
     typical: list[Tile]
     untypical: list[Tile]
-    names: list[str]
+    words: list[str]
 
 
-def draw(chosen: Chosen, album: Album, side: int, names: Sequence[list[str]] = ()) -> list[Card]:
-    """The chosen images as small pictures, a card a cluster; names: of each cluster, or of none."""
+def draw(
+    chosen: Chosen,
+    album: Album,
+    side: int,
+    words: Sequence[list[str]] = (),
+    named: Mapping[int, str] = MappingProxyType({}),
+) -> list[Card]:
+    """The chosen images as small pictures, a card a cluster; words: that are proposed for each
+    cluster, or for none; named: those that a person gave a name, who needs no proposal."""
 
     every = tiles(chosen.name, chosen.digest, album, side)
 
@@ -52,8 +62,11 @@ def draw(chosen: Chosen, album: Album, side: int, names: Sequence[list[str]] = (
     for cluster in dict.fromkeys(chosen.cluster.tolist()):
         own, typical = chosen.cluster == cluster, chosen.typical == 1
         size, most, least = int(chosen.size[cluster]), of(own & typical), of(own & ~typical)
-        words = names[cluster] if names else []
-        cards.append(Card(f"Cluster {cluster}", cluster, size, most, least, words))
+        given = cluster in named
+        title = named[cluster] if given else f"Cluster {cluster}"
+        number = f"cluster {cluster}" if given else ""
+        proposed = words[cluster] if words and not given else []
+        cards.append(Card(title, number, cluster, size, most, least, proposed))
     return cards
 
 

@@ -9,13 +9,17 @@ from pages.report.tables.adapted import TRAININGS
 from pipeline.io.cell import Cell
 from pipeline.io.whole import as_written
 
-OF_PAIRS = (
+PREFIXES = (
     "assign",
     "export",
+    "finish",
+    "fuse_part",
     "member",
+    "names",
+    "reviewed",
     "similar_by_labels",
     "similar",
-)  # more than the stage is in a name
+)  # stages of which a name says more
 ADAPT = "adapt"
 
 
@@ -82,7 +86,7 @@ def _of(stage: str, where: str, said: dict[str, Any]) -> Cost:
 
 
 def _stage(stem: str) -> str:
-    return next((stage for stage in OF_PAIRS if stem.startswith(f"{stage}_")), stem)
+    return next((stage for stage in PREFIXES if stem.startswith(f"{stage}_")), stem)
 
 
 def _sum(stage: str, where: str, costs: Sequence[Cost]) -> Cost:

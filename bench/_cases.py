@@ -54,6 +54,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
     "simgcd": {"steps": 20, "entropy_weight": 1.0},
     "pim": {**_PASSES, "steps": 2, "conditional_entropy_weight": 1.0},
     "probes": {"max_iter": 2, "seeds": [0], "penalties": [1.0, 0.1]},
+    "curate": {"levels": [1000, 100], "resampling": 1, "max_iter": 2},
     "similar": {"total": 1000, "balance": "clusters"},
     "export_parquet": {"of": "export", "format": "parquet"},
 }
@@ -92,6 +93,8 @@ CASES = (
     Case("learned", "learned"),
     Case("assign", "assign", item={"from": BIG, "to": BIG, "run": "kmeans"}),
     Case("similar", "similar", item=_TO_FEW),
+    Case("curate", "curate", item={"run": "curate"}, long=True),
+    Case("evaluate_curated", "evaluate_curated", item={"run": "curate"}),
     Case("export, csv", "export", item=_RUN),
     Case("export, parquet", "export", "export_parquet", _RUN),
     Case("reviewed", "reviewed", item=_RUN),

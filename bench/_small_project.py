@@ -75,6 +75,8 @@ CASES = (
     _case("assign", "birds", "few", NET, "kmeans"),
     _for_others(_case("duplicates", *FEW)),
     _case("similar", "few", "birds", NET),
+    _case("curate", *HERE),
+    _case("evaluate_curated", *HERE, "curate"),
     *(
         _for_others(_case(stage, *of))
         for stage, of in (
@@ -151,6 +153,7 @@ SMALLER = """{
   "sskmeans": {"n_init": 4},
   "simgcd": {"steps": 60, "entropy_weight": 1.0},
   "pim": {"steps": 60, "conditional_entropy_weight": 1.0, "n_init": 2},
+  "curate": {"levels": [60, 8], "resampling": 4, "images": 100},
   "similar": {"target": ["few"], "among": ["birds"], "total": 20},
   "probes": {"seeds": [0], "max_iter": 30, "penalties": [0.1, 0.001]},
   "examples": {"clusters": 3, "images": 3}

@@ -13,6 +13,7 @@ from pipeline.params import PARAMS, StageError, did_you_mean, read_params
 
 MEMBERS, CONSENSUS = "member", "consensus"  # lists of runs: the former are joined by the latter
 MAP, NEED_MAP = "map", "umap_kmeans"
+CURATE = "curate"  # whose runs have no clusters
 MAPPINGS = ("datasets", "known", *BACKBONES, "embedded", "all", "runs")
 PRODUCTS = {  # lists of which every combination is a stage, and what each of them names
     "assign": {"from": "dataset", "to": "dataset", "runs": "run"},
@@ -145,7 +146,7 @@ def _require_run(params: Mapping[str, Any], where: str, name: Any) -> None:
             f"{PARAMS}: {where}: {name} has no section of settings{did_you_mean(str(name), params)}"
         )
     runs = params.get("runs", {})
-    on = {method: names for method, names in runs.items() if method not in (*TABLES, MAP)}
+    on = {method: names for method, names in runs.items() if method not in (*TABLES, MAP, CURATE)}
     if any(name in names for names in on.values()):
         return
     for method in on:

@@ -49,7 +49,7 @@ def main(pair: Pair, params: Params, examples: Examples, runtime: Runtime) -> No
     target, among, found = pair.first, pair.second, pair.similar
     wanted, large = (open_collection(c.features, c.images) for c in (target, among))
     require_one_backbone(wanted.features, large.features)
-    root = pictures(large.features.dataset) if params.links else Path()
+    root = pictures(large.features.dataset, target.run) if params.links else Path()
     group = read_groups(_groups(pair, params), large.features, params.balance)
     asking = _asking(target.duplicates, wanted.features)
     open_to = _open_to(large.features, target.images, params.same)

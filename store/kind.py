@@ -1,4 +1,4 @@
-"""What a kind of file is: its arrays and attributes."""
+"""What a kind of file is: its version, where it lies, its arrays and attributes."""
 
 from typing import NamedTuple
 

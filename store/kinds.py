@@ -167,6 +167,19 @@ KINDS: dict[str, Kind] = {
             *("metric", "normalize", "whiten", "seeds", "splits"),
         ),
     ),
+    "curated": Kind(
+        1,
+        "data/{dataset}/{backbone}/curated/{run}.h5",
+        {
+            "row": Array("int64", "image", "row in the index, of the images of train"),
+            "reason": Array("uint8", "image", "which of `reasons`; 0: the image is chosen"),
+            "leader": Array("int64", "image", "row of the image that is kept for it, or its own"),
+            "outlier": Array("float32", "image", "how strange it is, in robust deviations"),
+            "k": Array("int32", "level", "number of clusters, the finest level first"),
+            "*/cluster": Array("int32", "image", "cluster of each image at a level"),
+        },
+        ("dataset", "backbone", "run", "reasons"),
+    ),
     **FOR_PEOPLE,
 }
 

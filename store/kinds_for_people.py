@@ -81,4 +81,21 @@ FOR_PEOPLE: dict[str, Kind] = {
         },
         ("dataset", "backbone", "run", "splits", "categories", "statuses", "decisions"),
     ),
+    "curated_examples": Kind(
+        1,
+        "metrics/{dataset}/{backbone}/curated_{run}.h5",
+        {
+            "name": Array("str", "group", "of kept images that have near-duplicates"),
+            "digest": Array("uint8", "group 16", "BLAKE2b-128 of the image's bytes"),
+            "size": Array("int64", "group", "images that were dropped for each"),
+            "dropped_group": Array("int32", "dropped", "place of the group of a dropped image"),
+            "dropped_name": Array("str", "dropped", "of these, the least similar first"),
+            "dropped_digest": Array("uint8", "dropped 16", "BLAKE2b-128 of the image's bytes"),
+            "dropped_similarity": Array("float32", "dropped", "cosine to the kept image"),
+            "strange_name": Array("str", "strange", "of the strangest images, strangest first"),
+            "strange_digest": Array("uint8", "strange 16", "BLAKE2b-128 of the image's bytes"),
+            "strange_score": Array("float32", "strange", "deviations, as in the kind curated"),
+        },
+        ("dataset", "backbone", "run", "images"),
+    ),
 }

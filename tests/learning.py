@@ -63,16 +63,16 @@ def written(folder: Path, name: str) -> tuple[bytes, bytes]:
 
 
 def run_with_stops(
-    run: Callable[[], object], every: int, monkeypatch: pytest.MonkeyPatch
+    run: Callable[[], object], every: int, monkeypatch: pytest.MonkeyPatch, at: str = "at"
 ) -> tuple[int, list[int]]:
     """Run something that is stopped after one of `every` checkpoints, again and again until it is
-    done: how often it was stopped, and the steps of the checkpoints."""
+    done: how often it was stopped, and the steps of the checkpoints, which say them as `at`."""
     monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", -1.0)  # after every step
     save, saved, stops = checkpoint.Checkpoint.save, list[int](), 0
 
     def save_and_stop(self: checkpoint.Checkpoint, state: dict[str, np.ndarray]) -> None:
         save(self, state)
-        saved.append(int(state["at"]))
+        saved.append(int(state[at]))
         if len(saved) % every == every - 1:
             raise KeyboardInterrupt
 
@@ -112,7 +112,7 @@ def write_neighbors(
     """By all pairs; `rows`: only for the first so many images; `own`: an image is its nearest."""
     found = store.Features(folder / FEATURES)
     x = np.nan_to_num(found.block(0, len(found)).astype(np.float64))
-    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
     similarity = x @ x.T
     np.fill_diagonal(similarity, np.inf if own else -np.inf)
     train = np.flatnonzero(found.split == 0)

@@ -90,7 +90,8 @@ INDEX = {"dataset": "birds", "splits": ["train", "test"], "n_classes": 3}
 
 SAVED = (
     "index", "labels", "known", "pca", "neighbors", "map", "duplicates", "similar", "clusters",
-    "absent", "examples", "map_examples", "similar_examples", "candidates", "reviewed",
+    "absent", "examples", "map_examples", "similar_examples", "candidates", "reviewed", "curated",
+    "curated_examples",
 )  # fmt: skip
 OF_SETTINGS = ("assignment", "distance", "centroids", "loss", "iterations")  # those written below
 
@@ -171,7 +172,24 @@ def save_each_kind(folder: Path) -> dict[str, Path]:
     said |= {"images": 12, "targets": 2, "found": 3, "median_nearest": 0.7, "median_every": 0.6}
     found = {**shown, "found_similarity": cosine}
     store.save(paths["similar_examples"], "similar_examples", found, {**said, "below": 0.0})
+    _save_curated(paths, row, names, ids)
     return paths
+
+
+def _save_curated(
+    paths: dict[str, Path], row: dict[str, np.ndarray], names: np.ndarray, ids: np.ndarray
+) -> None:
+    number = {"reason": np.arange(12, dtype=np.uint8) % 4, "leader": np.arange(12) // 2}
+    more = {"outlier": np.linspace(0, 3, 12, dtype=np.float32), "k": np.full(1, 3, np.int32)}
+    cluster = {"0/cluster": np.arange(12, dtype=np.int32) % 3}
+    of = {"dataset": "birds", "backbone": "pixels", "run": "curate"}
+    reasons = {"reasons": ["kept", "duplicate", "outlier", "not drawn"]}
+    store.save(paths["curated"], "curated", {**row, **number, **more, **cluster}, {**of, **reasons})
+    like, two = np.array([0.75, 0.5], np.float32), np.arange(2)
+    shown = {"name": names, "digest": ids, "size": two, "dropped_group": two.astype(np.int32)}
+    shown |= {"dropped_name": names, "dropped_digest": ids, "dropped_similarity": like}
+    shown |= {"strange_name": names, "strange_digest": ids, "strange_score": like}
+    store.save(paths["curated_examples"], "curated_examples", shown, {**of, "images": 3})
 
 
 def read_all(path: Path, kind: str) -> dict[str, object]:
@@ -179,6 +197,7 @@ def read_all(path: Path, kind: str) -> dict[str, object]:
     with store.read(path, kind) as file:
         names = [name for name in store.KINDS[kind].arrays if "*" not in name]
         names += [f"0/{name}" for name in OF_SETTINGS if kind == "clusters"]
+        names += ["0/cluster"] * (kind == "curated")
         names += [f"0/{n}" for n in ("seed", "silhouette", "assignment") if kind == "candidates"]
         arrays = {name: file[name] for name in names}
         return {

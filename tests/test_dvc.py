@@ -85,6 +85,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         "entropy_weight": 1.0}, "pim": {"k": ["auto", 3], "steps": 3,
         "conditional_entropy_weight": 1.0},
         "estimate_k": {"k_min": 3, "k_max": 5}, "estimate_k_by_labels": {"max_classes": 5},
+        "curate": {"levels": [9, 3], "resampling": 1, "images": 9, "neighbors": 5},
         "similar": {"same": "keep", "balance": "clusters", "k": [3]},
         "similar_by_labels": {"same": "keep", "k": [3]},
         "probes": {"penalties": [0.1], "max_iter": 5},

@@ -59,7 +59,8 @@ def refused_or_same(path: Path, look: Callable[[], object], seen: object) -> boo
 
 KINDS = (
     "known", "neighbors", "duplicates", "similar", "learned", "absent", "examples",
-    "similar_examples", "candidates", "map", "map_examples", "reviewed",
+    "similar_examples", "candidates", "map", "map_examples", "reviewed", "curated",
+    "curated_examples",
 )  # fmt: skip
 
 

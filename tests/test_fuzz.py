@@ -31,6 +31,7 @@ from pages.report import asked
 from pages.report.chosen.pick import Examples
 from pages.report.tables import lineage
 from pipeline.adapting.settings import LEARNS_FROM, read_run
+from pipeline.curating.settings import Params as Curating
 from pipeline.embedding.vectors import Vectors, list_vectors
 from pipeline.io.labelled import of_table, of_tree
 from pipeline.io.origin import FACTS, Imported, Source, folder_of, read_origin, write_imported
@@ -47,7 +48,8 @@ SECTIONS = {
     path.stem: importlib.import_module(f"stages.{path.stem}").Params
     for path in sorted((ROOT / "stages").glob("*.py"))
     if "\nclass Params(" in path.read_text() and path.stem not in ("import", "backbone")
-} | {"runtime": Runtime, "examples": Examples, "fuse": stages.fuse_part.Fuse, "rank": RankSettings}
+} | {"runtime": Runtime, "examples": Examples, "fuse": stages.fuse_part.Fuse, "rank": RankSettings,
+     "curate": Curating}  # fmt: skip
 IMPORTED = importlib.import_module("stages.import").Params
 FORMS = (
     {"old": 5, "labelled": 0.5, "seed": 0},
@@ -167,7 +169,7 @@ def test_a_dataset_with_mistakes_is_refused_in_one_line(data):
     for look in (images.list_images, images.open_images, images.stat_images, images.old_classes):
         understood_or_refused(partial(look, spec))
     write({"datasets": {"mine": spec}})
-    understood_or_refused(lambda: pictures("mine"))
+    understood_or_refused(lambda: pictures("mine", "similar"))
 
 
 @settings(LOOK, max_examples=80)

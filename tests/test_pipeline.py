@@ -35,6 +35,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory, forked: Path) -> Clone:
         runs={
             **{"kmeans": ["kmeans"], "sskmeans": ["sskmeans"], "export": []},
             **{"map": ["map"], "umap_kmeans": ["umap_kmeans"], "consensus": ["consensus"]},
+            "curate": ["curate"],
         },
     )
     np.save(found.folder / "exports/rows.npy", np.random.default_rng(90).normal(size=(90, 16)))

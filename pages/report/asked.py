@@ -14,8 +14,8 @@ class Asked(NamedTuple):
     which datasets some classes are known, and how they are drawn; adaptations: the runs of adapt by
     name, with all settings; pairs: section of params.yaml, target and large collection; named: the
     runs whose clusters get words; reviewed: those that are joined with what a person decided;
-    mapped: whether the map is on; methods: the stage of each run that is not named as its stage;
-    fused: the backbones of each that is several."""
+    mapped: whether the map is on; curated: those of stage curate; methods: the stage of each run
+    that is not named as its stage; fused: the backbones of each that is several."""
 
     datasets: dict[str, Any]
     backbones: list[str]
@@ -25,6 +25,7 @@ class Asked(NamedTuple):
     named: list[str]
     reviewed: list[str]
     mapped: bool
+    curated: list[str]
     methods: dict[str, str]
     fused: dict[str, list[str]]
 
@@ -41,7 +42,8 @@ def asked() -> Asked:
     """All of it, from params.yaml here."""
     every = names("datasets"), backbones(), names("known"), adaptations(), pairs()
     reviewed = [*runs_of("reviewed"), *runs_of("reviewed_discovered")]
-    return Asked(*every, runs_of("names"), reviewed, bool(runs_of("map")), methods(), fused())
+    mapped, curated = bool(runs_of("map")), runs_of("curate")
+    return Asked(*every, runs_of("names"), reviewed, mapped, curated, methods(), fused())
 
 
 def runs_of(stage: str) -> list[str]:

@@ -9,6 +9,7 @@ from pages.report.charts import figures, training
 from pages.report.charts.curves import curve_figures
 from pages.report.pictures import clusters
 from pages.report.pictures.album import Album
+from pages.report.pictures.curated import curations
 from pages.report.tables import discovery, lineage, probes, sizes
 from pages.report.tables.adapted import adapted, adapted_figure
 from pages.report.tables.how_many import how_many
@@ -106,6 +107,7 @@ def describe(
         discovery.tables(found.partly, taught, steps),
         probes.tables(found.probes),
         how_many(drawn, known=known),
+        curations(drawn, asked.curated, album, side),
         [
             *curve_figures(drawn, backbones, known=known),
             *figures.ablation_figures(drawn_here, backbones),

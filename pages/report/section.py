@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from pages.report.charts.figures import Figure
 from pages.report.pictures.clusters import Sheet
+from pages.report.pictures.curated import Curation
 from pages.report.tables import lineage, published, table
 from pages.report.tables.adapted import Adapted
 from pages.report.tables.probes import Probes
@@ -48,6 +49,7 @@ class Section:
     discovery: list[Table]
     probes: list[Probes]
     how_many: list[str]
+    curated: list[Curation]
     charts: list[Figure]
     sheets: list[Sheet]
 

@@ -132,6 +132,22 @@ class Cell(NamedTuple):
         return store.place("map_examples", dataset=self.dataset, backbone=self.backbone)
 
     @property
+    def curated(self) -> Path:
+        """What the run has chosen of the images; beside it the same as a table and a list."""
+        names = {"dataset": self.dataset, "backbone": self.backbone, "run": self.run}
+        return store.place("curated", **names)
+
+    @property
+    def curated_examples(self) -> Path:
+        """What the report shows of it."""
+        return self.metric(f"curated_{self.run}.h5")
+
+    @property
+    def links(self) -> Path:
+        """Links to the pictures that were chosen, which are no out: they are of this machine."""
+        return Path("data/links", self.run, self.dataset, self.backbone)
+
+    @property
     def table(self) -> Path:
         """A table of the run (csv) for the report and `dvc plots`: of training a row an epoch."""
         return self.metric(f"{self.run}.csv")

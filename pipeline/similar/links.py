@@ -7,21 +7,24 @@ from pathlib import Path
 from pipeline.params import StageError, read_params
 
 
-def pictures(dataset: str) -> Path:
+def pictures(dataset: str, section: str) -> Path:
     """The folder below which the images of a dataset are files by their names, as an absolute path.
 
-    Raises StageError when they are no files of their own.
+    Raises StageError when they are no files of their own; `section`: of params.yaml, whose `links`
+    asks for them.
     """
     spec = read_params(f"datasets.{dataset}")
     of, root = (spec.get("from"), spec.get("root")) if isinstance(spec, dict) else (spec, None)
     if of != "folder" or not isinstance(root, str) or not root:
         raise StageError(
             f"the images of {dataset} are no files in a folder (from: {of}), so there is nothing "
-            "to link to: set similar.links: false"
+            f"to link to: set {section}.links: false"
         )
     folder = Path(os.path.abspath(Path(root).expanduser()))
     if not folder.is_dir():
-        raise StageError(f"{folder}: no such folder, nothing to link to: set similar.links: false")
+        raise StageError(
+            f"{folder}: no such folder, nothing to link to: set {section}.links: false"
+        )
     return folder
 
 

@@ -43,7 +43,7 @@ EACH = {
     "consensus": "consensus",
     "kmeans": "overcluster", "temi": "temi", "dcsbm": "dcsbm", "finish": "kmeans",
     "cut": "cut", "turtle": "turtle", "sskmeans": "sskmeans_balanced",
-    "names": "kmeans", "export_named": "kmeans",
+    "names": "kmeans", "export_named": "kmeans", "curate": "curate", "evaluate_curated": "curate",
     "reviewed": "kmeans", "reviewed_discovered": "simgcd",
     "export": "kmeans", "export_discovered": "simgcd", "assign": "kmeans",
     "export_assigned": "kmeans", "similar": None, "similar_by_labels": None, "learned": None,
@@ -60,7 +60,7 @@ def is_marked(path: Path) -> bool:
     if path.suffix == ".h5":
         with store.read(path, "absent") as file:
             return bool(file.attrs["reason"].endswith(WHY))
-    if path.suffix == ".csv":
+    if path.suffix in (".csv", ".txt"):
         return path.read_text() in ("epoch,loss\n", f"absent: mine: {WHY}\n")
     path = path if path.suffix else path / "absent.json"
     return bool(json.loads(path.read_text())["absent"].endswith(WHY))

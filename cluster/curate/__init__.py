@@ -1,0 +1,1 @@
+"""Curation: the part of a large collection that is worth keeping, chosen without labels."""

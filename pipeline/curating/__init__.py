@@ -1,0 +1,1 @@
+"""What stage curate has to fit, to tell and to write."""

@@ -1,0 +1,1 @@
+"""What a person should look at: typical and doubtful images, merges, splits, what to ask next."""

@@ -1,11 +1,12 @@
 # make repro: set up and run the experiment · make test: set up and test · make check: lint and types
+# make review DATASET=photos: look at the clusters in a browser, name and correct them
 # make bench: measure everything beside what else there is; PART="kmeans store" for some of it
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONWARNINGS = ignore
 
-.PHONY: repro test check bench clean
+.PHONY: repro review test check bench clean
 
 repro: .venv/installed
 	@test -e .git || { echo "DVC needs a git repository here: clone the project, or say git init" >&2; exit 1; }
@@ -15,6 +16,9 @@ repro: .venv/installed
 	@cat report/table.md
 	@echo
 	@echo "The report: $(CURDIR)/report/index.html"
+
+review: .venv/installed
+	@python -m pages.review $(DATASET)
 
 test: .venv/installed-dev
 	@PYTHONWARNINGS= pytest -n 2 --dist loadfile --no-loadscope-reorder

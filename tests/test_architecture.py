@@ -41,6 +41,15 @@ ROOMS = {
         "estimate_k": {"errors", "vectors", "kernels", "kmeans", "metrics", "neighbors"},
         "objectives": {"errors", "vectors", "kernels", "kmeans", "heads", "metrics"},
         "probes": {"errors", "vectors", "kernels", "kmeans", "heads", "neighbors"},
+        "suggest": {
+            "errors",
+            "vectors",
+            "kmeans",
+            "neighbors",
+            "spectral",
+            "block_model",
+            "metrics",
+        },
     },
     "pipeline": {
         "yaml_as_dvc": set[str](),
@@ -186,6 +195,11 @@ def test_what_the_import_statements_say_is_so():
     code += f"print(sorted({HEAVY!r} & sys.modules.keys()))"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert ran.stdout == "[]\n", ran.stderr
+
+
+def test_the_review_page_starts_without_heavy_libraries():
+    """They are imported for what needs them: suggestions, the map, search by a file."""
+    assert loaded_with(ROOT / "pages/review/server/app.py") == set()
 
 
 NEED_NO_TORCH = {"evaluate", "evaluate_discovery", "export", "import", "index", "known", "report"}

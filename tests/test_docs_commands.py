@@ -22,6 +22,8 @@ ELSEWHERE = {
     "make test": "it would run this test",
     "make check": ".ci/run",
     "make bench": "tests/bench; it measures for an hour",
+    "make review": "tests/pages/review; it serves until it is ended",
+    "python -m pages.review": "tests/pages/review",
     ".ci/run": "the CI itself",
     "pytest ": "this suite",
     "python tests/": "tests/test_docs.py",

@@ -7,11 +7,11 @@ wrongly is taken back by a line of its own (`undo`).
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-VERSION = 1
+VERSION: Final = 1
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]  # BLAKE2b-128 of the bytes
 Category = Annotated[str, Field(min_length=1, max_length=200)]
 # decided: a person said so of this image; cluster: it has the name of a group it was put into,

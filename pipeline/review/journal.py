@@ -2,7 +2,8 @@
 
 A process that is killed while it writes leaves a torn last line, which is passed over and cut off
 by the next decision. Several processes may have the file open: a lock orders their decisions, and
-each reads what the others wrote.
+each reads what the others wrote. Where another file has taken its place, as git puts one there, all
+of that is read.
 """
 
 import fcntl
@@ -30,31 +31,35 @@ class Journal:
         self.path, self._dataset = path, dataset
         self.decisions: list[Decision] = []
         self._end = 0  # bytes that were read, up to the end of a line
+        self._file: tuple[int, int] | None = None  # which file that was
         self.refresh()
 
     def refresh(self) -> bool:
         """Read what was appended since; whether there was something."""
         try:
-            with open(self.path, "rb") as file:
-                file.seek(self._end)
-                return self._take(file.read())
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             if self._end:
-                raise StageError(
-                    f"{self.path} is gone: bring it back (git checkout), then start again"
-                ) from None
+                raise StageError(self._gone()) from None
             return False
+        try:
+            return self._read(descriptor)
+        finally:
+            os.close(descriptor)
 
     def append(self, decision: Decision) -> None:
         """Write a decision and force it to the disk. OSError where that cannot be done: then the
-        file is as it was."""
+        file is as it was. StageError where the file is gone, or damaged by somebody else."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        new = not self.path.exists()
+        if self._end and not self.path.exists():
+            raise StageError(self._gone())
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            self._take(_read_from(descriptor, self._end))
-            lines = [] if self._end else [write_line(Header(dataset=self._dataset))]
+            self._read(descriptor)
+            self._end_line(descriptor)
+            new = not self._end
+            lines = [write_line(Header(dataset=self._dataset))] if new else []
             lines.append(write_line(decision))
             text = "".join(f"{line}\n" for line in lines).encode()
             os.ftruncate(descriptor, self._end)  # a torn line
@@ -70,6 +75,30 @@ class Journal:
             os.close(descriptor)
         if new:
             _sync_folder(self.path.parent)
+
+    def _read(self, descriptor: int) -> bool:
+        """What lies behind the end that is known; all of a file that is another or shorter."""
+        found = os.fstat(descriptor)
+        file = (found.st_dev, found.st_ino)
+        anew = self._file not in (None, file) or found.st_size < self._end
+        if anew:
+            self._end, self.decisions = 0, []
+        self._file = file
+        return self._take(_read_from(descriptor, self._end)) or anew
+
+    def _end_line(self, descriptor: int) -> None:
+        """Keep a last line that lacks nothing but its end, as some editors leave it."""
+        tail = _read_from(descriptor, self._end)
+        try:
+            read_decision(tail)
+        except ValueError:
+            return
+        if self._end:
+            _write_at(descriptor, self._end + len(tail), b"\n")
+            self._take(tail + b"\n")
+
+    def _gone(self) -> str:
+        return f"{self.path} is gone: bring it back (git checkout), then go on"
 
     def _take(self, text: bytes) -> bool:
         whole = text.rpartition(b"\n")[0]

@@ -1,6 +1,7 @@
 """The label of every image: what a person said of it, else the name of its cluster."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -29,34 +30,46 @@ def label_images(said: Said, clustering: Clustering) -> Labels:
     of_cluster = names_of_clusters(said, clustering)
     placed = [said.placed.get(digest) for digest in clustering.digest]
     used = {one.category for one in placed if one and one.category}
-    categories = sorted(used | set(of_cluster.values()))
-    number = {name: i for i, name in enumerate(categories)}
-    by_cluster = np.full(clustering.k, -1, np.int32)
-    for cluster, name in of_cluster.items():
-        by_cluster[cluster] = number[name]
-    label = by_cluster[clustering.assignment]
-    status = np.where(label >= 0, CLUSTER, NONE).astype(np.uint8)
+    found = by_cluster(of_cluster, used, clustering)
+    number = {name: i for i, name in enumerate(found.categories)}
     at = np.flatnonzero([one is not None for one in placed])
     ones = [placed[i] for i in at]
-    label[at] = [number[one.category] if one and one.category else -1 for one in ones]
-    status[at] = [STATUS.index(one.status) for one in ones if one]
+    found.label[at] = [number[one.category] if one and one.category else -1 for one in ones]
+    found.status[at] = [STATUS.index(one.status) for one in ones if one]
+    return found
+
+
+def by_cluster(of_cluster: dict[int, str], used: set[str], clustering: Clustering) -> Labels:
+    """The labels as far as clusters have names; used: other categories that there are."""
+    categories = sorted(used | set(of_cluster.values()))
+    number = {name: i for i, name in enumerate(categories)}
+    of = np.full(clustering.k, -1, np.int32)
+    for cluster, name in of_cluster.items():
+        of[cluster] = number[name]
+    label = of[clustering.assignment]
+    status = np.where(label >= 0, CLUSTER, NONE).astype(np.uint8)
     return Labels(label, status, categories, of_cluster)
 
 
-def names_of_clusters(said: Said, clustering: Clustering) -> dict[int, str]:
+def names_of_clusters(
+    said: Said, clustering: Clustering, at: Mapping[str, int] | None = None
+) -> dict[int, str]:
     """The name of each named cluster, by number.
 
     A name given to a cluster of this very clustering is that cluster's. One that was given in
     another clustering goes to the cluster which more than half of its typical images now lie in;
     where several names come to one cluster, to that of most typical images, the later one of two
     with equally many. Clusters that are known classes have these as names until they are renamed.
+    at: the place of each digest, where the caller knows it.
     """
     own = {number: _now(name, said) for number, name in clustering.names.items()}
-    at = {digest: i for i, digest in enumerate(clustering.digest)} if said.named else {}
+    if at is None:
+        at = {digest: i for i, digest in enumerate(clustering.digest)} if said.named else {}
     carried: dict[int, tuple[int, str]] = {}
     for cluster, name in said.named:
         if cluster.of == clustering.fingerprint:
-            own[cluster.number] = name
+            if 0 <= cluster.number < clustering.k:  # else somebody wrote it by hand
+                own[cluster.number] = name
             continue
         found = [clustering.assignment[at[d]] for d in cluster.typical if d in at]
         if not found:

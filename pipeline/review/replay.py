@@ -58,6 +58,20 @@ def standing(decisions: Iterable[Decision]) -> tuple[list[Decision], list[Decisi
 def replay(decisions: Sequence[Decision]) -> Said:
     """The last word about each image and each cluster."""
     stand, undone = standing(decisions)
+    return Said(*_last_words(stand), bool(stand), bool(undone))
+
+
+def replay_but_places(decisions: Sequence[Decision]) -> tuple[Said, list[Decision]]:
+    """The same without what was said by `place`, and the decisions that stand: for who replays
+    those in numpy (pipeline.review.by_row)."""
+    stand, undone = standing(decisions)
+    others = [decision for decision in stand if not isinstance(decision, Place)]
+    return Said(*_last_words(others), bool(stand), bool(undone)), stand
+
+
+def _last_words(
+    stand: Iterable[Decision],
+) -> tuple[dict[str, Placed], list[tuple[Cluster, str]], list[Audit], list[tuple[str, str]]]:
     placed: dict[str, Placed] = {}
     named: list[tuple[Cluster, str]] = []
     audited: list[Audit] = []
@@ -83,4 +97,4 @@ def replay(decisions: Sequence[Decision]) -> Said:
                 for image, one in placed.items()
             }
             named = [(cluster, new if name == old else name) for cluster, name in named]
-    return Said(placed, named, audited, renamed, bool(stand), bool(undone))
+    return placed, named, audited, renamed

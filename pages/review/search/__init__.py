@@ -1,0 +1,1 @@
+"""What is like a picture, a file or words: cosines, and the towers of the backbone."""

@@ -41,7 +41,7 @@ def plan_for(images: int) -> Plan:
 
 class Person:
     """truth: int [image]. Has `label` (the page's at this moment), `decided` and `named` (int
-    [image], -1 none), the number of `actions`, and the `seconds` of the processor for each proposal."""
+    [image], -1 none), the number of `actions`, and the processor's `seconds` of each proposal."""
 
     def __init__(self, space: Space, truth: np.ndarray) -> None:
         self.space, self.truth = space, truth

@@ -15,6 +15,7 @@ import numpy as np
 
 from cluster.errors import ClusterError
 from cluster.suggest.space import Space
+from cluster.vectors.rows import TILE
 
 ALPHA, STEPS = 0.9, 30  # of label spreading: the share that comes from neighbours; a^30 = 0.04
 FLOOR = 0.1  # added to what is spread: no neighbour alone can forbid a class
@@ -105,15 +106,20 @@ def ridge_probabilities(
     weight = target[fitted].sum(axis=1)
     prior = target.sum(axis=0) / weight.sum()
     truth = target[fitted] / weight[:, None]
-    x = space.kernel[fitted]
-    scaled = x * np.sqrt(weight)[:, None].astype(np.float32)
-    gram = (scaled.T @ scaled).astype(np.float64)
-    gram[np.diag_indices(len(gram))] += PENALTY
+    features = space.kernel.shape[1]
+    gram, moved = PENALTY * np.eye(features), np.zeros((features, len(prior)))
+    for start in range(0, len(fitted), TILE):  # a block at a time, to copy no more than that
+        here = slice(start, start + TILE)
+        x, w = space.kernel[fitted[here]], weight[here, None]
+        gram += (x * w.astype(np.float32)).T @ x
+        moved += x.T.astype(np.float64) @ (w * (truth[here] - prior))
     factor = cho_factor(gram, lower=True)
-    moved = scaled.T.astype(np.float64) @ (np.sqrt(weight)[:, None] * (truth - prior))
-    score = space.kernel @ cho_solve(factor, moved) + prior
-    some = x[judged].astype(np.float64)
-    leverage = weight[judged] * (some * cho_solve(factor, some.T).T).sum(axis=1)
+    score = space.kernel @ cho_solve(factor, moved).astype(np.float32) + prior
+    leverage = np.empty(len(judged))
+    for start in range(0, len(judged), TILE):
+        some = space.kernel[fitted[judged[start : start + TILE]]].astype(np.float64)
+        leverage[start : start + TILE] = (some * cho_solve(factor, some.T).T).sum(axis=1)
+    leverage *= weight[judged]
     own = score[fitted[judged]]
     without = own - (truth[judged] - own) * (leverage / np.maximum(1 - leverage, 1e-3))[:, None]
     right = truth[judged].argmax(axis=1)

@@ -89,7 +89,7 @@ CASES = (
     _case("vocabulary", "kmeans"),
     _case("names", *NAMED, "kmeans"),
     _export("csv"),
-    _export("parquet"),
+    *map(_export, ("parquet", "imagefolder", "coco", "fiftyone", "embedding_atlas")),
     _case("reviewed", *HERE, "clusters/kmeans"),
     _case("candidates", *HERE),
     _case("rank", "birds"),
@@ -128,7 +128,11 @@ def lay_out(folder: Path, train: int, test: int) -> None:
         "kmeans_minibatch": {**params["kmeans"], "algorithm": "minibatch", "max_iter": 20,
                              "dims": [0], "batch": 256},
         "export_csv": params["export"],
-        "export_parquet": {**params["export"], "format": "parquet"},
+        **{
+            f"export_{name}": {"format": name, "reads": "neighbors"}
+            for name in ("parquet", "imagefolder", "coco", "fiftyone")
+        },
+        "export_embedding_atlas": {"format": "embedding_atlas", "reads": "map"},
         "adapted": {
             "learns": {"objective": "simgcd", "dataset": "few", "backbone": NET,
                        "learns_from": "../known.h5", "epochs": 6, "views": 2, "batch": 32,

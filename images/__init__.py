@@ -19,7 +19,7 @@ from images._digest import digest
 from images._listing import ImagesError, Listing, Opener, Raw, Stater
 from images._spec import Reader, identity, parse, reader, readers
 from images._splits import apply as choose
-from images.decode import decode, decoding_memory, picture_size
+from images.decode import decode, decoding_memory, picture_size, stored_size
 
 __all__ = [
     "BRIGHTEST",
@@ -46,6 +46,7 @@ __all__ = [
     "same_splits",
     "same_text",
     "stat_images",
+    "stored_size",
 ]
 
 

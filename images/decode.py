@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import import_module
 from io import BytesIO
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -93,6 +94,18 @@ def decoding_memory(raw: Raw) -> int:
     # A progressive JPEG keeps the coefficients of the whole picture
     progressive = 6 * pixels if "progressive" in image.info else 0
     return len(raw) + progressive + each * pixels // _reduction(image) ** 2
+
+
+def stored_size(path: Path) -> tuple[int, int]:
+    """Width and height of an image file as it is stored, before EXIF turns it; from the header
+    alone. Thread-safe; raises ImagesError as `decode`, and where the file is gone."""
+    with _refusing():
+        from PIL import Image
+
+        _quiet()
+        Image.MAX_IMAGE_PIXELS = None
+        with Image.open(path, formats=_formats()) as image:
+            return image.size
 
 
 def deep(raw: bytes) -> tuple[Deep, int] | None:

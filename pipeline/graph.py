@@ -26,6 +26,7 @@ TABLES = dict.fromkeys(
     ("finish", MEMBERS, "names", "export", "export_named", "reviewed"), "datasets"
 )
 TABLES |= dict.fromkeys(("export_discovered", "reviewed_discovered"), "known")
+READ = ("export", "export_named")  # sections that name a file which a table reads
 
 
 def require_graph(params: object) -> None:
@@ -38,6 +39,7 @@ def require_graph(params: object) -> None:
     _require_fused(params)
     runs = params.get("runs", {})
     _require_map(runs)
+    _require_read(params, runs)
     known = {"dataset": params.get("datasets"), "backbone": params.get("all")}
     for where, kind, name in _references(params):
         if kind == "run":
@@ -125,6 +127,17 @@ def _require_map(runs: Mapping[str, Any]) -> None:
         )
     if runs.get(CONSENSUS) and not runs.get(MEMBERS):
         raise StageError(f"{PARAMS}: runs.{MEMBERS} is empty: name the runs that are to be joined")
+
+
+def _require_read(params: Mapping[str, Any], runs: Mapping[str, Any]) -> None:
+    """What a table reads beside the clusters is the name of a file."""
+    for name in READ:
+        section = params.get(name)
+        reads = section.get("reads", "neighbors") if isinstance(section, Mapping) else "neighbors"
+        if reads == MAP and MAP in runs and not runs[MAP]:
+            raise StageError(f"{PARAMS}: {name}.reads is map: set runs.{MAP} to [{MAP}]")
+        if reads not in ("neighbors", MAP):
+            raise _mistake(f"{name}.reads", reads, f"neighbors, or {MAP}")
 
 
 def _require_run(params: Mapping[str, Any], where: str, name: Any) -> None:

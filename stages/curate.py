@@ -19,8 +19,8 @@ from pipeline.curating.written import REASONS, write_table
 from pipeline.io.cell import Cell
 from pipeline.io.collection import open_collection
 from pipeline.io.space import open_space, print_space
+from pipeline.links import link, pictures
 from pipeline.params import Runtime
-from pipeline.similar.links import link, pictures
 from pipeline.similar.tables import write_names
 from stages import run
 
@@ -40,7 +40,7 @@ def main(cell: Cell, params: Params, examples: Examples, runtime: Runtime) -> di
     found, train = space.found, space.train
     name, root = open_collection(cell.features, cell.images).name[train], Path()
     if params.links:
-        root = pictures(found.dataset, cell.run)
+        root = pictures(found.dataset, f"set {cell.run}.links: false")
     levels, checkpoint = fit_levels(cell, space, params, runtime)
     rows = cached(Subset(found, train), runtime.memory_gb)
     judged = judge(cell, space, rows, levels, params, runtime)

@@ -18,10 +18,14 @@ One row an image, in the order of the index:
   `cluster` is the closest, its `class` is empty
 - `group`: path of the image that stands for its near-duplicates, its own where it has none
 
-csv: UTF-8, a header, lines end in a line feed; a name with a comma, a quote or a line break stands
-in quotes. Names are written as they are, also those that a spreadsheet would take for formulas:
-take the column for text there. parquet: cluster is int32, confidence, distance and probability
-float32, rejected uint8, the rest text.
+- `x`, `y`: of the map in two dims, where `reads` is map
+
+Formats (`pipeline/export/`): csv and parquet have these columns; the others are folders for other
+programs, in which each image has a label, the known class of its cluster, else the first word that
+is proposed, else `cluster 3`, and none where it is rejected. In csv names are written as they are,
+also those that a spreadsheet would take for formulas: take the column for text there. In parquet
+cluster is int32, confidence, distance, probability, x and y are float32, rejected is uint8, the
+rest text.
 """
 
 from pathlib import Path
@@ -31,20 +35,25 @@ import numpy as np
 
 import store
 from pipeline.confidence import confidence
+from pipeline.export.formats import FORMATS, FormatName
+from pipeline.export.labels import cluster_labels
+from pipeline.export.table import Table
+from pipeline.fitting.map import read_map
+from pipeline.io.absent import MARK, unmark
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import read_clusters, seed_of_lowest_loss
 from pipeline.io.duplicates import read_leaders
-from pipeline.io.table import in_parts, write_csv
-from pipeline.io.whole import whole_bytes, whole_text
+from pipeline.links import pictures
 from pipeline.naming import proposals
-from pipeline.params import Section, StageError
+from pipeline.params import PARAMS, Section, StageError
 from stages import run
 
 NAMED = "export_named"  # the section whose tables have names, as dvc.yaml says of what they need
 
 
 class Params(Section):
-    format: Literal["csv", "parquet"]
+    format: FormatName
+    reads: Literal["neighbors", "map"]  # map: of which x and y are; dvc.yaml makes the path of it
 
 
 class Clusters(NamedTuple):
@@ -58,10 +67,11 @@ class Clusters(NamedTuple):
     dataset: str
     backbone: str
     seed: int
+    path: Path
 
 
 def main(cell: Cell, clusters_of: str, params: Params) -> None:
-    """Write the clusters of a run as a table (csv or parquet), a row an image.
+    """Write the clusters of a run as a table, a row an image, or in a format of another program.
 
     CLUSTERS_OF is its folder and name, clusters/kmeans or discovered/simgcd. Columns: path, split,
     cluster, names (with --run export_named: the words that are proposed for it), class (of category
@@ -69,9 +79,10 @@ def main(cell: Cell, clusters_of: str, params: Params) -> None:
     by similarity), distance to the own centre or probability, and group: the path of the image that
     stands for its near-duplicates. Of the first setting, seed of lowest loss. `rejected` says which
     images belong to no class, where a run looks for them. An image that the backbone could not read
-    is in no cluster and has no row.
+    is in no cluster and has no row. Links of imagefolder lie in data/links/.
     """
-    clusters, table = cell.file(f"{clusters_of}.h5"), _table(cell, clusters_of, params)
+    form, root = FORMATS[params.format], _root(cell, params)
+    clusters, out = cell.file(f"{clusters_of}.h5"), _out(cell, clusters_of, params)
     found = _read_clusters(clusters)
     with store.read(cell.images, "index") as file:
         name, dataset = file["name"], file.attrs["dataset"]
@@ -83,25 +94,59 @@ def main(cell: Cell, clusters_of: str, params: Params) -> None:
     of = (found.dataset, found.backbone)
     fitted = found.split == "train"
     sure = confidence(cell.neighbors, of, found.row, fitted, found.assignment)
+    words = _words(cell, clusters_of, found) if cell.run == NAMED else []
     columns = {
         "path": name[found.row],
         "split": found.split,
         "cluster": found.assignment,
-        **(_names(cell, clusters_of, found) if cell.run == NAMED else {}),
+        **_names(words, found),
         **_classes(found),
         "confidence": sure,
         **found.of_method,
         "group": name[leader],
+        **_places(cell, found, params),
     }
-    (_write_csv if params.format == "csv" else _write_parquet)(table, columns)
+    links = Path("data/links", cell.run, *cell[:2], Path(clusters_of).name)
+    table = Table(cell, found.row, _labels(found, words), columns, root, links)
+    note = form.write(out, table)
+    if form.folder:
+        unmark([out])
     left_out = len(name) - len(found.row)
-    note = f"; {left_out} that {found.backbone} could not read left out" * bool(left_out)
-    print(f"export: {len(found.row)} images to {table}{note}")
+    note = f"; {left_out} that {found.backbone} could not read left out" * bool(left_out) + note
+    print(f"export: {len(found.row)} images to {out}{note}")
 
 
-def _table(cell: Cell, clusters_of: str, params: Params) -> Path:
+def _out(cell: Cell, clusters_of: str, params: Params) -> Path:
     named = "_named" * (cell.run == NAMED)
     return cell.file(f"tables/{Path(clusters_of).name}{named}.{params.format}")
+
+
+def _mark(cell: Cell, clusters_of: str, params: Params) -> list[Path]:
+    """What says that there is nothing: in place of a file, or in a folder."""
+    out = _out(cell, clusters_of, params)
+    return [out / MARK if FORMATS[params.format].folder else out]
+
+
+def _root(cell: Cell, params: Params) -> Path:
+    """The folder of the pictures, where the format needs it; what else it needs is refused here."""
+    form, where = FORMATS[params.format], f"{cell.run}.format"
+    if form.places and params.reads != "map":
+        raise StageError(
+            f"{PARAMS}: {where} is {params.format}, which shows the map: set {cell.run}.reads to "
+            "map and runs.map to [map]"
+        )
+    others = [name for name, other in FORMATS.items() if not other.files]
+    otherwise = f"{params.format} needs them: set {where} to {', '.join(others)}"
+    return pictures(cell.dataset, otherwise) if form.files else Path()
+
+
+def _places(cell: Cell, found: Clusters, params: Params) -> dict[str, np.ndarray]:
+    if params.reads != "map":
+        return {}
+    if not cell.map.exists():
+        raise StageError(f"{cell.map} is not there: set runs.map to [map] and run `dvc repro map`")
+    place, _ = read_map(cell.map, found, 2, f"the map of {cell.run}.reads")
+    return dict(zip("xy", np.ascontiguousarray(place.T), strict=True))
 
 
 def _read_clusters(path: Path) -> Clusters:
@@ -116,7 +161,7 @@ def _read_clusters(path: Path) -> Clusters:
         assignment = file["0/assignment"][seed]
         return Clusters(
             file["row"], split, assignment, attrs.get("old", []), of_method,
-            attrs["dataset"], attrs["backbone"], attrs["seeds"][seed],
+            attrs["dataset"], attrs["backbone"], attrs["seeds"][seed], path,
         )  # fmt: skip
 
 
@@ -131,34 +176,30 @@ def _classes(found: Clusters) -> dict[str, np.ndarray]:
     return {"class": np.where(rejected > 0, "", name[found.assignment])}
 
 
-def _names(cell: Cell, clusters_of: str, found: Clusters) -> dict[str, np.ndarray]:
-    """Of each image the words of its cluster."""
+def _words(cell: Cell, clusters_of: str, found: Clusters) -> list[list[str]]:
+    """Those of each cluster."""
     path = proposals.place(cell, Path(clusters_of).name)
     proposed = proposals.read_proposals(path)
     if proposed.seed != found.seed or proposed.k <= found.assignment.max(initial=-1):
         raise StageError(f"{path} is not of the clusters of {clusters_of}: run `dvc repro names`")
-    words = ["; ".join(word for word, _ in cluster) for cluster in proposed.words]
-    return {"names": np.array(words, object)[found.assignment]}
+    return [[word for word, _ in cluster] for cluster in proposed.words]
 
 
-def _write_csv(path: Path, columns: dict[str, np.ndarray]) -> None:
-    with whole_text(path) as file:
-        write_csv(file, list(columns), in_parts(list(columns.values())))
+def _names(words: list[list[str]], found: Clusters) -> dict[str, np.ndarray]:
+    if not words:
+        return {}
+    return {"names": np.array(["; ".join(each) for each in words], object)[found.assignment]}
 
 
-def _write_parquet(path: Path, columns: dict[str, np.ndarray]) -> None:
-    import pyarrow
-    import pyarrow.parquet
-
-    table = pyarrow.table(
-        {
-            name: pyarrow.array(column, pyarrow.string() if column.dtype == object else None)
-            for name, column in columns.items()
-        }
-    )
-    with whole_bytes(path) as file:
-        pyarrow.parquet.write_table(table, file)
+def _labels(found: Clusters, words: list[list[str]]) -> np.ndarray:
+    """What each image is called by the formats that know classes; "" of one that is rejected."""
+    k = max(len(found.old), len(words), int(found.assignment.max(initial=-1)) + 1)
+    labels = cluster_labels(k, found.old, [(each or [""])[0] for each in words])
+    label = np.array([*labels, ""], object)[found.assignment]
+    if "rejected" in found.of_method:
+        label[found.of_method["rejected"] > 0] = ""
+    return label
 
 
 if __name__ == "__main__":
-    run(main, lambda cell, clusters_of, params: [_table(cell, clusters_of, params)])
+    run(main, _mark)

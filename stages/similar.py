@@ -17,9 +17,9 @@ from pages.report.chosen.similar import Side, save_similar
 from pipeline.io.cell import Pair
 from pipeline.io.collection import is_in, open_collection, require_one_backbone
 from pipeline.io.duplicates import read_leaders
+from pipeline.links import link, pictures
 from pipeline.params import Runtime, Section, StageError, torch_device
 from pipeline.similar.groups import Groups, read_groups
-from pipeline.similar.links import link, pictures
 from pipeline.similar.tables import write_found, write_names, write_union
 from stages import run
 
@@ -49,7 +49,7 @@ def main(pair: Pair, params: Params, examples: Examples, runtime: Runtime) -> No
     target, among, found = pair.first, pair.second, pair.similar
     wanted, large = (open_collection(c.features, c.images) for c in (target, among))
     require_one_backbone(wanted.features, large.features)
-    root = pictures(large.features.dataset, target.run) if params.links else Path()
+    root = _root(large.features.dataset) if params.links else Path()
     group = read_groups(_groups(pair, params), large.features, params.balance)
     asking = _asking(target.duplicates, wanted.features)
     open_to = _open_to(large.features, target.images, params.same)
@@ -64,11 +64,15 @@ def main(pair: Pair, params: Params, examples: Examples, runtime: Runtime) -> No
     both = Side(names[0], wanted.features.id[asking]), Side(names[1], large.features.id)
     save_similar(pair, *both, *near, params.k, params.minimum, examples)
     write_found(found / "found.csv", names, *near, params.minimum)
-    linked: dict[str, Path] = {}
+    linked: dict[str, str] = {}
     for k in sorted(set(params.k)):
         taken = _write_k(found, k, near, names, group, params)
-        linked |= {f"{k}/{name}": root / name for name in taken}
+        linked |= {f"{k}/{name}": f"{root}/{name}" for name in taken}
     link(pair.links, linked if params.links else {})
+
+
+def _root(dataset: str) -> Path:
+    return pictures(dataset, "set similar.links: false")
 
 
 def _groups(pair: Pair, params: Params) -> Path:

@@ -35,9 +35,9 @@ from pipeline.curating.settings import Params as Curating
 from pipeline.embedding.vectors import Vectors, list_vectors
 from pipeline.io.labelled import of_table, of_tree
 from pipeline.io.origin import FACTS, Imported, Source, folder_of, read_origin, write_imported
+from pipeline.links import pictures
 from pipeline.params import Runtime, StageError, section
 from pipeline.ranking.settings import RankSettings
-from pipeline.similar.links import pictures
 from recipes import RecipeError
 from recipes.merge import merge
 from store.foreign import open_matrix, read_column
@@ -169,7 +169,7 @@ def test_a_dataset_with_mistakes_is_refused_in_one_line(data):
     for look in (images.list_images, images.open_images, images.stat_images, images.old_classes):
         understood_or_refused(partial(look, spec))
     write({"datasets": {"mine": spec}})
-    understood_or_refused(lambda: pictures("mine", "similar"))
+    understood_or_refused(lambda: pictures("mine", "leave it"))
 
 
 @settings(LOOK, max_examples=80)

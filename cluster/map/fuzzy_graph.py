@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cluster.errors import ClusterError
-from cluster.kernels.similarity import Metric
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
+
+    from cluster.kernels.similarity import Metric
 
 BLOCK = 65_536  # images whose weights are computed at once
 STEPS, TOLERANCE = 64, 1e-5  # of the bisection, as umap-learn's
 LEAST = 1e-3  # of the mean distance: sigma is at least that
 
 
-def distances(similarity: np.ndarray, metric: Metric) -> np.ndarray:
+def distances(similarity: np.ndarray, metric: "Metric") -> np.ndarray:
     """float32 [image, neighbor] of float32 similarities of the same shape, nearest first: 1 -
     cosine, the Euclidean distance, or, of inner products, 1 for the nearest and more for the others
     by how much less similar they are (only differences count)."""

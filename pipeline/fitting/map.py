@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -20,7 +21,21 @@ def save_map(
     store.save(path, "map", arrays, {**of, "splits": list(found.splits), **facts})
 
 
-def read_map(path: Path, found: store.Features, dims: int, asked_by: str) -> tuple[np.ndarray, str]:
+class Images(Protocol):
+    """Some of a dataset by a backbone; row: int64 [image] of the index; path: the file that says
+    so."""
+
+    @property
+    def dataset(self) -> str: ...
+    @property
+    def backbone(self) -> str: ...
+    @property
+    def row(self) -> np.ndarray: ...
+    @property
+    def path(self) -> Path: ...
+
+
+def read_map(path: Path, found: Images, dims: int, asked_by: str) -> tuple[np.ndarray, str]:
     """The places of all images of `found` in `dims` dims, float32 [image, axis], and the metric of
     their neighbours. StageError where the map has none, or is of other images; asked_by: the
     setting."""

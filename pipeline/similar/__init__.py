@@ -1,1 +1,1 @@
-"""What stage similar reads and writes: two collections, groups to balance over, tables, links."""
+"""What stage similar reads and writes: two collections, groups to balance over, tables."""

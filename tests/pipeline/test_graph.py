@@ -65,6 +65,8 @@ JOINED = {**RUNS, "consensus": ["consensus"]}
         ("adapted", {"mine": {"objective": "scan"}}, r"adapted\.mine has no 'dataset'"),
         ("runs", {**RUNS, "umap_kmeans": ["umap_kmeans"]},
          r"runs\.umap_kmeans needs the map: set runs\.map to \[map\]"),
+        ("export.reads", "map", r"export\.reads is map: set runs\.map to \[map\]"),
+        ("export_named.reads", "mop", r"export_named\.reads is 'mop': expected neighbors, or map"),
         ("runs", {**RUNS, "map": ["map", "mine"]}, r"runs\.map is \['map', 'mine'\]: .*one map"),
         ("assign", {"from": ["digits"], "to": ["photos"], "runs": ["umap_kmeans_2d"]},
          r"umap_kmeans_2d is off: .* add it to runs\.umap_kmeans"),

@@ -1,17 +1,21 @@
 """Stage export: one table of path, cluster, confidence and group, that any program reads."""
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
 import pytest
+import yaml
 from clustered import SPLITS, N, digits, split_of, write_clusters, write_dataset, write_index
 from conftest import Project
+from drawn import draw
 
 import stages.export
 import store
+from pipeline.io.absent import mark
 from pipeline.io.cell import Cell, images_of
 from pipeline.params import StageError
 
@@ -46,8 +50,8 @@ def write_duplicates(row: np.ndarray, leader: np.ndarray, **said) -> None:
     store.save(CELL.duplicates, "duplicates", arrays, {**OF, "threshold": 0.9} | said)
 
 
-def export(format: str = "csv") -> list[dict[str, str]]:
-    stages.export.main(CELL, "clusters/kmeans", stages.export.Params(format=format))
+def export(format: str = "csv", reads: str = "neighbors") -> list[dict[str, str]]:
+    stages.export.main(CELL, "clusters/kmeans", stages.export.Params(format=format, reads=reads))
     if format == "parquet":
         return pyarrow.parquet.read_table(TABLE.with_suffix(".parquet")).to_pylist()
     with TABLE.open(newline="", encoding="utf-8") as file:
@@ -238,7 +242,7 @@ def test_files_of_other_images_are_refused(folder: Path) -> None:
 
 
 def test_the_stage_runs_and_refuses_from_the_command_line(project: Project, folder: Path) -> None:
-    project.params["export"] = {"format": "csv"}
+    project.params["export"] = {"format": "csv", "reads": "neighbors"}
     said = project.stage(*ARGUMENTS)
     assert "export: 160 images to data/d/pixels/tables/kmeans.csv\n" in said
     CELL.neighbors.unlink()
@@ -270,3 +274,113 @@ def test_rejected_images_have_no_class_and_say_so(small: Path, format: str):
     assert [str(row["rejected"]) for row in found] == ["0", "1", "0", "0"]
     assert [row["class"] for row in found] == ["cat", "", "", ""]
     assert [str(row["cluster"]) for row in found] == ["0", "0", "1", "1"]
+
+
+def photos(folder: Path) -> None:
+    """Files of pictures for the small dataset, of which 2.png cannot be read."""
+    (folder / "pictures").mkdir()
+    for i in range(5):
+        draw(folder / "pictures" / f"{i}.png", seed=i)
+    settings = {"datasets": {"d": {"from": "folder", "root": "pictures"}}}
+    Path("params.yaml").write_text(yaml.safe_dump(settings))
+
+
+def write_map(row: np.ndarray, dims: list[int]) -> None:
+    places = {f"{s}/place": np.zeros((len(row), d), np.float32) + d for s, d in enumerate(dims)}
+    arrays = {"row": row, "split": np.zeros(len(row), np.uint8), "dims": np.array(dims, np.int32)}
+    attrs = {**OF, "metric": "cosine", "splits": SPLITS, "neighbors": 2, "min_dist": 0.1, "seed": 0}
+    store.save(CELL.map, "map", arrays | places, attrs)
+
+
+def written(format: str, reads: str = "neighbors", run: str = "export") -> Path:
+    params = stages.export.Params(format=format, reads=reads)
+    stages.export.main(CELL._replace(run=run), "clusters/kmeans", params)
+    return TABLE.with_suffix(f".{format}")
+
+
+@pytest.mark.parametrize("format", ["imagefolder", "coco", "fiftyone"])
+def test_formats_of_pictures_need_files(small: Path, project: Project, format: str) -> None:
+    project.params["datasets"] = {"d": {"from": "digits"}}
+    project.params["export"]["format"] = format
+    assert project.refusal(*ARGUMENTS) == (
+        f"export: the images of d are no files in a folder (from: digits): {format} needs them: "
+        "set export.format to csv, parquet, embedding_atlas"
+    )
+    assert not TABLE.parent.exists()
+
+
+def test_a_format_that_is_none_has_a_close_name(small: Path, project: Project) -> None:
+    project.params["export"]["format"] = "imagefoldr"
+    said = project.refusal(*ARGUMENTS)
+    assert "export.format is 'imagefoldr'" in said
+    assert said.endswith("did you mean 'imagefolder'?")
+
+
+def test_links_lead_from_clusters_to_pictures(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos(small)
+    assert (written("imagefolder") / "links.csv").read_text().splitlines() == [
+        "link,path,label", "cluster 0/0.png,0.png,cluster 0", "cluster 0/1.png,1.png,cluster 0",
+        "cluster 1/3.png,3.png,cluster 1", "cluster 0/4.png,4.png,cluster 0",
+    ]  # fmt: skip
+    links = Path("data/links/export/d/pixels/kmeans")
+    assert sorted(path.name for path in links.iterdir()) == ["cluster 0", "cluster 1"]
+    assert (links / "cluster 1/3.png").resolve() == (small / "pictures/3.png").resolve()
+    assert "1 that pixels could not read left out; links in data/links/export/d/pixels/kmeans" in (
+        capsys.readouterr().out
+    )
+
+
+def test_the_known_class_is_the_label_and_what_is_rejected_has_none(small: Path) -> None:
+    photos(small)
+    write_small([0, 0, 1, 1], **{"0/rejected": np.array([[0, 1, 0, 0]], np.uint8)})
+    with store.read(CELL.clusters, "clusters") as file:
+        names = ("row", "split", "k", "dims", "mean", "components", "variance", "0/assignment")
+        arrays = {name: file[name] for name in (*names, "0/loss", "0/rejected")}
+        attrs = dict(file.attrs)
+    store.save(CELL.clusters, "clusters", arrays, {**attrs, "old": ["cat"]})
+    samples = json.loads((written("fiftyone") / "samples.json").read_text())["samples"]
+    labels = [sample["cluster"] and sample["cluster"]["label"] for sample in samples]
+    assert labels == ["cat", None, "cluster 1", "cluster 1"]
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+def test_places_on_the_map_are_columns_where_they_are_asked_for(small: Path, format: str) -> None:
+    write_map(np.array([0, 1, 3, 4]), [10, 2])
+    rows = export(format, "map")
+    assert list(rows[0])[-3:] == ["group", "x", "y"]
+    assert [float(row["x"]) for row in rows] == [2.0] * 4
+    assert "x" not in export(format)[0]
+
+
+def test_embedding_atlas_says_how_to_get_a_map(small: Path) -> None:
+    with pytest.raises(StageError, match=r"shows the map: set export.reads to map and runs.map to"):
+        written("embedding_atlas")
+    with pytest.raises(StageError, match=r"map.h5 is not there: set runs.map to \[map\] and run"):
+        written("embedding_atlas", "map")
+    write_map(np.array([0, 1, 3, 4]), [10])
+    with pytest.raises(StageError, match=r"has 10 dims: choose one of these, or add 2 to map.dims"):
+        written("embedding_atlas", "map")
+    write_map(np.array([0, 1, 2, 3]), [2])
+    with pytest.raises(StageError, match=r"map.h5 is of other images"):
+        written("embedding_atlas", "map")
+    write_map(np.array([0, 1, 3, 4]), [2])
+    read = pyarrow.parquet.read_table(written("embedding_atlas", "map") / "images.parquet")
+    assert [row["name"] for row in read.to_pylist()] == ["cluster 0", "cluster 0", "cluster 1",
+                                                         "cluster 0"]  # fmt: skip
+
+
+def test_an_absent_run_is_marked_in_a_folder_and_the_mark_goes(
+    small: Path, project: Project
+) -> None:
+    photos(small)
+    project.params["datasets"] = {"d": {"from": "folder", "root": "pictures"}}
+    project.params["export"]["format"] = "coco"
+    mark([CELL.clusters], "k is 20")
+    assert "nothing to do: k is 20" in project.stage(*ARGUMENTS)
+    folder = TABLE.with_suffix(".coco")
+    assert [path.name for path in folder.iterdir()] == ["absent.json"]
+    write_small([0, 0, 1, 0])
+    project.stage(*ARGUMENTS)
+    assert [path.name for path in folder.iterdir()] == ["annotations.json"]

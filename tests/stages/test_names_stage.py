@@ -209,10 +209,12 @@ def test_the_report_shows_the_words_of_the_clustering_that_it_shows(folder: Path
 
 def test_the_table_has_a_column_of_them(folder: Path, monkeypatch):
     found, cell = name(), CELL._replace(run=stages.export.NAMED)
-    monkeypatch.setattr(stages.export, "_confidence", lambda *_: np.zeros(N, np.float32))
+    monkeypatch.setattr(stages.export, "confidence", lambda *_: np.zeros(N, np.float32))
     monkeypatch.setattr(stages.export, "read_leaders", lambda *_: np.arange(N))
     assert read_leaders is not stages.export.read_leaders
-    stages.export.main(cell, "clusters/kmeans", stages.export.Params(format="csv"))
+    stages.export.main(
+        cell, "clusters/kmeans", stages.export.Params(format="csv", reads="neighbors")
+    )
     with CELL.file("tables/kmeans_named.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == N
@@ -220,10 +222,31 @@ def test_the_table_has_a_column_of_them(folder: Path, monkeypatch):
         assert line["names"] == "; ".join(word for word, _ in found.words[int(line["cluster"])])
     write_clusters(folder, "d", "clip", seeds=(5, 6))
     with pytest.raises(StageError, match=r"is not of the clusters of clusters/kmeans: run `dvc"):
-        stages.export.main(cell, "clusters/kmeans", stages.export.Params(format="csv"))
+        stages.export.main(
+            cell, "clusters/kmeans", stages.export.Params(format="csv", reads="neighbors")
+        )
     mark([proposals.place(CELL, "kmeans")], "nobody can")
     with pytest.raises(Absent, match=r"nobody can"):
-        stages.export.main(cell, "clusters/kmeans", stages.export.Params(format="csv"))
+        stages.export.main(
+            cell, "clusters/kmeans", stages.export.Params(format="csv", reads="neighbors")
+        )
+
+
+def test_the_first_word_is_the_label_for_other_programs(folder: Path, monkeypatch):
+    found, cell = name(), CELL._replace(run=stages.export.NAMED)
+    monkeypatch.setattr(stages.export, "confidence", lambda *_: np.zeros(N, np.float32))
+    monkeypatch.setattr(stages.export, "read_leaders", lambda *_: np.arange(N))
+    monkeypatch.setattr(stages.export, "pictures", lambda *_: folder)
+    params = stages.export.Params(format="fiftyone", reads="neighbors")
+    stages.export.main(cell, "clusters/kmeans", params)
+    written = json.loads(CELL.file("tables/kmeans_named.fiftyone/samples.json").read_text())
+    with store.read(CELL._replace(run="kmeans").clusters, "clusters") as file:
+        cluster = file["0/assignment"][int(file["0/loss"].argmin())]
+    first = [words[0][0] if words else f"cluster {c}" for c, words in enumerate(found.words)]
+    for number, sample in zip(cluster, written["samples"], strict=True):
+        alone = first.count(first[number]) == 1
+        label = first[number] if alone else f"{first[number]} (cluster {number})"
+        assert sample["cluster"]["label"] == label
 
 
 def test_the_stages_by_command(folder: Path, tmp_path: Path):

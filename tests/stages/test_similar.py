@@ -442,7 +442,7 @@ def test_links_are_refused_before_the_search_where_there_are_no_files(
     with pytest.raises(StageError, match=r"of a are no files in a folder \(from: digits\)"):
         find(links=True)
     monkeypatch.setitem(SPECS, "a", {"from": "folder", "root": "gone"})
-    with pytest.raises(StageError, match="gone: no such folder, nothing to link to"):
+    with pytest.raises(StageError, match="gone: no such folder of pictures: set similar"):
         find(links=True)
     assert not FOLDER.exists()
 

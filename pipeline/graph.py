@@ -26,7 +26,7 @@ TABLES = dict.fromkeys(
     ("finish", MEMBERS, "names", "export", "export_named", "reviewed"), "datasets"
 )
 TABLES |= dict.fromkeys(("export_discovered", "reviewed_discovered"), "known")
-READ = ("export", "export_named")  # sections that name a file which a table reads
+READ = ("export", "export_named", "reviewed")  # sections that name a file which a table reads
 
 
 def require_graph(params: object) -> None:

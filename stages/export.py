@@ -29,31 +29,23 @@ rest text.
 """
 
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 import store
 from pipeline.confidence import confidence
-from pipeline.export.formats import FORMATS, FormatName
 from pipeline.export.labels import cluster_labels
 from pipeline.export.table import Table
-from pipeline.fitting.map import read_map
-from pipeline.io.absent import MARK, unmark
+from pipeline.export.wanted import Wanted, marks, picture_folder, places, write
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import read_clusters, seed_of_lowest_loss
 from pipeline.io.duplicates import read_leaders
-from pipeline.links import pictures
 from pipeline.naming import proposals
-from pipeline.params import PARAMS, Section, StageError
+from pipeline.params import StageError
 from stages import run
 
 NAMED = "export_named"  # the section whose tables have names, as dvc.yaml says of what they need
-
-
-class Params(Section):
-    format: FormatName
-    reads: Literal["neighbors", "map"]  # map: of which x and y are; dvc.yaml makes the path of it
 
 
 class Clusters(NamedTuple):
@@ -70,7 +62,7 @@ class Clusters(NamedTuple):
     path: Path
 
 
-def main(cell: Cell, clusters_of: str, params: Params) -> None:
+def main(cell: Cell, clusters_of: str, params: Wanted) -> None:
     """Write the clusters of a run as a table, a row an image, or in a format of another program.
 
     CLUSTERS_OF is its folder and name, clusters/kmeans or discovered/simgcd. Columns: path, split,
@@ -81,7 +73,7 @@ def main(cell: Cell, clusters_of: str, params: Params) -> None:
     images belong to no class, where a run looks for them. An image that the backbone could not read
     is in no cluster and has no row. Links of imagefolder lie in data/links/.
     """
-    form, root = FORMATS[params.format], _root(cell, params)
+    root = picture_folder(cell, params)
     clusters, out = cell.file(f"{clusters_of}.h5"), _out(cell, clusters_of, params)
     found = _read_clusters(clusters)
     with store.read(cell.images, "index") as file:
@@ -104,49 +96,23 @@ def main(cell: Cell, clusters_of: str, params: Params) -> None:
         "confidence": sure,
         **found.of_method,
         "group": name[leader],
-        **_places(cell, found, params),
+        **places(cell, found, params),
     }
     links = Path("data/links", cell.run, *cell[:2], Path(clusters_of).name)
     table = Table(cell, found.row, _labels(found, words), columns, root, links)
-    note = form.write(out, table)
-    if form.folder:
-        unmark([out])
+    note = write(out, table, params)
     left_out = len(name) - len(found.row)
     note = f"; {left_out} that {found.backbone} could not read left out" * bool(left_out) + note
     print(f"export: {len(found.row)} images to {out}{note}")
 
 
-def _out(cell: Cell, clusters_of: str, params: Params) -> Path:
+def _out(cell: Cell, clusters_of: str, params: Wanted) -> Path:
     named = "_named" * (cell.run == NAMED)
     return cell.file(f"tables/{Path(clusters_of).name}{named}.{params.format}")
 
 
-def _mark(cell: Cell, clusters_of: str, params: Params) -> list[Path]:
-    """What says that there is nothing: in place of a file, or in a folder."""
-    out = _out(cell, clusters_of, params)
-    return [out / MARK if FORMATS[params.format].folder else out]
-
-
-def _root(cell: Cell, params: Params) -> Path:
-    """The folder of the pictures, where the format needs it; what else it needs is refused here."""
-    form, where = FORMATS[params.format], f"{cell.run}.format"
-    if form.places and params.reads != "map":
-        raise StageError(
-            f"{PARAMS}: {where} is {params.format}, which shows the map: set {cell.run}.reads to "
-            "map and runs.map to [map]"
-        )
-    others = [name for name, other in FORMATS.items() if not other.files]
-    otherwise = f"{params.format} needs them: set {where} to {', '.join(others)}"
-    return pictures(cell.dataset, otherwise) if form.files else Path()
-
-
-def _places(cell: Cell, found: Clusters, params: Params) -> dict[str, np.ndarray]:
-    if params.reads != "map":
-        return {}
-    if not cell.map.exists():
-        raise StageError(f"{cell.map} is not there: set runs.map to [map] and run `dvc repro map`")
-    place, _ = read_map(cell.map, found, 2, f"the map of {cell.run}.reads")
-    return dict(zip("xy", np.ascontiguousarray(place.T), strict=True))
+def _mark(cell: Cell, clusters_of: str, params: Wanted) -> list[Path]:
+    return marks(_out(cell, clusters_of, params), params)
 
 
 def _read_clusters(path: Path) -> Clusters:

@@ -13,6 +13,9 @@ the order of the index:
 - `confidence`: 1 where a person decided; else the share of its neighbours that have the same label,
   weighed by similarity; 0 without a label
 - `cluster`: in the run, from 0
+- `x`, `y`: of the map in two dims, where `reads` is map
+
+Formats are those of stage export, with these labels.
 """
 
 from pathlib import Path
@@ -22,9 +25,9 @@ import numpy as np
 
 import store
 from pipeline.confidence import confidence
+from pipeline.export.table import Table
+from pipeline.export.wanted import Wanted, marks, picture_folder, places, write
 from pipeline.io.cell import Cell
-from pipeline.io.table import in_parts, write_csv
-from pipeline.io.whole import whole_text
 from pipeline.review.clustering import Clustering, read_clustering
 from pipeline.review.journal import Journal, journal_of
 from pipeline.review.labels import CLUSTER, NONE, STATUS, Labels, label_images
@@ -32,12 +35,13 @@ from pipeline.review.replay import replay
 from stages import run
 
 
-def main(cell: Cell, clusters_of: str) -> dict[str, Any]:
+def main(cell: Cell, clusters_of: str, params: Wanted) -> dict[str, Any]:
     """Write the label of every image: as a person decided, else the name of its cluster.
 
     CLUSTERS_OF is the folder and name of the run, clusters/kmeans or discovered/simgcd; of its
     first setting the seed of lowest loss. Decisions are those of review/DATASET.jsonl.
     """
+    root = picture_folder(cell, params)
     folder, name = Path(clusters_of).parent.name, Path(clusters_of).name
     clustering = read_clustering(cell._replace(run=name), folder)
     path = journal_of(cell.dataset)
@@ -66,22 +70,24 @@ def main(cell: Cell, clusters_of: str) -> dict[str, Any]:
         "confidence": sure,
         "cluster": clustering.assignment,
     }
-    with whole_text(_table(of)) as text:
-        write_csv(text, list(columns), in_parts(list(columns.values())))
+    columns |= places(cell, clustering, params)
+    links, out = Path("data/links", cell.run, *cell[:2], name), _out(cell, clusters_of, params)
+    table = Table(cell, clustering.row, columns["label"], columns, root, links)
+    note = write(out, table, params)
     counted = np.bincount(labels.status, minlength=len(STATUS))
     count = dict(zip(STATUS, counted.tolist(), strict=True))
     if not decisions:
         print(f"reviewed: {path} has no decisions yet: make review DATASET={cell.dataset}")
     told = ", ".join(f"{n} {what}" for what, n in count.items() if n)
-    print(f"reviewed: {len(names)} images: {told}; to {_table(of)}")
+    print(f"reviewed: {len(names)} images: {told}; to {out}{note}")
     given = {str(cluster): category for cluster, category in labels.of_cluster.items()}
-    of_run = {"k": clustering.k, "seed": _seed(of, folder, clustering)}
+    of_run = {"k": clustering.k, "seed": _seed(clustering)}
     return {"images": len(labels.label), **count, **of_run, "names": given}
 
 
-def _seed(of: Cell, folder: str, clustering: Clustering) -> int:
+def _seed(clustering: Clustering) -> int:
     """Its number: the report shows names on the clustering that has them, and on no other."""
-    with store.read(of.file(f"{folder}/{of.run}.h5"), "clusters") as file:
+    with store.read(clustering.path, "clusters") as file:
         return int(file.attrs["seeds"][clustering.seed])
 
 
@@ -96,14 +102,14 @@ def _confidence(
     return sure
 
 
-def _table(of: Cell) -> Path:
-    return of.file(f"tables/{of.run}_reviewed.csv")
+def _out(cell: Cell, clusters_of: str, params: Wanted) -> Path:
+    return cell.file(f"tables/{Path(clusters_of).name}_reviewed.{params.format}")
 
 
-def _outs(cell: Cell, clusters_of: str) -> list[Path]:
+def _marks(cell: Cell, clusters_of: str, params: Wanted) -> list[Path]:
     of = cell._replace(run=Path(clusters_of).name)
-    return [of.reviewed, _table(of)]
+    return [of.reviewed, *marks(_out(cell, clusters_of, params), params)]
 
 
 if __name__ == "__main__":
-    run(main, _outs)
+    run(main, _marks)

@@ -70,7 +70,7 @@ ROOMS = {
         "curating": {"params", "io", "fitting"},
         "embedding": {"params", "io"},
         "ranking": {"params", "io"},
-        "export": {"params", "io", "links"},
+        "export": {"params", "io", "links", "fitting"},
         "adapting": {"yaml_as_dvc", "params", "io", "fitting", "embedding"},
         "ray": {"params", "io", "fitting", "embedding"},
     },

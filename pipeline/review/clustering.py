@@ -1,6 +1,7 @@
 """One clustering as the review sees it: the cluster of each image, by seed and setting of a run."""
 
 from hashlib import blake2b
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,19 @@ class Clustering(NamedTuple):
     k: int
     names: dict[int, str]
     fingerprint: str
+
+    @property
+    def dataset(self) -> str:
+        return self.cell.dataset
+
+    @property
+    def backbone(self) -> str:
+        return self.cell.backbone
+
+    @property
+    def path(self) -> Path:
+        """The file of the run."""
+        return self.cell.file(f"{self.folder}/{self.cell.run}.h5")
 
 
 def read_clustering(

@@ -15,6 +15,7 @@ from drawn import draw
 
 import stages.export
 import store
+from pipeline.export.wanted import Wanted
 from pipeline.io.absent import mark
 from pipeline.io.cell import Cell, images_of
 from pipeline.params import StageError
@@ -51,7 +52,7 @@ def write_duplicates(row: np.ndarray, leader: np.ndarray, **said) -> None:
 
 
 def export(format: str = "csv", reads: str = "neighbors") -> list[dict[str, str]]:
-    stages.export.main(CELL, "clusters/kmeans", stages.export.Params(format=format, reads=reads))
+    stages.export.main(CELL, "clusters/kmeans", Wanted(format=format, reads=reads))
     if format == "parquet":
         return pyarrow.parquet.read_table(TABLE.with_suffix(".parquet")).to_pylist()
     with TABLE.open(newline="", encoding="utf-8") as file:
@@ -293,7 +294,7 @@ def write_map(row: np.ndarray, dims: list[int]) -> None:
 
 
 def written(format: str, reads: str = "neighbors", run: str = "export") -> Path:
-    params = stages.export.Params(format=format, reads=reads)
+    params = Wanted(format=format, reads=reads)
     stages.export.main(CELL._replace(run=run), "clusters/kmeans", params)
     return TABLE.with_suffix(f".{format}")
 

@@ -20,6 +20,8 @@ from backbones import BackboneError, classifier, row, text
 from pages.report.chosen.clusters import nothing
 from pages.report.chosen.names import proposed
 from pages.report.chosen.pick import Examples
+from pipeline.export import wanted
+from pipeline.export.wanted import Wanted
 from pipeline.io.absent import Absent, mark
 from pipeline.io.cell import Cell
 from pipeline.io.duplicates import read_leaders
@@ -212,9 +214,7 @@ def test_the_table_has_a_column_of_them(folder: Path, monkeypatch):
     monkeypatch.setattr(stages.export, "confidence", lambda *_: np.zeros(N, np.float32))
     monkeypatch.setattr(stages.export, "read_leaders", lambda *_: np.arange(N))
     assert read_leaders is not stages.export.read_leaders
-    stages.export.main(
-        cell, "clusters/kmeans", stages.export.Params(format="csv", reads="neighbors")
-    )
+    stages.export.main(cell, "clusters/kmeans", Wanted(format="csv", reads="neighbors"))
     with CELL.file("tables/kmeans_named.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == N
@@ -222,22 +222,18 @@ def test_the_table_has_a_column_of_them(folder: Path, monkeypatch):
         assert line["names"] == "; ".join(word for word, _ in found.words[int(line["cluster"])])
     write_clusters(folder, "d", "clip", seeds=(5, 6))
     with pytest.raises(StageError, match=r"is not of the clusters of clusters/kmeans: run `dvc"):
-        stages.export.main(
-            cell, "clusters/kmeans", stages.export.Params(format="csv", reads="neighbors")
-        )
+        stages.export.main(cell, "clusters/kmeans", Wanted(format="csv", reads="neighbors"))
     mark([proposals.place(CELL, "kmeans")], "nobody can")
     with pytest.raises(Absent, match=r"nobody can"):
-        stages.export.main(
-            cell, "clusters/kmeans", stages.export.Params(format="csv", reads="neighbors")
-        )
+        stages.export.main(cell, "clusters/kmeans", Wanted(format="csv", reads="neighbors"))
 
 
 def test_the_first_word_is_the_label_for_other_programs(folder: Path, monkeypatch):
     found, cell = name(), CELL._replace(run=stages.export.NAMED)
     monkeypatch.setattr(stages.export, "confidence", lambda *_: np.zeros(N, np.float32))
     monkeypatch.setattr(stages.export, "read_leaders", lambda *_: np.arange(N))
-    monkeypatch.setattr(stages.export, "pictures", lambda *_: folder)
-    params = stages.export.Params(format="fiftyone", reads="neighbors")
+    monkeypatch.setattr(wanted, "pictures", lambda *_: folder)
+    params = Wanted(format="fiftyone", reads="neighbors")
     stages.export.main(cell, "clusters/kmeans", params)
     written = json.loads(CELL.file("tables/kmeans_named.fiftyone/samples.json").read_text())
     with store.read(CELL._replace(run="kmeans").clusters, "clusters") as file:

@@ -9,6 +9,7 @@ from clustered import SPLITS, N, digits, split_of, write_clusters, write_dataset
 
 import stages.reviewed
 import store
+from pipeline.export.wanted import Wanted
 from pipeline.io.cell import Cell
 from pipeline.params import StageError
 from pipeline.review.clustering import read_clustering
@@ -46,7 +47,8 @@ def decide(*decisions: Decision) -> None:
 
 def review() -> tuple[dict[str, object], dict[str, np.ndarray], list[dict[str, str]]]:
     """Run the stage: its facts, the arrays, the rows of the table."""
-    facts = stages.reviewed.main(CELL._replace(run="reviewed"), "clusters/kmeans")
+    wanted = Wanted(format="csv", reads="neighbors")
+    facts = stages.reviewed.main(CELL._replace(run="reviewed"), "clusters/kmeans", wanted)
     with store.read(CELL.reviewed, "reviewed") as file:
         arrays = {name: file[name] for name in ("label", "status", "confidence", "cluster")}
         arrays["categories"] = np.array(file.attrs["categories"], object)

@@ -11,7 +11,7 @@ let fields = 0;
 export function nameField({ name, fallback, words, label = "Name" }, keep) {
   const id = `words${(fields += 1)}`;
   const input = el("input", {
-    class: "name", type: "text", value: name ?? "", placeholder: fallback, maxLength: 200, autocomplete: "off",
+    class: "name", type: "text", value: name ?? "", placeholder: `${fallback}: name it`, maxLength: 200, autocomplete: "off",
     list: undefined, "aria-label": `${label} of ${name ?? fallback}`, spellcheck: false,
   });
   input.setAttribute("list", id);

@@ -1,6 +1,17 @@
 """A decision in words, a line each."""
 
-from pipeline.review.decisions import Audit, Decision, Name, Place, Redo, Rename, Undo
+from pipeline.review.decisions import (
+    Audit,
+    Decision,
+    Name,
+    Place,
+    Redo,
+    Rename,
+    Together,
+    Undo,
+)
+
+TOLD = 3  # parts of one decision
 
 
 def described(of: Decision, stands: tuple[list[Decision], list[Decision]]) -> str:
@@ -29,6 +40,9 @@ def _plain(of: Decision) -> str:
         return f"{of.category} called {of.to}"
     if isinstance(of, Audit):
         return f"audit: {of.category or of.status}"
+    if isinstance(of, Together):
+        more = f"; {len(of.of) - TOLD} more" if len(of.of) > TOLD else ""
+        return "; ".join(_plain(one) for one in of.of[:TOLD]) + more
     return of.do
 
 

@@ -17,12 +17,14 @@ from store import StoreError
 
 
 class Seen(NamedTuple):
-    """digest: S16 [image]; label: int32 [image] in `names`, -1 for none; the run, its fingerprint
-    and the time of the last look."""
+    """digest: S16 [image]; label: int32 [image] in `names`, -1 for none; renamed: categories and what
+    they were called then, in order, as said until the last look; its run, its fingerprint and its
+    time."""
 
     digest: np.ndarray
     label: np.ndarray
     names: list[str]
+    renamed: list[tuple[str, str]]
     run: str
     fingerprint: str
     when: str
@@ -39,7 +41,8 @@ def of(view: View) -> Seen:
     run = f"{asked.cell.backbone} {asked.key}"
     when = datetime.now(UTC).isoformat(timespec="seconds")
     fingerprint = view.collection.clustering.fingerprint
-    return Seen(digest, number, [*labels.categories, *MARKED], run, fingerprint, when)
+    names, renamed = [*labels.categories, *MARKED], view.said.renamed
+    return Seen(digest, number, names, renamed, run, fingerprint, when)
 
 
 def labelled(view: View) -> tuple[np.ndarray, np.ndarray]:
@@ -58,6 +61,7 @@ def write(dataset: str, found: Seen) -> None:
         "digest": found.digest.view(np.uint8).reshape(-1, 16),
         "label": found.label,
         "names": np.array(found.names, "U"),
+        "renamed": np.array(found.renamed, "U").reshape(-1, 2),
         "facts": np.array([found.run, found.fingerprint, found.when], "U"),
     }
     try:
@@ -72,7 +76,9 @@ def read(dataset: str) -> Seen | None:
         found = read_arrays(place(dataset))
         run, fingerprint, when = found["facts"].tolist()
         digest = np.ascontiguousarray(found["digest"]).view("V16").ravel()
-        return Seen(digest, found["label"], found["names"].tolist(), run, fingerprint, when)
+        renamed = [(old, new) for old, new in found["renamed"].tolist()]
+        names = found["names"].tolist()
+        return Seen(digest, found["label"], names, renamed, run, fingerprint, when)
     except (OSError, ValueError, LookupError):
         return None
 
@@ -83,6 +89,7 @@ def moved(before: Seen | None, view: View) -> dict[str, object]:
         return {"since": None, "moves": []}
     digest, now = labelled(view)
     names = [*view.labels.categories, *MARKED]
+    before = before._replace(names=_called_now(before, view.said.renamed, names))
     then = _then(before, digest, names)
     changed = np.flatnonzero((then != now) & (now >= 0))
     every = [*names, *[name for name in before.names if name not in names]]
@@ -93,9 +100,24 @@ def moved(before: Seen | None, view: View) -> dict[str, object]:
     return {"since": {"run": before.run, "when": before.when}, "moves": moves}
 
 
+def _called_now(before: Seen, renamed: list[tuple[str, str]], names: list[str]) -> list[str]:
+    """The former categories by their present names: who renames one has moved no picture.
+
+    A name that was taken back since is followed back, unless others still use it."""
+    same = 0
+    while same < min(len(renamed), len(before.renamed)) and renamed[same] == before.renamed[same]:
+        same += 1
+    out = list(before.names)
+    for old, new in reversed(before.renamed[same:]):
+        out = [old if name == new and new not in names else name for name in out]
+    for old, new in renamed[same:]:
+        out = [new if name == old else name for name in out]
+    return out
+
+
 def _then(before: Seen, digest: np.ndarray, names: list[str]) -> np.ndarray:
     """The former label of each image as a place in `names` and what else there was; -1: none."""
-    gone = [name for name in before.names if name not in names]
+    gone = list(dict.fromkeys(name for name in before.names if name not in names))
     place = {name: at for at, name in enumerate([*names, *gone])}
     number = np.array([*(place[name] for name in before.names), -1], np.int64)
     old = before.digest.view("S16")

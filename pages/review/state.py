@@ -5,7 +5,7 @@ holds the lock. Decisions are on the disk (Journal.append) before the view chang
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from pages.review import seen
 from pages.review.asked import Asked, asked
@@ -39,7 +39,7 @@ class State:
     def collection(self) -> Collection:
         return self.view.collection
 
-    def decide(self, make: Callable[[View], Sequence[Decision]]) -> View:
+    def decide(self, make: Callable[[View], Decision]) -> View:
         """Append what `make` makes of the present view, and show what comes of it.
 
         Raises Refused where it cannot be written: then nothing is lost, and nothing has changed.
@@ -48,10 +48,9 @@ class State:
             self.refresh()
             if self.trouble:
                 raise Refused(500, f"not saved: {self.trouble}")
-            decisions, before = make(self.view), len(self.journal.decisions)
+            decision, before = make(self.view), len(self.journal.decisions)
             try:
-                for decision in decisions:
-                    self.journal.append(decision)
+                self.journal.append(decision)
             except StageError as error:  # somebody has taken the file away at this moment
                 self.trouble = str(error)
                 raise Refused(500, f"not saved: {error}") from None

@@ -22,6 +22,7 @@ from pipeline.review.decisions import (
     Redo,
     Rename,
     Status,
+    Together,
     Undo,
 )
 
@@ -52,6 +53,13 @@ class RenameCategory(_Wish):
     to: str
 
 
+class Several(_Wish):
+    do: Literal["together"]
+    of: list[Annotated[PlaceRows | NameGroups | RenameCategory, Field(discriminator="do")]] = Field(
+        min_length=1
+    )
+
+
 class Step(_Wish):
     do: Literal["undo", "redo"]
 
@@ -62,9 +70,10 @@ class AuditRow(_Wish):
     category: str | None = None
 
 
-Wish = PlaceRows | NameGroups | RenameCategory | Step
+Part = Place | Name | Rename
+Wish = PlaceRows | NameGroups | RenameCategory | Several | Step
 _ADAPTER: TypeAdapter[Wish] = TypeAdapter(Annotated[Wish, Field(discriminator="do")])
-Make = Callable[[View], Sequence[Decision]]
+Make = Callable[[View], Decision]
 
 
 def read_wish(body: bytes) -> Make:
@@ -75,23 +84,33 @@ def read_wish(body: bytes) -> Make:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(step) for step in first["loc"][:3])
         raise Refused(400, f"{where + ': ' if where else ''}{first['msg']}") from None
+    if isinstance(wish, Step):
+        return lambda view: _step(view, wish.do)
+    wishes = wish.of if isinstance(wish, Several) else [wish]
+
+    def make(view: View) -> Decision:
+        parts = [part for one in wishes for part in _parts(view, one)]
+        return parts[0] if len(parts) == 1 else Together(of=tuple(parts))
+
+    return make
+
+
+def _parts(view: View, wish: PlaceRows | NameGroups | RenameCategory) -> Sequence[Part]:
     if isinstance(wish, PlaceRows):
-        return lambda view: [_place(view, wish)]
+        return [_place(view, wish)]
     if isinstance(wish, NameGroups):
-        return lambda view: _name(view, wish)
-    if isinstance(wish, RenameCategory):
-        return lambda view: [_rename(view, wish.category, checked(wish.to))]
-    return lambda view: [_step(view, wish.do)]
+        return _name(view, wish)
+    return [_rename(view, wish.category, checked(wish.to))]
 
 
 def audited(wish: AuditRow) -> Make:
     """The answer of an audit."""
 
-    def make(view: View) -> Sequence[Decision]:
+    def make(view: View) -> Decision:
         (image,) = _digests(view, [wish.row])
         category = _category_of(wish.status, wish.category)
         called = view.category(wish.row) or ""
-        return [Audit(image=image, called=called, status=wish.status, category=category)]
+        return Audit(image=image, called=called, status=wish.status, category=category)
 
     return make
 
@@ -128,7 +147,7 @@ def _digests(view: View, rows: Sequence[int]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(digest[row] for row in rows))
 
 
-def _name(view: View, wish: NameGroups) -> list[Decision]:
+def _name(view: View, wish: NameGroups) -> list[Part]:
     name = checked(wish.category) if wish.category else ""
     clusters, others = list[int](), list[str]()
     for key in dict.fromkeys(wish.groups):
@@ -146,7 +165,7 @@ def _name(view: View, wish: NameGroups) -> list[Decision]:
         others = []
         if not clusters:
             raise Refused(400, "pictures were put there one by one: it is no cluster's name")
-    made: list[Decision] = [_rename(view, each, name) for each in others if each != name]
+    made: list[Part] = [_rename(view, each, name) for each in others if each != name]
     if clusters:
         made.append(Name(clusters=tuple(_cluster(view, c) for c in clusters), category=name))
     if not made:

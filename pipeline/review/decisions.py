@@ -80,6 +80,16 @@ class Audit(_Line):
     category: str = ""
 
 
+Part = Annotated[Place | Name | Rename, Field(discriminator="do")]
+
+
+class Together(_Line):
+    """Several at once, in this order: they are taken back as one."""
+
+    do: Literal["together"] = "together"
+    of: Annotated[tuple[Part, ...], Field(min_length=1)]
+
+
 class Undo(_Line):
     """Take back the last decision that stands."""
 
@@ -92,17 +102,18 @@ class Redo(_Line):
     do: Literal["redo"] = "redo"
 
 
-Decision = Place | Name | Rename | Audit | Undo | Redo
+Decision = Place | Name | Rename | Audit | Together | Undo | Redo
 _ADAPTER: TypeAdapter[Decision] = TypeAdapter(Annotated[Decision, Field(discriminator="do")])
 
 
 def read_decision(line: str | bytes) -> Decision:
     """ValueError (pydantic's ValidationError) where the line is no decision."""
     decision = _ADAPTER.validate_json(line)
-    if isinstance(decision, Place | Audit):
-        has = bool(decision.category.strip())
-        if has != (decision.status in WITH_CATEGORY):
-            raise ValueError(f"status {decision.status} with category {decision.category!r}")
+    for one in decision.of if isinstance(decision, Together) else (decision,):
+        if isinstance(one, Place | Audit):
+            has = bool(one.category.strip())
+            if has != (one.status in WITH_CATEGORY):
+                raise ValueError(f"status {one.status} with category {one.category!r}")
     return decision
 
 

@@ -12,6 +12,7 @@ from pipeline.review.decisions import (
     Redo,
     Rename,
     Status,
+    Together,
     Undo,
 )
 
@@ -55,18 +56,28 @@ def standing(decisions: Iterable[Decision]) -> tuple[list[Decision], list[Decisi
     return stand, undone
 
 
+def apart(stand: Iterable[Decision]) -> list[Decision]:
+    """Decisions with each part of `together` as one of its own."""
+    return [
+        one
+        for decision in stand
+        for one in (decision.of if isinstance(decision, Together) else (decision,))
+    ]
+
+
 def replay(decisions: Sequence[Decision]) -> Said:
     """The last word about each image and each cluster."""
     stand, undone = standing(decisions)
-    return Said(*_last_words(stand), bool(stand), bool(undone))
+    return Said(*_last_words(apart(stand)), bool(stand), bool(undone))
 
 
 def replay_but_places(decisions: Sequence[Decision]) -> tuple[Said, list[Decision]]:
-    """The same without what was said by `place`, and the decisions that stand: for who replays
-    those in numpy (pipeline.review.by_row)."""
+    """The same without what was said by `place`, and the decisions that stand, apart: for who
+    replays those in numpy (pipeline.review.by_row)."""
     stand, undone = standing(decisions)
-    others = [decision for decision in stand if not isinstance(decision, Place)]
-    return Said(*_last_words(others), bool(stand), bool(undone)), stand
+    parts = apart(stand)
+    others = [decision for decision in parts if not isinstance(decision, Place)]
+    return Said(*_last_words(others), bool(stand), bool(undone)), parts
 
 
 def _last_words(

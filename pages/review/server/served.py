@@ -18,6 +18,7 @@ from pages.review.refused import Refused
 from pages.review.search.towers import Towers
 from pages.review.server.asking import Question
 from pages.review.state import State
+from pages.review.true_labels import has_labels
 from pipeline.params import Runtime, count_cores
 
 IMMUTABLE = {"cache-control": "private, max-age=31536000, immutable"}
@@ -128,7 +129,7 @@ class Served:
                 "text": self.towers.has_text,
                 "embed": not self.towers.why_not,
                 "pictures": self.state.pictures is not None,
-                "labels": False,
+                "labels": has_labels(cell),
             },
             "notes": [note for note in notes if note],
             "review_file": str(self.state.journal.path),

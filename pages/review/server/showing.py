@@ -11,6 +11,7 @@ from pages.review.pictures.read import Away
 from pages.review.refused import Refused
 from pages.review.server.asking import Question, whole
 from pages.review.server.served import Served
+from pages.review.true_labels import true_labels
 from pages.review.view import View
 
 MOST_ROWS = 2000  # of a page of a grid
@@ -74,6 +75,7 @@ class Showing:
     def colors(self, asked: Question) -> dict[str, Any]:
         """One number for each picture, in the order of the rows: what the map is coloured by."""
         view, by = self._view, asked.text("by")
+        title = by
         said: dict[str, Any]
         if by == "doubt":
             value, said = view.byte_of_doubt, {"low": 0, "high": 1}
@@ -86,9 +88,13 @@ class Showing:
         elif by == "name":
             _, value = seen.labelled(view)
             said = {"names": [*view.labels.categories, *MARKED]}
+        elif by == "label":
+            title = "true label"
+            names, value = true_labels(view.collection)
+            said = {"names": names}
         else:
-            raise Refused(400, f"no {by[:40]!r}: expected cluster, name, doubt or split")
-        return {"title": by, **said, "value": value.tolist(), "version": view.version}
+            raise Refused(400, f"no {by[:40]!r}: expected cluster, name, doubt, split or label")
+        return {"title": title, **said, "value": value.tolist(), "version": view.version}
 
     def rows(self, asked: Question) -> dict[str, Any]:
         """What there is to say of some pictures."""

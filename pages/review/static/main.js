@@ -52,8 +52,8 @@ async function start() {
     thumb: (row) => address(`thumb/${row}.webp`, { v: about.rows }),
     full: (row) => address(`full/${row}`, { v: about.rows }),
     /** Ask for a category. @returns {Promise<string|null>} */
-    category: (title, { fresh = true, without = "" } = {}) =>
-      choose(title, head.categories().filter((name) => name !== without).map((name) => ({ value: name, text: name })), { fresh }),
+    category: (title, { fresh = true, without = "", typed = "" } = {}) =>
+      choose(title, head.categories().filter((name) => name !== without).map((name) => ({ value: name, text: name })), { fresh, typed }),
     categories: () => head.categories(),
     newCategory: (title) => choose(title, []),
   });

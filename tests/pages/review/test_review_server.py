@@ -169,7 +169,11 @@ def test_clusters_of_one_name_are_merged_and_a_category_renamed_into_another(pag
     page.decide(do="name", groups=[third], category="y")
     page.decide(do="rename", category="y", to="x")
     assert len(page.get("api/group?key=n:x")["clusters"]) == 3
-    page.decide(do="name", groups=["n:x"], category="z")
+    said = page.decide(do="name", groups=["n:x", one], category="z")["said"]
+    assert said == f"x called z; cluster {one[2:]} called z"
+    page.decide(do="undo")
+    assert page.get("api/progress")["categories"] == ["x"]
+    page.decide(do="redo")
     assert page.get("api/progress")["categories"] == ["z"]
     page.decide(do="name", groups=["n:z"], category=None)
     assert page.get("api/progress")["categories"] == []
@@ -195,10 +199,37 @@ def test_two_halves_of_a_split_are_two_categories(page: Page):
     whole = page.get(f"api/group?key={key}")["rows"]
     parts = page.post("api/split", {"key": key, "parts": 2})["parts"]
     assert sorted(row for part in parts for row in part) == sorted(whole)
-    for name, part in zip("ab", parts, strict=True):
-        page.decide(do="place", rows=part, status="cluster", category=name)
+    of = [
+        {"do": "place", "rows": part, "status": "cluster", "category": name}
+        for name, part in zip("ab", parts, strict=True)
+    ]
+    assert page.decide(do="together", of=of)["version"] == 1
     assert page.get("api/group?key=n:a")["size"] == len(parts[0])
     assert page.get("api/progress")["cluster"] == len(whole)
+    page.decide(do="undo")
+    assert page.get(f"api/group?key={key}")["rows"] == whole
+
+
+def test_of_what_is_decided_together_all_or_nothing_is_kept(page: Page):
+    right = {"do": "place", "rows": [1], "status": "decided", "category": "a"}
+    for wrong in ({"do": "undo"}, {**right, "rows": [N]}, {**right, "category": " "}):
+        page.decide(400, do="together", of=[right, wrong])
+    page.decide(400, do="together", of=[])
+    assert lines() == []
+
+
+def test_the_map_can_have_the_colours_of_the_labels_that_a_dataset_came_with(page: Page):
+    assert not page.get("api/about")["has"]["labels"]
+    assert "no labels" in page.get("api/colors?by=label", 404)["error"]
+    label, said = np.arange(N, dtype=np.int32) % 3 - 1, {"dataset": "birds", "classes": ["a", "b"]}
+    store.save(page.served.state.collection.cell.labels, "labels", {"label": label}, said)
+    assert page.get("api/about")["has"]["labels"]
+    found = page.get("api/colors?by=label")
+    assert (found["title"], found["names"]) == ("true label", ["a", "b"])
+    assert found["value"] == label.tolist()
+    said = {"dataset": "birds", "classes": []}
+    store.save(page.served.state.collection.cell.labels, "labels", {"label": label}, said)
+    assert not page.get("api/about")["has"]["labels"]
 
 
 def test_suggestions_and_what_to_look_at_next_are_groups_and_rows_that_there_are(page: Page):
@@ -276,7 +307,7 @@ def test_the_map_is_coloured_by_a_number_of_each_picture(page: Page):
     by_name = page.get("api/colors?by=name")
     assert by_name["names"] == ["a", "unknown", "junk"]
     assert by_name["value"][3:7] == [-1, 0, 2, -1]
-    page.get("api/colors?by=label", 400)
+    page.get("api/colors?by=colour", 400)
 
 
 def test_the_map_has_a_place_for_each_row_and_duplicates_are_rows(page: Page):
@@ -324,7 +355,19 @@ def test_what_moved_since_the_last_look_is_told_by_category(page: Page):
     other.served.thumbnails.stop()
     assert found["since"]["run"] == "pixels clusters/kmeans"
     moves = {(move["from"], move["to"]): move["rows"] for move in found["moves"]}
-    assert moves == {("a", "b"): [2, 3], ("a", "c"): [1], (None, "junk"): [9]}
+    assert moves == {("c", "b"): [2, 3], (None, "junk"): [9]}  # what was renamed did not move
+
+
+def test_a_name_that_was_taken_back_since_has_moved_nothing(page: Page):
+    page.decide(do="place", rows=[1, 2, 3], status="cluster", category="a")
+    page.decide(do="rename", category="a", to="b")
+    page.served.state.close()
+    other = Page("overcluster")
+    assert other.get("api/moved")["moves"] == []
+    other.decide(do="undo")
+    found = other.get("api/moved")["moves"]
+    other.served.thumbnails.stop()
+    assert found == []
 
 
 def test_what_another_process_decides_is_seen(page: Page):

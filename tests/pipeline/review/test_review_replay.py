@@ -12,6 +12,7 @@ from pipeline.review.decisions import (
     Place,
     Redo,
     Rename,
+    Together,
     Undo,
     read_decision,
     write_line,
@@ -42,6 +43,21 @@ def test_a_rename_reaches_what_was_said_before_and_nothing_later():
     assert said.placed == {A: Placed("decided", "pet"), B: Placed("decided", "cat")}
     assert said.named == [(ONE, "pet")]
     assert said.renamed == [("cat", "pet")]
+
+
+def test_what_is_decided_together_is_one_step_and_its_parts_hold_in_order():
+    parts = (place(A, B), Name(clusters=(ONE,), category="cat"), Rename(category="cat", to="pet"))
+    both = Together(of=(*parts, place(B, to="dog")))
+    assert replay([both]) == replay([*parts, place(B, to="dog")])
+    assert replay([place(C), both, Undo()]).placed.keys() == {C}
+    assert replay([place(C), both, Undo(), Redo()]) == replay([place(C), both])
+    assert read_decision(write_line(both)) == both
+    for wrong in ('{"do":"together","of":[]}', '{"do":"together","of":[{"do":"undo"}]}'):
+        with pytest.raises(ValidationError):
+            read_decision(wrong)
+    junk = Together(of=(Place(images=(A,), status="junk", category="cat"),))
+    with pytest.raises(ValueError, match="status junk with category"):
+        read_decision(write_line(junk))
 
 
 def test_an_audit_says_what_its_image_is():

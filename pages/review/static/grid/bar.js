@@ -1,5 +1,6 @@
 // What can be done with the pictures that are picked: a bar at the foot of a grid, and its keys.
 
+import { placing } from "../parts/decide.js";
 import { button, count, el } from "../parts/element.js";
 import { go, imageRoute, routeTo } from "../parts/router.js";
 import { say } from "../parts/status.js";
@@ -44,7 +45,11 @@ export function selectionBar(app, grid, { category, placed = () => {}, wrong = f
     await app.known.learn(rows);
     const by = Map.groupBy(rows, (row) => app.known.of(row)?.label ?? "");
     if (by.has("")) say(`${count(by.get("").length)} of them have no name yet: move them (m).`);
-    for (const [name, those] of by) if (name) await place(those, "decided", name);
+    by.delete("");
+    const done = by.size && (await app.decide.together([...by].map(([name, those]) => placing(those, "decided", name))));
+    if (!done) return;
+    grid().picked.clear();
+    placed([...by.values()].flat());
   }
   const told = el("b");
   const act = (key, text, title, shown = key) => button(text, () => run[key](targets()), { key: shown, title });

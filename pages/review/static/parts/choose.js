@@ -9,16 +9,17 @@ const recent = [];
  * @typedef {{value: string, text: string, note?: string}} Option
  * @param {string} title
  * @param {Option[]} options
- * @param {{fresh?: boolean}} [settings] fresh: a new name may be typed
+ * @param {{fresh?: boolean, typed?: string}} [settings] fresh: a new name may be typed; typed: what
+ *   stands there at first
  * @returns {Promise<string|null>} the option's value, or what was typed
  */
-export function choose(title, options, { fresh = true } = {}) {
+export function choose(title, options, { fresh = true, typed: first = "" } = {}) {
   return new Promise((resolve) => {
     let shown = [];
     let at = 0;
     const list = el("ul", { id: "choices", role: "listbox", "aria-label": title });
     const input = el("input", {
-      type: "text", role: "combobox", autocomplete: "off", maxLength: 200, "aria-controls": "choices",
+      type: "text", value: first, role: "combobox", autocomplete: "off", maxLength: 200, "aria-controls": "choices",
       "aria-expanded": "true", "aria-label": title, placeholder: options.length ? "type a name" : "its name",
     });
     const dialog = el("dialog", { class: "choose", "aria-label": title },
@@ -67,6 +68,7 @@ export function choose(title, options, { fresh = true } = {}) {
     document.body.append(dialog);
     dialog.showModal();
     input.focus();
+    input.select();
   });
 }
 

@@ -20,20 +20,13 @@ export function decisions(done) {
     }
   };
   const name = (keys, category) => send({ do: "name", groups: keys, category });
-  const rename = (category, to) => send({ do: "rename", category, to });
-  const place = (rows, status, category = "") =>
-    send({ do: "place", rows: [...rows], status, ...(category && { category }) });
+  const place = (rows, status, category) => send(placing(rows, status, category));
 
   /** Give a group another name; that of another group merges them. */
-  const call = (key, category) =>
-    key.startsWith("n:") ? rename(key.slice(2), category) : name([key], category);
+  const call = (key, category) => send(calling(key, category));
 
-  /** Two groups become one, named as the second one, else as the first one. */
-  const merge = (key, into) => {
-    if (into.startsWith("n:")) return call(key, into.slice(2));
-    if (key.startsWith("n:")) return name([into], key.slice(2));
-    return name([into, key], `cluster ${into.slice(2)} + ${key.slice(2)}`);
-  };
+  /** Several at once, taken back as one. @param {object[]} of what placing and calling give */
+  const together = (of) => send(of.length === 1 ? of[0] : { do: "together", of });
 
   /** All pictures of a group that nobody decided one by one. */
   const placeRest = async (key, status, category) => {
@@ -45,12 +38,20 @@ export function decisions(done) {
   };
 
   return {
-    place, placeRest, call, merge, send,
+    place, placeRest, call, name, together, send,
     undo: () => send({ do: "undo" }),
     redo: () => send({ do: "redo" }),
     audit: (row, status, category = "") => send({ row, status, category }, "api/audit"),
   };
 }
+
+/** Pictures to a category, or marked. @param {Iterable<number>} rows */
+export const placing = (rows, status, category = "") =>
+  ({ do: "place", rows: [...rows], status, ...(category && { category }) });
+
+/** A group of that name. */
+export const calling = (key, category) =>
+  key.startsWith("n:") ? { do: "rename", category: key.slice(2), to: category } : { do: "name", groups: [key], category };
 
 /** Rows of a group without those that are decided. */
 async function restOf(key) {

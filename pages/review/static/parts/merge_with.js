@@ -16,12 +16,15 @@ export async function mergeWith(app, group) {
   const others = told.groups.filter((other) => other.key !== group.key && !other.key.startsWith("s:"));
   const options = others.map((other) => ({ value: other.key, text: nameOf(other), note: pictures(other.size) }));
   const into = await choose(`Merge ${nameOf(group)} with…`, options, { fresh: false });
-  return into && (await merged(app, group.key, into));
+  return into && (await merged(app, group, others.find((other) => other.key === into)));
 }
 
-/** @returns {Promise<string|null>} the key of both */
-export async function merged(app, key, into) {
-  if (!(await app.decide.merge(key, into))) return null;
-  if (into.startsWith("n:")) return into;
-  return key.startsWith("n:") ? key : `n:cluster ${into.slice(2)} + ${key.slice(2)}`;
+/** Two groups become one, named as the second one, else as the first one, else as one says.
+ * @returns {Promise<string|null>} the key of both */
+export async function merged(app, group, into) {
+  const [named, other] = into.name || !group.name ? [into, group] : [group, into];
+  if (named.name) return (await app.decide.call(other.key, named.name)) && named.key;
+  const typed = [...(into.proposals ?? []), ...(group.proposals ?? [])][0] ?? `cluster ${into.key.slice(2)} + ${group.key.slice(2)}`;
+  const name = await app.category(`${nameOf(into)} and ${nameOf(group)} are…`, { typed });
+  return name && (await app.decide.name([into.key, group.key], name)) && `n:${name}`;
 }

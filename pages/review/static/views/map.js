@@ -9,12 +9,14 @@ import { createMap } from "../map.js";
 import { NONE } from "../map_colors.js";
 
 const COLORS = [["name", "name"], ["cluster", "cluster"], ["doubt", "doubt"], ["split", "split"]];
+const TRUE_LABEL = ["label", "true label"]; // where the dataset came with labels
 
 /** @returns {Promise<import("../main.js").View>} */
 export async function show(container, app, { params }) {
-  const by = COLORS.some(([name]) => name === params.color) ? params.color : app.categories().length ? "name" : "cluster";
+  const colors = [...COLORS, ...(app.about.has.labels ? [TRUE_LABEL] : [])];
+  const by = colors.some(([name]) => name === params.color) ? params.color : app.categories().length ? "name" : "cluster";
   const choose = el("select", { "aria-label": "Colour", onchange: () => go(routeTo("map", [], { color: choose.value }), { replace: true }) },
-    ...COLORS.map(([value, text]) => el("option", { value, text: `coloured by ${text}`, selected: value === by })));
+    ...colors.map(([value, text]) => el("option", { value, text: `coloured by ${text}`, selected: value === by })));
   const facts = el("span", { class: "note" });
   const place = el("div", { class: "themap" });
   const found = el("span", { class: "facts" });
@@ -36,8 +38,8 @@ export async function show(container, app, { params }) {
   await paint();
 
   async function paint() {
-    const colors = await get("api/colors", { by });
-    map.setColors(by === "doubt" ? ofNumbers(colors, told.points.row) : ofNames(colors, told.points.row));
+    const values = await get("api/colors", { by });
+    map.setColors(by === "doubt" ? ofNumbers(values, told.points.row) : ofNames(values, told.points.row));
   }
   async function lasso(rows) {
     app.lassoed = [...rows];

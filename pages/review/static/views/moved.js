@@ -20,7 +20,7 @@ export async function show(container, app) {
       ? `${pictures(many)} since ${since.run}${Number.isNaN(+when) ? "" : `, ${when.toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" })}`}`
       : "";
     if (!moves.length)
-      list.replaceChildren(el("p", { class: "empty", text: since ? "Nothing moved." : "This is the first clustering that is reviewed: there is nothing to compare it with." }));
+      list.replaceChildren(el("p", { class: "empty", text: since ? "Nothing moved." : "There is nothing to compare with: no other clustering was looked at before this one." }));
     else
       list.replaceChildren(...moves.map((move) => moveCard(app, move, [
         { text: "Right", key: "y", run: () => move.to && app.decide.place(move.rows, "decided", move.to) },

@@ -1,6 +1,7 @@
 // Questions one at a time: the pictures whose answer helps most.
 
 import { get } from "../parts/api.js";
+import { calling, placing } from "../parts/decide.js";
 import { count, el } from "../parts/element.js";
 import { likely, question } from "../parts/question.js";
 import { fail } from "../parts/status.js";
@@ -57,13 +58,13 @@ export async function askedOneByOne(container, app) {
   /** It is what that cluster is, which has no name yet. */
   async function nameBoth(row, key, cluster) {
     const name = await app.category(`What is ${cluster}, and this?`);
-    if (name && (await app.decide.call(key, name))) await answer(row, "decided", name);
+    if (name) await answer(row, "decided", name, [calling(key, name)]);
   }
-  async function answer(row, status, category) {
+  async function answer(row, status, category, before = []) {
     if (busy) return;
     busy = true;
     try {
-      if (!(await app.decide.place([row], status, category))) return;
+      if (!(await app.decide.together([...before, placing([row], status, category)]))) return;
       answered += 1;
       // Every dozen answers the order is asked for anew, with what they taught
       if (answered % 12 === 0) waiting = [];

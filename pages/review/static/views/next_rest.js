@@ -1,6 +1,7 @@
 // Let Cairn sort the rest: what it would move, by what was decided. Nothing moves before one accepts it.
 
 import { post } from "../parts/api.js";
+import { placing } from "../parts/decide.js";
 import { button, el, percent, pictures } from "../parts/element.js";
 import { leave, moveCard, moveKeys } from "../parts/moves.js";
 import { fail } from "../parts/status.js";
@@ -46,10 +47,9 @@ export async function sortedRest(container, app) {
     if (!left.size) title.textContent = "Each move is answered.";
   }
   async function acceptAll() {
-    for (const [card, move] of [...left]) {
-      if (!(await accept(move))) return;
-      drop(card);
-    }
+    const moves = [...left.values()];
+    if (!(await app.decide.together(moves.map(({ rows, to }) => placing(rows, "cluster", to))))) return;
+    for (const card of [...left.keys()]) drop(card);
   }
   return { scroller: list.parentNode, key: (event) => moveKeys(event, list) };
 }

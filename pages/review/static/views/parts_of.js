@@ -1,5 +1,6 @@
 // The parts of a group that is split: their names, and the decisions that make them groups.
 
+import { placing } from "../parts/decide.js";
 import { nameOf } from "../parts/merge_with.js";
 
 /** "cluster 3 · a", "cluster 3 · b"; a category keeps its name for the first part. */
@@ -8,7 +9,6 @@ export const partNames = (group, parts) =>
 
 /** @param {number[][]} parts @param {string[]} [names] @returns {Promise<string[]|null>} the names */
 export async function placeParts(app, group, parts, names = partNames(group, parts)) {
-  for (let i = 0; i < parts.length; i += 1)
-    if (names[i] !== group.name && !(await app.decide.place(parts[i], "cluster", names[i]))) return null;
-  return names;
+  const placed = parts.map((rows, i) => names[i] !== group.name && rows.length && placing(rows, "cluster", names[i]));
+  return (await app.decide.together(placed.filter(Boolean))) && names;
 }

@@ -48,7 +48,7 @@ export function suggestions(app) {
       id: `${app.about.rows} merge ${[a, b].sort().join(" ")}`,
       question: `Are ${nameOf(large)} and ${nameOf(small)} the same?`, evidence, verb: "Merge",
       sides: el("div", { class: "sides" }, side(large, large.typical), side(small, small.typical)),
-      accept: () => merged(app, small.key, large.key),
+      accept: () => merged(app, small, large),
     });
   }
 

@@ -2,9 +2,11 @@
 
 Two things speak against a label. The neighbours: with the share s of their weight for the image's
 own label and b for the best other one, the vote is doubtful by v = (1 - (s - b)) / 2: 0 where all
-agree, 1/2 at a tie, 1 where all agree on another. And other runs: the share d of them that give the
-image another label, once their clusters are matched to the labels one to one (Hungarian method,
-cluster.metrics.matching). Doubt is 1 - (1 - v)(1 - d), that either is right to object.
+agree, 1/2 at a tie, 1 where all agree on another. And other runs: the share d of them that put the
+image elsewhere: into a cluster that neither has more than half of its images of that label nor
+holds more than half of the label's images. So a run with more or with fewer clusters objects to
+single images, and not to all of a label that it splits or joins. Doubt is 1 - (1 - v)(1 - d), that
+either is right to object.
 Example: 3 of 4 equal neighbours are of the image's label and 1 of another: v = (1 - 1/2) / 2 = 1/4;
 of two runs one disagrees, d = 1/2; the doubt is 1 - 3/4 x 1/2 = 5/8.
 """
@@ -15,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cluster.errors import ClusterError
-from cluster.metrics.matching import NO_CLASS, contingency_table, one_to_one
+from cluster.metrics.matching import contingency_table
 from cluster.neighbors.knn_vote import CELLS, voter_weights, weighted_mode
 
 NONE = -1
@@ -60,9 +62,9 @@ def doubt(
 
 
 def disagreement(label: np.ndarray, runs: Sequence[np.ndarray]) -> np.ndarray:
-    """The share of `runs` (int [image] each) that give an image another label than `label`: float64
-    [image]; 0 without runs. A cluster that is matched to no label agrees with none; an image
-    without a label, or outside of a run (-1), has no disagreement there."""
+    """The share of `runs` (int [image] each) that put an image elsewhere than its `label`: float64
+    [image]; 0 without runs. An image without a label, or outside of a run (-1), has no disagreement
+    there."""
     out = np.zeros(len(label))
     values, own = np.unique(label, return_inverse=True)
     own = own.reshape(-1)
@@ -73,9 +75,11 @@ def disagreement(label: np.ndarray, runs: Sequence[np.ndarray]) -> np.ndarray:
         if not inside.any():
             continue
         k = int(run.max()) + 1
-        to = one_to_one(contingency_table(run[inside], own[inside], k, len(values)))
-        found = np.where(inside, to[np.maximum(run, 0)], NO_CLASS)
-        out += inside & (found != own)
+        table = contingency_table(run[inside], own[inside], k, len(values))
+        cluster = np.maximum(run, 0)
+        both = 2 * table[cluster, own]
+        mostly, main = both > table.sum(axis=1)[cluster], both > table.sum(axis=0)[own]
+        out += inside & ~mostly & ~main
     return out / max(len(runs), 1)
 
 

@@ -48,6 +48,15 @@ def test_runs_are_matched_whatever_their_clusters_are_called():
     assert disagreement(label, [renamed, label])[0] == 1 / 2
 
 
+def test_a_run_with_fewer_or_more_clusters_objects_to_no_whole_label():
+    label = np.repeat([0, 1, 2, 3], 6)
+    for run in (label // 2, np.arange(24) // 3, np.zeros(24, int)):
+        assert (disagreement(label, [run]) == 0).all()
+    odd = np.arange(24) // 3
+    odd[0] = 7
+    assert np.flatnonzero(disagreement(label, [odd])).tolist() == [0]
+
+
 def test_wrong_labels_are_more_doubtful_than_right_ones():
     x, group = blobs(each=30, noise=0.25)
     label = group.copy()

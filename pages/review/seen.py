@@ -17,9 +17,9 @@ from store import StoreError
 
 
 class Seen(NamedTuple):
-    """digest: S16 [image]; label: int32 [image] in `names`, -1 for none; renamed: categories and what
-    they were called then, in order, as said until the last look; its run, its fingerprint and its
-    time."""
+    """digest: S16 [image]; label: int32 [image] in `names`, -1 for none; renamed: categories and
+    what they were called then, in order, as said until the last look; its run, its fingerprint and
+    its time."""
 
     digest: np.ndarray
     label: np.ndarray

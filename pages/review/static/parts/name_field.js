@@ -17,19 +17,22 @@ export function nameField({ name, fallback, words, label = "Name" }, keep) {
   input.setAttribute("list", id);
   const list = el("datalist", { id });
   const field = el("span", { class: "namefield" }, input, list);
+  let kept = name;
   input.addEventListener("focus", () => {
+    kept = name;
     list.replaceChildren(...words.map((word) => el("option", { value: word })));
   });
   const commit = () => {
     const typed = oneLine(input.value);
-    if (typed && typed !== name) keep(typed);
-    else input.value = name ?? "";
+    if (!typed) input.value = name ?? "";
+    else if (typed !== kept) keep((kept = typed));
   };
   input.addEventListener("change", commit);
   input.addEventListener("keydown", (event) => {
     if (event.key === "Escape") input.value = name ?? "";
     if (event.key !== "Escape" && event.key !== "Enter") return;
     event.preventDefault();
+    if (event.key === "Enter") commit(); // no "change" comes of what was typed before the focus
     input.blur();
     (field.closest("[tabindex]") ?? document.body).focus?.();
   });

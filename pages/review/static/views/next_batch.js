@@ -17,7 +17,7 @@ export async function batch(container, app) {
   container.append(el("div", { class: "tools" }, title, facts, el("span", { class: "fill" }), again, accept), panel.element);
 
   async function load() {
-    const told = await get("api/next", { kind: "batch", n: 60 });
+    const told = await get("api/next", { kind: "batch" });
     ({ category, rows } = { rows: [], ...told });
     await draw();
   }

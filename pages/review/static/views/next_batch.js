@@ -9,6 +9,7 @@ import { gridPanel } from "../grid/panel.js";
 export async function batch(container, app) {
   let category = "";
   let rows = [];
+  let wrong = false; // those that are left are none of the category
   const title = el("h1");
   const facts = el("span", { class: "facts" });
   const accept = button("Accept the others", () => acceptOthers(), { key: "Enter", class: "main" });
@@ -19,15 +20,19 @@ export async function batch(container, app) {
   async function load() {
     const told = await get("api/next", { kind: "batch" });
     ({ category, rows } = { rows: [], ...told });
+    wrong = false;
     await draw();
   }
   async function draw() {
     const some = rows.length > 0;
-    title.textContent = some ? `Is each of these “${category}”?` : "There is nothing left to check.";
-    facts.textContent = some ? `${pictures(rows.length)}: click the wrong ones, and say what they are` : "";
-    accept.disabled = !some;
+    title.textContent = !some ? "There is nothing left to check."
+      : wrong ? `What are these ${count(rows.length)}?` : `Is each of these “${category}”?`;
+    facts.textContent = !some ? "" : wrong ? "say what they are (m), or Unknown (q), Junk (x)"
+      : `${pictures(rows.length)}: click the wrong ones, and say what they are (m)`;
+    accept.disabled = !some || wrong;
     panel.element.hidden = !some;
     await panel.show(rows);
+    if (wrong) panel.grid.picked.set(rows);
     panel.grid.element.focus({ preventScroll: true });
   }
   /** What was decided leaves the batch. */
@@ -37,16 +42,15 @@ export async function batch(container, app) {
     (rows.length ? draw() : load()).catch(fail);
   }
   async function acceptOthers() {
-    const wrong = panel.grid.picked.rows;
-    const right = rows.filter((row) => !wrong.has(row));
+    if (wrong || !rows.length) return;
+    const picked = panel.grid.picked.rows;
+    const right = rows.filter((row) => !picked.has(row));
     if (right.length && !(await app.decide.place(right, "decided", category))) return;
-    if (!wrong.size) return load().catch(fail);
-    const left = [...wrong];
-    rows = left;
+    rows = rows.filter((row) => picked.has(row));
+    if (!rows.length) return load().catch(fail);
+    wrong = true;
     await draw();
-    panel.grid.picked.set(left);
-    title.textContent = `What are these ${count(left.length)}?`;
-    say(`${pictures(right.length)} accepted. Say what the others are (m), or Unknown (q), Junk (x).`);
+    say(`${pictures(right.length)} accepted. Say what the others are.`);
   }
   await load();
   return {

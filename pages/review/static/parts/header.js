@@ -1,7 +1,7 @@
 // The head of the page: what is reviewed, how far it is, where to go, undo and redo, search.
 
 import { get, post } from "./api.js";
-import { button, count, el } from "./element.js";
+import { button, count, el, percent } from "./element.js";
 import { showKeys } from "./keys.js";
 import { go, routeTo } from "./router.js";
 import { fail } from "./status.js";
@@ -48,7 +48,7 @@ export function header(container, app) {
     const text = PARTS.map(([name, what]) => `${count(now[name])} ${what}`).join(", ");
     bar.setAttribute("aria-label", `Of ${count(now.images)} pictures: ${text}`);
     bar.title = text;
-    said.textContent = `${count(now.images - now.none)} of ${count(now.images)}`;
+    said.textContent = `${percent(share("decided"))} decided`;
     said.title = text;
   }
   async function progress(answer) {

@@ -128,7 +128,10 @@ def _others(asked: Asked, of: Clustering) -> list[np.ndarray]:
 
 
 def _words(asked: Asked, of: Clustering, notes: list[str]) -> list[list[str]]:
-    """What stage names proposes, for the first setting of the run."""
+    """What stage names proposes, for the first setting of the run; nothing for discovered classes,
+    which are none of its."""
+    if asked.folder != "clusters":
+        return []
     try:
         found = read_proposals(place(asked.cell, asked.cell.run))
     except Absent as absent:
@@ -142,7 +145,7 @@ def _words(asked: Asked, of: Clustering, notes: list[str]) -> list[list[str]]:
         return []
     with store.read(asked.cell.file(f"{asked.key}.h5"), "clusters") as file:
         seeds, k = file.attrs["seeds"], int(file["k"][0])
-        if asked.folder != "clusters" or found.seed not in seeds or found.k != k:
+        if found.seed not in seeds or found.k != k:
             notes.append("no names are proposed: those there are belong to other clusters")
             return []
         named = file["0/assignment"][seeds.index(found.seed)]

@@ -3,6 +3,7 @@
 A function that answers takes what is asked and gives facts or a Response; it runs in a thread.
 """
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
@@ -76,6 +77,8 @@ def answered(answer: Answer, content: str = JSON) -> Callable[[Request], Any]:
             return await run_in_threadpool(_answer, answer, asked)
         except Refused as refused:
             return as_json({"error": str(refused)}, refused.status)
+        except asyncio.CancelledError:  # Ctrl-C while it is computed, which is no error of ours
+            return as_json({"error": "the server was stopped"}, 503)
 
     return endpoint
 

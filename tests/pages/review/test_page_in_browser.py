@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,18 +41,8 @@ class Review:
                 self.address = found[0]
                 break
         assert self.address, said
-        self._wait()
         self.opened: list[Any] = []
         self.errors: list[str] = []  # of the page's own code
-
-    def _wait(self) -> None:
-        """The address is printed a moment before it answers."""
-        for _ in range(200):
-            try:
-                self.get("api/progress")
-                return
-            except OSError:
-                time.sleep(0.05)
 
     def open(self, hash: str = "", **context: Any) -> Page:
         """A tab of its own at that place of the page."""
@@ -79,12 +68,16 @@ class Review:
         lines = self.file.read_text().splitlines()[1:] if self.file.exists() else []
         return [json.loads(line) for line in lines]
 
-    def undo_all(self) -> None:
-        body = json.dumps({"do": "undo"}).encode()
+    def decide(self, **wish: Any) -> None:
+        """As another tab would."""
+        body = json.dumps(wish).encode()
         asked = urllib.request.Request(self.address + "api/decisions", body)
         asked.add_header("Content-Type", "application/json")
+        urllib.request.urlopen(asked).close()
+
+    def undo_all(self) -> None:
         while self.get("api/progress")["can_undo"]:
-            urllib.request.urlopen(asked).close()
+            self.decide(do="undo")
 
     def close(self) -> None:
         if self._process.poll() is None:
@@ -189,6 +182,35 @@ def test_two_clusters_become_one(review: Review):
     assert review.groups()["n:shape"]["size"] == both
 
 
+def test_two_clusters_without_a_name_become_one_of_the_name_that_is_asked_for(review: Review):
+    one, other = largest(review, 2)
+    both = review.groups()[one]["size"] + review.groups()[other]["size"]
+    page = review.open()
+    card(page, one).get_by_role("button", name="Merge").click()
+    page.get_by_role("option", name=f"cluster {other[2:]} ").click()
+    asked = page.get_by_role("dialog").get_by_role("combobox")
+    sync_api.expect(asked).to_have_value(f"cluster {other[2:]} + {one[2:]}")
+    page.keyboard.type("shape")  # what stands there is marked, so that one types over it
+    page.keyboard.press("Enter")
+    card(page, "n:shape").wait_for()
+    assert review.groups()["n:shape"]["size"] == both
+    page.keyboard.press("u")
+    card(page, one).wait_for()
+
+
+def test_what_is_typed_on_one_card_outlives_what_is_decided_on_another(review: Review):
+    one, other = largest(review, 2)
+    page = review.open()
+    field = card(page, other).locator("input.name")
+    field.click()
+    page.keyboard.type("hal")
+    review.decide(do="name", groups=[one], category="elsewhere")
+    card(page, "n:elsewhere").wait_for()
+    page.keyboard.type("f")
+    page.keyboard.press("Enter")
+    card(page, "n:half").wait_for()
+
+
 def test_a_suggestion_is_accepted_or_dismissed_by_a_key(review: Review):
     page = review.open()
     asked = page.locator(".proposal").first.get_attribute("aria-label")
@@ -203,8 +225,11 @@ def test_a_suggestion_is_accepted_or_dismissed_by_a_key(review: Review):
     page.reload()
     same.focus()
     page.keyboard.press("y")
+    if asked.startswith("Are "):  # their name is asked for
+        page.get_by_role("dialog").wait_for()
+        page.keyboard.press("Enter")
     page.locator(".cards > .card[data-key^='n:']").first.wait_for()
-    assert {decision["do"] for decision in review.decisions()[-2:]} & {"name", "place"}
+    assert review.decisions()[-1]["do"] in ("name", "together")
 
 
 def test_a_cluster_falls_into_two(review: Review):
@@ -218,6 +243,9 @@ def test_a_cluster_falls_into_two(review: Review):
     card(page, f"n:cluster {number} · a").wait_for()
     halves = [g for k, g in review.groups().items() if k.startswith(f"n:cluster {number} ·")]
     assert sum(half["size"] for half in halves) == size
+    page.keyboard.press("u")
+    card(page, key).wait_for()
+    assert review.groups()[key]["size"] == size
 
 
 def test_picked_pictures_move(review: Review):
@@ -328,8 +356,7 @@ def test_search_by_a_picture_and_by_a_file(review: Review, tmp_path: Path):
 def test_a_lasso_fills_the_grid(review: Review):
     page = review.open("#/map?color=cluster")
     canvas = page.locator(".themap canvas").last
-    canvas.wait_for()
-    page.wait_for_timeout(300)
+    page.get_by_role("img", name="coloured by cluster").wait_for()
     box = canvas.bounding_box()
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.keyboard.down("Shift")
@@ -362,10 +389,7 @@ def test_the_map_has_colours_and_duplicates_a_threshold(review: Review):
 
 def test_an_audit_tells_a_share_with_its_interval(review: Review):
     for key in largest(review, 20):
-        name = json.dumps({"do": "name", "groups": [key], "category": "digit"}).encode()
-        asked = urllib.request.Request(review.address + "api/decisions", name)
-        asked.add_header("Content-Type", "application/json")
-        urllib.request.urlopen(asked).close()
+        review.decide(do="name", groups=[key], category="digit")
     page = review.open("#/audit")
     share = page.get_by_role("group", name="So far")
     for answer, text in (("Enter", "100 % right"), ("1", "100 % right"), ("q", "67 % right")):
@@ -391,11 +415,17 @@ def test_questions_are_answered_by_numbers(review: Review):
     done(page, "1 picture to rare")
     page.get_by_role("button", name="Check a batch").click()
     cells(page).first.wait_for()
-    cells(page).first.click()
+    cells(page).nth(0).click()
+    cells(page).nth(1).click()
     page.get_by_role("button", name="Accept the others").click()
-    page.get_by_role("heading", name="What are these 1?").wait_for()
+    page.get_by_role("heading", name="What are these 2?").wait_for()
+    cells(page).nth(1).click()  # both were picked: only the first one still is
     page.keyboard.press("x")
     done(page, "1 picture marked as junk")
+    page.get_by_role("heading", name="What are these 1?").wait_for()
+    sync_api.expect(page.get_by_role("button", name="Accept the others")).to_be_disabled()
+    page.keyboard.press("q")
+    done(page, "1 picture marked as unknown")
     page.get_by_role("button", name="Sort the rest").first.click()
     page.get_by_role("button", name="Let Cairn sort the rest").click()
     page.locator("button:has-text('Sort again')").wait_for()
@@ -466,7 +496,6 @@ def test_photographs_are_looked_at_and_sorted(
         page.locator(".halves .cell").first.wait_for()
         page.get_by_role("button", name="Split so").click()
         card(page, f"n:cluster {other[2:]} · a").wait_for()
-        page.keyboard.press("u")
         page.keyboard.press("u")
         card(page, other).wait_for()
         page.goto(f"{review.address}#/search?like={review.groups()['n:hat']['typical'][0]}")

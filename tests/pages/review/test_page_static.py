@@ -53,6 +53,20 @@ def test_nothing_is_asked_of_another_host(path: Path):
     assert not re.findall(r"https?://|[\"'(]//", text)
 
 
+def test_the_modules_of_the_first_view_are_fetched_at_once():
+    """Else each is asked for when the one that imports it has come."""
+    statically = re.compile(r"""^(?:import|export)\b[^;]*?from\s+["'](\.[^"']+)["']""", re.MULTILINE)
+    todo, first = [STATIC / "main.js", STATIC / "views/clusters.js"], set[Path]()
+    while todo:
+        path = todo.pop().resolve()
+        if path not in first:
+            first.add(path)
+            todo += [path.parent / name for name in statically.findall(path.read_text())]
+    text = (STATIC / "index.html").read_text()
+    told = re.findall(r'(?:modulepreload" href|module" src)="static/([^"]+)"', text)
+    assert sorted(told) == sorted(name_of(path) for path in first)
+
+
 def test_the_page_has_no_script_or_style_of_its_own():
     text = (STATIC / "index.html").read_text()
     assert not re.findall(r"<style|\sstyle=|<script(?![^>]*\bsrc=)|\son\w+=", text)

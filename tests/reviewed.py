@@ -33,12 +33,12 @@ def clustering(
 N, SHADES = 60, 3  # pictures, and of how many colours
 
 
-def write_project(folder: Path) -> None:
-    """`birds`: N little PNGs in three colours, by the backbone pixels, in four clusters; the
-    current folder is to be `folder`."""
+def write_project(folder: Path, backbone: str = "pixels") -> None:
+    """`birds`: N little PNGs in three colours, by a row of the zoo, in four clusters; the current
+    folder is to be `folder`."""
     names, digests, vectors = [], [], []
-    row, rng = backbones.row("pixels"), np.random.default_rng(0)
-    encode = backbones.load("pixels")
+    row, rng = backbones.row(backbone), np.random.default_rng(0)
+    encode = backbones.load(backbone)
     for i in range(N):
         pixels = rng.integers(0, 40, (12, 16, 3))
         pixels[..., i % SHADES] += 150
@@ -57,21 +57,21 @@ def write_project(folder: Path) -> None:
     said = {"dataset": "birds", "splits": ["train", "test"], "n_classes": 0}
     store.save(images_of("birds"), "index", arrays, said)
     plan = store.Plan(
-        "birds", "pixels", row.digest, x.shape[1], ["train", "test"], id, np.arange(N), split_of(N)
+        "birds", backbone, row.digest, x.shape[1], ["train", "test"], id, np.arange(N), split_of(N)
     )
-    cell = Cell("birds", "pixels", "kmeans")
+    cell = Cell("birds", backbone, "kmeans")
     writer = store.FeatureWriter(cell.features, plan)
     writer.put(writer.todo, x[writer.todo])
     writer.finish()
     write_zoo_row(row)
-    write_clusters(Path(), "birds", settings=((4, 0), (3, 0)), seeds=(0, 1))
-    write_clusters(Path(), "birds", run="overcluster", settings=((6, 0),), seeds=(0,))
+    write_clusters(Path(), "birds", backbone, settings=((4, 0), (3, 0)), seeds=(0, 1))
+    write_clusters(Path(), "birds", backbone, run="overcluster", settings=((6, 0),), seeds=(0,))
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     cosine = unit @ unit.T - 2 * np.eye(N, dtype=np.float32)
     near = np.argsort(-cosine, axis=1, kind="stable")[:, :10].astype(np.int32)
     table = {"row": np.arange(N), "split": split_of(N), "neighbor": near}
     table["similarity"] = np.take_along_axis(cosine, near, 1).astype(np.float32)
-    of = {"dataset": "birds", "backbone": "pixels"}
+    of = {"dataset": "birds", "backbone": backbone}
     said = {**of, "metric": "cosine", "splits": ["train", "test"], "dim": x.shape[1], "recall": 1.0}
     store.save(cell.neighbors, "neighbors", table, said)
 

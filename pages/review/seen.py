@@ -84,14 +84,15 @@ def read(dataset: str) -> Seen | None:
 
 
 def moved(before: Seen | None, view: View) -> dict[str, object]:
-    """The images with a label now that is not the one they had, by both; rows: of each."""
+    """The images with a label now that is not the one they had, by both, but for those of which a
+    person said it; rows: of each."""
     if before is None or before.fingerprint == view.collection.clustering.fingerprint:
         return {"since": None, "moves": []}
     digest, now = labelled(view)
     names = [*view.labels.categories, *MARKED]
     before = before._replace(names=_called_now(before, view.said.renamed, names))
     then = _then(before, digest, names)
-    changed = np.flatnonzero((then != now) & (now >= 0))
+    changed = np.flatnonzero((then != now) & (now >= 0) & view.undecided)
     every = [*names, *[name for name in before.names if name not in names]]
     moves = [
         {"from": every[old] if old >= 0 else None, "to": every[new], "rows": rows}

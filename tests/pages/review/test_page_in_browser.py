@@ -90,7 +90,7 @@ def make(folder: Path, dataset: str) -> Project:
     project = Project(folder)
     row = {"from": "digits"}
     if dataset == "clothing":
-        row = {"from": "folder", "root": str(CLOTHING), "classes": 10}
+        row = {"from": "folder", "root": str(CLOTHING / "validation"), "classes": 10}
     project.params["datasets"] = {dataset: row}
     project.index(dataset)
     project.embed(dataset)

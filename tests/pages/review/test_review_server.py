@@ -348,14 +348,19 @@ def test_what_moved_since_the_last_look_is_told_by_category(page: Page):
     assert same.get("api/moved") == {"since": None, "moves": []}
     same.served.thumbnails.stop()
     other = Page("overcluster")
-    other.decide(do="place", rows=[2, 3], status="decided", category="b")
+    other.decide(do="place", rows=[2, 3, 4], status="cluster", category="b")
     other.decide(do="place", rows=[9], status="junk")
     other.decide(do="rename", category="a", to="c")
     found = other.get("api/moved")
+    for row, name in ((2, "b"), (3, "c")):  # right, and back
+        other.decide(do="place", rows=[row], status="decided", category=name)
+    left = other.get("api/moved")["moves"]
     other.served.thumbnails.stop()
     assert found["since"]["run"] == "pixels clusters/kmeans"
     moves = {(move["from"], move["to"]): move["rows"] for move in found["moves"]}
-    assert moves == {("c", "b"): [2, 3], (None, "junk"): [9]}  # what was renamed did not move
+    # What was renamed did not move, and what a person said himself is no news
+    assert moves == {("c", "b"): [2, 3], (None, "b"): [4]}
+    assert left == [{"from": None, "to": "b", "rows": [4]}]
 
 
 def test_a_name_that_was_taken_back_since_has_moved_nothing(page: Page):

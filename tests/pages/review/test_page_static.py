@@ -55,7 +55,9 @@ def test_nothing_is_asked_of_another_host(path: Path):
 
 def test_the_modules_of_the_first_view_are_fetched_at_once():
     """Else each is asked for when the one that imports it has come."""
-    statically = re.compile(r"""^(?:import|export)\b[^;]*?from\s+["'](\.[^"']+)["']""", re.MULTILINE)
+    statically = re.compile(
+        r"""^(?:import|export)\b[^;]*?from\s+["'](\.[^"']+)["']""", re.MULTILINE
+    )
     todo, first = [STATIC / "main.js", STATIC / "views/clusters.js"], set[Path]()
     while todo:
         path = todo.pop().resolve()

@@ -348,6 +348,11 @@ def test_search_by_a_picture_and_by_a_file(review: Review, tmp_path: Path):
     page.get_by_role("button", name="Like this").click()
     page.wait_for_url(f"**/#/search?like={row}")
     cells(page).first.wait_for()
+    review.decide(do="name", groups=[key], category="alike")
+    done(page, "called alike")
+    cells(page).first.click()
+    page.keyboard.press("Enter")  # it is right as it is
+    done(page, "1 picture to alike")
     with urllib.request.urlopen(f"{review.address}full/{row}") as answer:
         (tmp_path / "asked.webp").write_bytes(answer.read())
     page.set_input_files("input[type=file]", tmp_path / "asked.webp")

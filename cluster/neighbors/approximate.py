@@ -52,8 +52,7 @@ def approximate_neighbors(
     queries = survey(rows)
     targets = queries if rows is among else survey(among)
     search = prepare_search(among, targets, k, metric, own)
-    drawn = np.random.default_rng(seed).permutation(len(rows))[:sample]
-    drawn.sort()
+    drawn = drawn_queries(len(rows), sample, seed)
     true = nearest_neighbors(
         Subset(rows, drawn), among, k, metric=metric, own=own[drawn], device=device
     )
@@ -61,7 +60,7 @@ def approximate_neighbors(
     index.nprobe = min(FIRST_PROBES, index.nlist)
     while True:
         found = _search(index, Subset(rows, drawn), queries.squares[drawn], drawn, search, k)
-        share = _recall(found, true)
+        share = recall_of(found, true)
         if share >= recall or index.nprobe == index.nlist:
             break
         index = _probing(index, min(2 * index.nprobe, index.nlist))
@@ -77,17 +76,27 @@ def approximate_neighbors(
     return found, share
 
 
+def drawn_queries(count: int, sample: int, seed: int) -> np.ndarray:
+    """The queries on which the recall is measured: int64 [drawn], sorted."""
+    return np.sort(np.random.default_rng(seed).permutation(count)[:sample])
+
+
+def list_count(count: int) -> int:
+    """How many lists so many images lie in."""
+    return max(1, min(count // LIST_IMAGES, int(4 * count**0.5)))
+
+
 def _index(search: PreparedSearch, seed: int, device: str, half: bool) -> Any:
     """The inverted lists of all targets, by position."""
     import faiss
 
     faiss.omp_set_num_threads(torch.get_num_threads())
     count = len(search.keep)
-    lists = max(1, min(count // LIST_IMAGES, int(4 * count**0.5)))
+    lists = list_count(count)
     drawn = np.random.default_rng(seed).permutation(count)[: lists * FITTED]
     drawn.sort()
     centroids = kmeans(
-        _ProductRows(Subset(search.targets, drawn), search.facts.squares[drawn], search.space),
+        ProductRows(Subset(search.targets, drawn), search.facts.squares[drawn], search.space),
         lists,
         seeds=[seed],
         n_init=1,
@@ -146,14 +155,31 @@ def _search(
 ) -> Neighbors:
     """The k best of the lists that are searched, -1 where they hold fewer. number: int64 [image],
     the numbers of `rows` among all queries."""
+    count = min(k + 9 + k // 8, len(search.keep))
+    return exact_of_found(
+        lambda query: index.search(query, count)[1], rows, squares, number, search, k, progress
+    )
+
+
+def exact_of_found(
+    look: Callable[[np.ndarray], np.ndarray],
+    rows: Rows,
+    squares: np.ndarray,
+    number: np.ndarray,
+    search: PreparedSearch,
+    k: int,
+    progress: Callable[[int], object] = lambda images: None,
+) -> Neighbors:
+    """The k best, by exact similarities, of the positions that `look` finds for queries of the
+    product space (int64 [query, found], -1 for none); -1 where they are fewer. squares: float64
+    [image], x·x of `rows`; number: int64 [image], their numbers among all queries."""
     found = Neighbors(np.empty((len(rows), k), np.int32), np.empty((len(rows), k), np.float32))
     targets = Targets(search.targets, search.facts, search.space.metric)
-    count = min(k + 9 + k // 8, len(search.keep))
     for start in range(0, len(rows), TILE):
         here = slice(start, min(start + TILE, len(rows)))
         x = rows.block(here.start, here.stop)
         query = search.space.queries(x, squares[here], np.float32)
-        _, position = index.search(_without_last(query, search.space), count)
+        position = look(_without_last(query, search.space))
         position[position == search.own[number[here], None]] = -1
         there = position >= 0
         first = np.concatenate([[0], np.cumsum(there.sum(1))])
@@ -165,12 +191,13 @@ def _search(
     return found
 
 
-def _recall(found: Neighbors, true: Neighbors) -> float:
+def recall_of(found: Neighbors, true: Neighbors) -> float:
+    """The share of the true neighbours that was found."""
     same = np.sort(np.concatenate([found.neighbor, true.neighbor], 1), axis=1)
     return float((same[:, 1:] == same[:, :-1])[same[:, 1:] >= 0].sum() / true.neighbor.size)
 
 
-class _ProductRows:
+class ProductRows:
     """Rows transformed to the product space, without its added dim."""
 
     def __init__(self, rows: Rows, squares: np.ndarray, space: ProductSpace) -> None:
@@ -191,7 +218,7 @@ class _ProductRows:
 
 
 def _product_tiles(rows: Rows, squares: np.ndarray, space: ProductSpace) -> Iterator[Tile]:
-    product_rows = _ProductRows(rows, squares, space)
+    product_rows = ProductRows(rows, squares, space)
     for start in range(0, len(rows), TILE):
         yield start, product_rows.block(start, min(start + TILE, len(rows)))
 

@@ -1,0 +1,1 @@
+"""K-means of many thousand clusters, by the division of fewer."""

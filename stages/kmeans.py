@@ -9,6 +9,7 @@ from tqdm import tqdm
 from cluster.kmeans.api import Fit, kmeans
 from cluster.kmeans.assign import assign
 from cluster.kmeans.engine import EngineFactory
+from cluster.kmeans.hierarchical.two_levels import hierarchical_kmeans
 from cluster.kmeans.minibatch import minibatch_kmeans
 from cluster.vectors.rows import Rows
 from pipeline.fitting.by_dims import fit_by_dims
@@ -26,7 +27,7 @@ class Params(Search):
     k: K
     dims: Dims
     metric: Literal["euclidean", "cosine"]
-    algorithm: Literal["lloyd", "minibatch"]
+    algorithm: Literal["lloyd", "minibatch", "hierarchical"]
     batch: Count  # images a mini-batch; max_iter is then the number of epochs
     seeds: Seeds
 
@@ -81,6 +82,12 @@ def _fit(
         with tqdm(total=total, desc=f"k-means k={k}", disable=None, unit="img") as bar:
             return minibatch_kmeans(
                 rows, k, epochs=params.max_iter, batch=params.batch, progress=bar.update, **common
+            )
+    if params.algorithm == "hierarchical":
+        total = 2 * len(rows) * len(params.seeds)
+        with tqdm(total=total, desc=f"k-means k={k}", disable=None, unit="img") as bar:
+            return hierarchical_kmeans(
+                rows, k, max_iter=params.max_iter, tol=params.tol, progress=bar.update, **common
             )
     with passes("k-means", k, dims, params.max_iter) as progress:
         return kmeans(

@@ -1,5 +1,6 @@
 """Find the nearest neighbours of every image of one feature store."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from tqdm import tqdm
 import store
 from cluster.kernels.similarity import Metric
 from cluster.neighbors.approximate import approximate_neighbors
+from cluster.neighbors.compressed.search import compressed_neighbors
 from cluster.neighbors.exact import Neighbors, nearest_neighbors
 from cluster.neighbors.hubness import hubness
 from cluster.vectors.rows import Subset, cached
@@ -16,8 +18,11 @@ from pipeline.io.cell import Cell
 from pipeline.io.space import train_rows
 from pipeline.params import Runtime, Section, StageError, torch_device
 from pipeline.ray.neighbors import neighbors_on_ray
+from pipeline.searching.kept import Kept
 from stages import run
 
+BLOCK = 65_536  # images whose neighbours are named at once
+DTYPES = {"neighbor": np.int32, "similarity": np.float32}  # of a table
 SAMPLE, SEED = 1000, 0  # images on which the approximate search is compared with the exact one
 HUBS_AT = 10  # neighbours, the number at which Radovanovic et al. count
 
@@ -26,6 +31,8 @@ class Params(Section):
     k: Annotated[int, Field(ge=1, le=256)]
     metric: Metric
     exact_up_to: Annotated[int, Field(ge=0)]  # images of train; of more, nearly all neighbours
+    compress_from: Annotated[int, Field(ge=0)]  # images of train; as many or more are searched by
+    code_bytes: Annotated[int, Field(ge=4, le=64)]  # codes of so many bytes an image
     recall: Annotated[float, Field(gt=0, le=1)]  # the share of them that is enough
 
 
@@ -44,14 +51,19 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
     k = min(params.k, len(train) - 1)
     if k < params.k:
         print(f"neighbors: {found.dataset} has {len(train)} images in train, so {k} neighbours")
-    table, recall = _search(found, train, k, params, runtime)
+    table, recall, remove = _search(cell, found, train, k, params, runtime)
+    hubs = hubness(table.neighbor[train, :HUBS_AT], len(train))
+    of_train = found.row[train].astype(np.int32)
+    for start in range(0, len(found), BLOCK):
+        here = slice(start, start + BLOCK)
+        table.neighbor[here] = of_train[table.neighbor[here]]
     store.save(
         cell.neighbors,
         "neighbors",
         {
             "row": found.row,
             "split": found.split,
-            "neighbor": found.row[train][table.neighbor].astype(np.int32),
+            "neighbor": table.neighbor,
             "similarity": table.similarity,
         },
         {
@@ -63,7 +75,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
             "recall": recall,
         },
     )
-    hubs = hubness(table.neighbor[train, :HUBS_AT], len(train))
+    remove()
     facts = {
         "recall": recall,
         "first_similarity": float(table.similarity[train, 0].mean(dtype=np.float64)),
@@ -75,35 +87,50 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
 
 
 def _search(
-    found: store.Features, train: np.ndarray, k: int, params: Params, runtime: Runtime
-) -> tuple[Neighbors, float]:
+    cell: Cell, found: store.Features, train: np.ndarray, k: int, params: Params, runtime: Runtime
+) -> tuple[Neighbors, float, Callable[[], object]]:
+    """The neighbours, of the images of train by their place among these; their recall; and what
+    removes the files that are kept until they are saved."""
     own = np.full(len(found), -1, np.int64)
     own[train] = np.arange(len(train))
     exact = len(train) <= params.exact_up_to
+
+    def nothing() -> None: ...
+
     with tqdm(total=len(found), desc="neighbors", disable=None, unit="img") as bar:
         if exact and runtime.engine == "ray":
             metric, path = params.metric, found.path
-            return neighbors_on_ray(path, own, k, metric, runtime, bar.update), 1.0
+            return neighbors_on_ray(path, own, k, metric, runtime, bar.update), 1.0, nothing
         rows = cached(found, runtime.memory_gb)
         among, device = Subset(rows, train), torch_device(runtime.device)
         if exact:
             table = nearest_neighbors(
                 rows, among, k, metric=params.metric, own=own, device=device, progress=bar.update
             )
-            return table, 1.0
-        return approximate_neighbors(
-            rows,
-            among,
-            k,
-            metric=params.metric,
-            recall=params.recall,
-            sample=SAMPLE,
-            seed=SEED,
-            own=own,
-            stored=found.dtype,
-            device=device,
-            progress=bar.update,
+            return table, 1.0, nothing
+        wanted: dict[str, Any] = {
+            "metric": params.metric, "recall": params.recall, "sample": SAMPLE, "seed": SEED,
+            "own": own, "device": device, "progress": bar.update,
+        }  # fmt: skip
+        if len(train) < params.compress_from:
+            return *approximate_neighbors(rows, among, k, **wanted, stored=found.dtype), nothing
+        bar.total += len(train)  # which are encoded first
+        kept = Kept(cell.neighbors, "codes", _follows_from(found, k, params))
+        table, effort = compressed_neighbors(
+            rows, among, k, **wanted, code_bytes=params.code_bytes, keep=kept.keep,
+            out=Neighbors(*(kept.mapped(*each, (len(found), k)) for each in DTYPES.items())),
+        )  # fmt: skip
+    if effort.share < params.recall:
+        print(
+            f"neighbors: a recall of {effort.share:.3f} is reached, {params.recall:g} asked for: "
+            "raise neighbors.code_bytes, or neighbors.compress_from where memory allows"
         )
+    return table, effort.share, kept.remove
+
+
+def _follows_from(found: store.Features, k: int, params: Params) -> dict[str, object]:
+    said = params.model_dump(mode="json", include={"metric", "recall", "code_bytes"})
+    return {**said, "k": k, "encoder": found.encoder, "id": found.id, "split": found.split}
 
 
 if __name__ == "__main__":

@@ -68,6 +68,7 @@ ROOMS = {
         "review": {"params", "io", "confidence"},
         "fitting": {"params", "io"},
         "curating": {"params", "io", "fitting"},
+        "searching": {"params", "io", "fitting"},
         "embedding": {"params", "io"},
         "ranking": {"params", "io"},
         "export": {"params", "io", "links", "fitting"},

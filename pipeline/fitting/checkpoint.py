@@ -28,7 +28,7 @@ class Checkpoint:
         """out: the file that the run will write; what: the name of this training among those of
         the run, for the file name; follows_from: all that the result depends on, settings (JSON
         values) and inputs (arrays)."""
-        self.path = out.with_name(f"{out.stem}.{what}.{_digest(follows_from)}.part")
+        self.path = out.with_name(f"{out.stem}.{what}.{digest_of(follows_from)}.part")
         there = sorted(p.name for p in out.parent.glob(f"{out.stem}.{what}.*.part"))
         others = [name for name in there if not name.startswith(self.path.name)]
         if others and not self.path.exists():
@@ -66,7 +66,8 @@ class Checkpoint:
         return {name.replace("|", "/"): array for name, array in found.items()}
 
 
-def _digest(follows_from: Mapping[str, Any]) -> str:
+def digest_of(follows_from: Mapping[str, Any]) -> str:
+    """Of settings (JSON values) and inputs (arrays), for a file name."""
     digest = hashlib.blake2b(digest_size=6)
     for name, value in sorted(follows_from.items()):
         digest.update(name.encode() + b"=")

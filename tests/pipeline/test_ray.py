@@ -170,7 +170,9 @@ def test_the_stage_runs_on_the_cluster_with_augmented_views(
 
 def test_neighbours_have_the_bytes_of_one_machine(nodes: Cluster, tmp_path: Path):
     write_dataset(tmp_path, "digits")
-    params = stages.neighbors.Params(k=12, metric="cosine", exact_up_to=1000, recall=0.95)
+    params = stages.neighbors.Params(k=12, metric="cosine", exact_up_to=1000, recall=0.95,
+        compress_from=1000, code_bytes=8,
+    )  # fmt: skip
     found = []
     (tmp_path / "params.yaml").touch()
     for run in (runtime(), on_ray(nodes)):

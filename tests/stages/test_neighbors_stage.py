@@ -11,14 +11,17 @@ from conftest import Project, runtime
 from pydantic import ValidationError
 
 import store
+from cluster.neighbors.compressed import search
 from cluster.neighbors.exact import nearest_neighbors
 from cluster.vectors.rows import ArrayRows
 from pipeline.io.cell import Cell
 from pipeline.params import StageError
+from pipeline.searching.kept import Kept
 from stages.neighbors import Params, main
 
 CELL = Cell("digits", "pixels", "neighbors")
 PARAMS = {"k": 12, "metric": "cosine", "exact_up_to": 1000, "recall": 0.95}
+PARAMS |= {"compress_from": 1000, "code_bytes": 8}
 
 
 @pytest.fixture(scope="module")
@@ -88,11 +91,18 @@ def test_metrics_say_how_uneven_neighbourhoods_are(folder: Path):
     assert metrics["first_similarity"] == pytest.approx(table["similarity"][train, 0].mean())
 
 
-@pytest.mark.parametrize("exact_up_to", [0, 1000])
-def test_equal_input_gives_equal_bytes_in_ram_and_from_disk(folder: Path, exact_up_to: int):
+SEARCHES = {
+    "exact": {},
+    "approximate": {"exact_up_to": 0},
+    "compressed": {"exact_up_to": 0, "compress_from": 0},
+}
+
+
+@pytest.mark.parametrize("searched", SEARCHES)
+def test_equal_input_gives_equal_bytes_in_ram_and_from_disk(folder: Path, searched: str):
     written = []
     for memory in (1.0, 1e-6):
-        _, facts = run(folder, memory_gb=memory, exact_up_to=exact_up_to)
+        _, facts = run(folder, memory_gb=memory, **SEARCHES[searched])
         written.append(((folder / CELL.neighbors).read_bytes(), facts))
     assert written[0] == written[1]
 
@@ -101,6 +111,66 @@ def test_beyond_exact_up_to_the_recall_is_measured(folder: Path):
     table, metrics = run(folder, exact_up_to=119, recall=0.8)
     assert 0.8 <= metrics["recall"] <= 1
     assert table["recall"] == metrics["recall"]
+
+
+def test_from_compress_from_on_codes_are_searched_and_nothing_is_left_of_them(folder: Path):
+    table, metrics = run(folder, exact_up_to=0, compress_from=120)
+    assert 0.95 <= metrics["recall"] <= 1
+    exact, _ = run(folder)
+    agree = table["neighbor"] == exact["neighbor"]
+    assert agree.mean() > 0.9
+    np.testing.assert_array_equal(table["similarity"][agree], exact["similarity"][agree])
+    assert not list((folder / CELL.neighbors).parent.glob("*.part"))
+    _, whole = run(folder, exact_up_to=120, compress_from=0)
+    assert whole["recall"] == 1  # exact_up_to comes first
+
+
+def test_a_compressed_search_that_was_stopped_goes_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(search, "SHARD", 40)
+    settings = SEARCHES["compressed"]
+    run(folder, **settings)
+    whole = (folder / CELL.neighbors).read_bytes()
+    (folder / CELL.neighbors).unlink()
+    done, keep = list[str](), Kept.keep
+
+    def stopped(kept: Kept, name: str, compute) -> dict:
+        def once() -> dict:
+            if len(done) == 5:
+                raise KeyboardInterrupt
+            done.append(name)
+            return compute()
+
+        return keep(kept, name, once)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Kept, "keep", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run(folder, **settings)
+        (left,) = (folder / CELL.neighbors).parent.glob("neighbors.codes.*.part")
+        assert {path.stem for path in left.glob("*.npz")} == set(done)
+    (part,) = left.glob("trained.npz")
+    sound = part.read_bytes()
+    part.write_bytes(sound[:200] + bytes([sound[200] ^ 1]) + sound[201:])
+    with pytest.raises(StageError, match=r"trained.npz: damaged .*: remove it"):
+        run(folder, **settings)
+    part.write_bytes(sound)
+    run(folder, **settings)
+    assert (folder / CELL.neighbors).read_bytes() == whole
+    assert not left.exists()
+
+
+def test_a_recall_that_is_not_reached_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(search, "recall_of", lambda found, true: 0.5)
+    _, metrics = run(folder, recall=0.9, **SEARCHES["compressed"])
+    assert metrics["recall"] == 0.5
+    assert capsys.readouterr().out == (
+        "neighbors: a recall of 0.500 is reached, 0.9 asked for: raise "
+        "neighbors.code_bytes, or neighbors.compress_from where memory allows\n"
+    )
 
 
 def test_a_small_train_narrows_the_table_and_says_so(
@@ -126,7 +196,16 @@ def test_one_image_has_no_neighbours(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"k": 0}, {"k": 257}, {"metric": "l1"}, {"recall": 0.0}, {"recall": 1.5}]
+    "change",
+    [
+        {"k": 0},
+        {"k": 257},
+        {"metric": "l1"},
+        {"recall": 0.0},
+        {"recall": 1.5},
+        {"code_bytes": 3},
+        {"code_bytes": 65},
+    ],
 )
 def test_settings_outside_their_range_are_refused(change: dict):
     with pytest.raises(ValidationError, match="1 validation error"):

@@ -12,14 +12,12 @@ Codes are computed and searched in blocks of a fixed size, each by one thread, s
 threads changes no byte.
 """
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
 
 from cluster.kernels.threads import on_cores, on_one_core
 
-TRAINED = 65_536  # vectors that the pieces are fitted to
+TRAINED = 32_768  # vectors that the pieces are fitted to
 PIECES = 256  # of which a byte tells one
 BLOCK = 1024  # vectors that a core encodes or searches at once
 

@@ -67,7 +67,8 @@ def compressed_neighbors(
     less than `recall`, where codes of `code_bytes` bytes an image are too coarse for it.
 
     out: where the neighbours are written. keep(name, compute) gives named arrays: what it has of
-    an earlier call with equal arguments, or else compute(). Raises what `nearest_neighbors` does.
+    an earlier call with equal arguments, or else compute(). progress is called with the images that
+    were encoded, and then with those that were searched for. Raises what `nearest_neighbors` does.
     """
     own = np.full(len(rows), -1, np.int64) if own is None else own.astype(np.int64)
     require_neighbors(rows, among, k, own)
@@ -83,6 +84,7 @@ def compressed_neighbors(
             return {"code": codes.encode(product.block(start, stop))}
 
         codes.add(keep(f"codes-{start // SHARD:06}", encode)["code"], start)
+        progress(stop - start)
 
     def tuned() -> dict[str, np.ndarray]:
         drawn = drawn_queries(len(rows), sample, seed)

@@ -1,0 +1,1 @@
+"""Long searches, part by part."""

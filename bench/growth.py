@@ -4,12 +4,14 @@
 beyond 4,000, what a stage takes beyond what it takes for these. 1 is linear, 2 is all pairs. Empty:
 too little grows to be told. Vectors of 64 dims, one seed, few starts, passes and steps
 (bench/_cases.py). A stage that may compare all pairs is left out from where it would take a minute.
-CAIRN_BENCH_IMAGES is the most images.
+CAIRN_BENCH_IMAGES is the most images. CAIRN_BENCH_STAGES="kmeans; spectral" measures these alone
+and keeps the other rows. What is made for more images (FURTHER) is measured with 3,000,000, too.
 """
 
+import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,10 @@ from bench._watch import Taken, watch
 
 PACKAGES = ("numpy", "torch", "h5py", "scipy", "pyarrow")
 SIZES, SMALLEST, DIM = (10_000, 30_000, 100_000, 300_000, 1_000_000), 4000, 64
+FURTHER = {"neighbors, compressed": 3_000_000, "kmeans, hierarchical": 3_000_000}
+FIRST = {"index, vectors", "import", STORED, "pca"}  # what others read
 TARGETS = 1000
+RESULTS = Path(__file__).parent / "results" / "growth.json"
 LONGEST, MINUTE = 600.0, 60.0  # seconds
 SECONDS, BYTES = 0.3, 30e6  # of less growth nothing is said
 ONE: dict[str, Any] = {"dims": [0], "seeds": [0]}
@@ -33,25 +38,50 @@ ALONE = {
 
 def run() -> list[dict[str, Any]]:
     """A row a stage."""
-    most = int(os.environ.get("CAIRN_BENCH_IMAGES", SIZES[-1]))
-    sizes = [size for size in SIZES if size <= most]
+    most = int(os.environ.get("CAIRN_BENCH_IMAGES", max(FURTHER.values())))
+    said = os.environ.get("CAIRN_BENCH_STAGES", "").split(";")
+    only = {name.strip() for name in said} - {""}
+    sizes = [size for size in sorted({*SIZES, *FURTHER.values()}) if size <= most]
     taken: dict[str, dict[int, Taken]] = {case.name: {} for case in CASES}
     for images in (SMALLEST, *sizes):
         with tempfile.TemporaryDirectory() as name:
-            _measure(Path(name), images, taken)
-    return [_row(name, found, sizes) for name, found in taken.items()]
+            _measure(Path(name), images, only or taken.keys(), taken)
+    measured = {name: _row(name, found, sizes) for name, found in taken.items() if found}
+    if not only:
+        return list(measured.values())
+    return merged(json.loads(RESULTS.read_text())["rows"], measured, only)
 
 
-def _measure(folder: Path, images: int, taken: dict[str, dict[int, Taken]]) -> None:
+def merged(
+    kept: Sequence[dict[str, Any]], measured: Mapping[str, dict[str, Any]], only: Set[str]
+) -> list[dict[str, Any]]:
+    """The rows that are kept, those of `only` as they were measured; all of the same keys."""
+    empty = dict.fromkeys(next(iter(measured.values())), "")
+    of_stage = {row["stage"]: {**empty, **row} for row in kept}
+    return list((of_stage | {name: measured[name] for name in only}).values())
+
+
+def _measure(folder: Path, images: int, only: Set[str], taken: dict[str, dict[int, Taken]]) -> None:
+    wanted = {name for name in only if images <= FURTHER.get(name, SIZES[-1])}
+    if images > SIZES[-1]:
+        wanted &= FURTHER.keys()
+    if not wanted:
+        return
     lay_out(folder, images, DIM, TARGETS, ALONE)
     for case in CASES:
-        found = taken[case.name]
-        if case.long and _expected(found, images) > MINUTE:
+        if case.name not in wanted | FIRST:
             continue
-        found[images] = watch(command(case, BIG), folder, environment(), LONGEST)
-        print(f"{case.name}, {images}: {found[images].seconds:.1f} s", flush=True)
-        if found[images].stopped:
-            raise SystemExit(f"{case.name} takes more than {LONGEST} s for {images} images")
+        found = taken[case.name]
+        long = case.long and case.name not in FURTHER
+        if long and _expected(found, images) > MINUTE:
+            continue
+        longest = LONGEST * (5 if case.name in FURTHER else 1)
+        now = watch(command(case, BIG), folder, environment(), longest)
+        print(f"{case.name}, {images}: {now.seconds:.1f} s", flush=True)
+        if now.stopped:
+            raise SystemExit(f"{case.name} takes more than {longest} s for {images} images")
+        if case.name in wanted:
+            found[images] = now
         forget(case, folder)
         if case.name == STORED:
             write_tables(folder)

@@ -94,7 +94,9 @@ def test_a_seed_gives_the_same_whatever_seeds_are_beside_it(digits: Project):
     np.testing.assert_array_equal(found[0], found[1])
 
 
-@pytest.mark.parametrize("change", [{"metric": "cosine"}, {"algorithm": "minibatch"}])
+@pytest.mark.parametrize(
+    "change", [{"metric": "cosine"}, {"algorithm": "minibatch"}, {"algorithm": "hierarchical"}]
+)
 def test_each_metric_and_algorithm_clusters_digits(digits: Project, change: dict):
     digits.params["lloyd"] = digits.params["kmeans"].copy()
     digits.stage(*STAGE, "--run", "lloyd")

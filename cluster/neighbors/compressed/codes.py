@@ -12,7 +12,7 @@ Codes are computed and searched in blocks of a fixed size, each by one thread, s
 threads changes no byte.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
@@ -70,7 +70,7 @@ class Codes:
         import faiss
 
         self._rotation = rotation
-        self._index: Any = faiss.deserialize_index(index)
+        self._index = cast(Any, faiss.deserialize_index(index))
         self._index.use_precomputed_table = -1
         self.lists: int = self._index.nlist
 

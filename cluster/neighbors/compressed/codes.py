@@ -5,8 +5,9 @@ A vector is told by the list that it lies in and its distance from the centroid 
 is cut into pieces, each told by one byte: the nearest of 256 that a sample had. The pieces are of
 like variance (Ge et al. 2013, the parametric solution: principal components, dealt out so that the
 products of their variances are alike). But: the rotation that comes of it is of what the lists
-leave, not of the vectors. Learning it further (their OPQ) took ten times the training and lowered
-the error of 64 dims in 32 bytes by 5 %.
+leave, not of the vectors; and it is not learned further. Their OPQ of 65,536 synthetic vectors of
+64 dims in 32 bytes took 12 times as long as the pieces, and its error was 5 % below that of no
+rotation.
 
 Codes are computed and searched in blocks of a fixed size, each by one thread, so the number of
 threads changes no byte.

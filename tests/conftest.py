@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pipeline.params import Runtime
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: see stages
+# Else each of hundreds of processes compiles all that it imports of ours, and pytest each test
+sys.dont_write_bytecode, os.environ["PYTHONDONTWRITEBYTECODE"] = False, ""
 if not Path("/dev/nvidiactl").exists():  # else kernels are tested on the GPU
     os.environ.setdefault("TRITON_INTERPRET", "1")  # before triton is imported: see like_gpu
 
@@ -50,6 +52,15 @@ with contextlib.suppress(ImportError):
     hypothesis.settings.load_profile("patient")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_power_cut() -> Iterator[None]:
+    """What is written is not awaited, here and in forks: no test cuts the power, and a kill loses
+    nothing that was written. Tests of os.fsync itself put their own in its place."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)  # a descriptor that is none is an error still
+        yield
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, so that no worker begins one when the others are done (which takes
     --no-loadscope-reorder, as `make test` has it)."""
@@ -58,9 +69,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 # What stages import of others. Nothing of ours is: each stage has to find its own modules
+# (and neither torchvision, which backbones.cpu_torchvision goes before, nor what starts threads)
 LIBRARIES = (
-    *("h5py", "numba", "pydantic", "safetensors.torch", "scipy.io", "sklearn.datasets"),
-    *("sklearn.metrics", "torch", "tqdm", "yaml"),
+    *("h5py", "numba", "numba.np.arrayobj", "numba.np.npyimpl", "safetensors.torch", "scipy.io"),
+    *("pydantic.dataclasses", "pydantic.type_adapter", "sklearn.cluster", "sklearn.datasets"),
+    *("sklearn.metrics", "torch", "torch._dynamo", "tqdm", "yaml", "PIL.ImageOps", "jaxtyping"),
 )
 
 

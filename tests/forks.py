@@ -3,7 +3,8 @@
 `python -m stages.NAME` spends two seconds on imports; its fork is there after some hundredths, and
 is a process like it: of its own memory, folder, environment, output and exit code, and it can be
 killed. But: the seed of the hashes of texts is that of the process it was forked from, as are
-settings that a library reads while it is imported. What hinges on these starts a new Python.
+settings that a library reads while it is imported; and it does not wait for the disk. What hinges
+on these starts a new Python.
 
     python forks.py serve DESCRIPTOR MODULE...   import the modules; fork for whoever connects
     python forks.py run SOCKET -m MODULE ...     what `python -m MODULE ...` would do
@@ -199,6 +200,7 @@ def become(asked: dict[str, Any]) -> None:
     os.chdir(asked["folder"])
     os.environ.clear()
     os.environ.update(asked["environment"])
+    os.fsync = os.fstat  # as conftest.no_power_cut
     random.seed()
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed()

@@ -260,3 +260,9 @@ def test_the_tests_mirror_the_folders():
     """Those of a file lie where it lies; on top are those of the whole."""
     folders = {p.relative_to(ROOT / "tests").parent for p in (ROOT / "tests").rglob("*.py")}
     assert {folder for folder in folders if not (ROOT / folder).is_dir()} == set()
+
+
+def test_no_two_files_of_tests_have_the_same_name():
+    """pytest, which imports each by its name alone, would not collect the second."""
+    names = sorted(path.name for path in (ROOT / "tests").rglob("*.py"))
+    assert names == sorted(set(names))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pipeline.params import Runtime
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: see stages
+if "PYTEST_XDIST_WORKER" in os.environ:  # also before: the other workers use the other cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Else each of hundreds of processes compiles all that it imports of ours, and pytest each test
 sys.dont_write_bytecode, os.environ["PYTHONDONTWRITEBYTECODE"] = False, ""
 if not Path("/dev/nvidiactl").exists():  # else kernels are tested on the GPU

@@ -230,7 +230,7 @@ die_after(checkpoint.Checkpoint, "save", 7)
 
 
 def test_a_killed_process_goes_on_as_if_nothing_had_been(folder: Path):
-    name = adapting.write_run("selex", epochs=10)
+    name = adapting.write_run("selex", epochs=3)  # of 4 steps
     before = killed.first(AFTER_SEVEN_STEPS)
     at = (of_stages().socket, "stages.adapt", [name], environment(), folder)
     _, said = (it := forks.Captured(*at, before=before)).communicate()
@@ -239,10 +239,10 @@ def test_a_killed_process_goes_on_as_if_nothing_had_been(folder: Path):
     (left,) = folder_of("selex").parent.glob(PART)
     with np.load(left) as state:
         assert state["at"] == 7
-    resumed = written(train("selex", epochs=10))
+    resumed = written(train("selex", epochs=3))
     assert not left.exists()
     shutil.rmtree(folder_of("selex"))
-    assert written(train("selex", epochs=10)) == resumed
+    assert written(train("selex", epochs=3)) == resumed
 
 
 @pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="torch has no gloo")

@@ -5,6 +5,7 @@ import pytest
 import torch
 from blobs import blobs
 from scipy.linalg import hadamard
+from scipy.spatial.distance import cdist
 
 from cluster.kernels import int8_product
 from cluster.kernels.int8_product import empty_int8_rows, random_signs, write_int8_rows
@@ -20,14 +21,15 @@ from cluster.kmeans.semi_supervised import sskmeans
 from cluster.vectors.rows import ArrayRows
 
 DIM = 200
+ROTATION = np.linalg.qr(np.random.default_rng(9).normal(size=(DIM, DIM)))[0]
 
 
 def vectors(n: int, scale: float = 1.0, seed: int = 0) -> torch.Tensor:
     """Whose length is mostly in a few directions."""
     rng = np.random.default_rng(seed)
     spectrum = np.arange(1, DIM + 1) ** -0.7
-    rotation = np.linalg.qr(np.random.default_rng(9).normal(size=(DIM, DIM)))[0]
-    return torch.from_numpy((scale * rng.normal(size=(n, DIM)) * spectrum @ rotation).astype("f4"))
+    turned = scale * rng.normal(size=(n, DIM)) * spectrum @ ROTATION
+    return torch.from_numpy(turned.astype("f4"))
 
 
 def poor(dim: int) -> LeadingDims:
@@ -38,7 +40,7 @@ def poor(dim: int) -> LeadingDims:
 
 def squared_distances(x: torch.Tensor, c: torch.Tensor) -> np.ndarray:
     """float64 [image, cluster]."""
-    return np.square(x.numpy()[:, None].astype(np.float64) - c.numpy()).sum(2)
+    return cdist(x.numpy(), c.numpy(), "sqeuclidean")
 
 
 def encoding_of(kind: str, x: torch.Tensor) -> Encoding:

@@ -63,11 +63,21 @@ def no_power_cut() -> Iterator[None]:
         yield
 
 
+# Files of half a minute of work and more, the longest first
+LONGEST = (
+    *("test_ray.py", "test_pipeline.py", "test_docs_commands.py", "test_bench_gpu.py"),
+    *("test_dvc.py", "test_pipeline_changes.py", "test_adapt.py", "test_page_in_browser.py"),
+    *("test_absent.py", "test_store_kill.py", "test_faults.py", "test_from_checkpoint.py"),
+    *("test_adapt_tokens.py", "test_text.py", "test_export.py", "test_heads_stages.py"),
+    *("test_learned.py", "test_coarse.py", "test_fuzz.py", "test_low_precision.py"),
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, so that no worker begins one when the others are done (which takes
     --no-loadscope-reorder, as `make test` has it)."""
-    longest = ("test_pipeline.py", "test_pipeline_changes.py", "test_ray.py")
-    items.sort(key=lambda item: item.path.name not in longest)
+    place = {name: at for at, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))
 
 
 # What stages import of others. Nothing of ours is: each stage has to find its own modules

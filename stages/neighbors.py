@@ -114,7 +114,7 @@ def _search(
         }  # fmt: skip
         if len(train) < params.compress_from:
             return *approximate_neighbors(rows, among, k, **wanted, stored=found.dtype), nothing
-        bar.total += len(train)  # which are encoded first
+        bar.total = len(found) + len(train)  # which are encoded first
         kept = Kept(cell.neighbors, "codes", _follows_from(found, k, params))
         table, effort = compressed_neighbors(
             rows, among, k, **wanted, code_bytes=params.code_bytes, keep=kept.keep,

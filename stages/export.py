@@ -48,6 +48,10 @@ from stages import run
 NAMED = "export_named"  # the section whose tables have names, as dvc.yaml says of what they need
 
 
+class Params(Wanted):
+    """The section `export`, or `export_named`."""
+
+
 class Clusters(NamedTuple):
     """split: object [image], the name of it; the rest [image], of the one seed."""
 
@@ -62,7 +66,7 @@ class Clusters(NamedTuple):
     path: Path
 
 
-def main(cell: Cell, clusters_of: str, params: Wanted) -> None:
+def main(cell: Cell, clusters_of: str, params: Params) -> None:
     """Write the clusters of a run as a table, a row an image, or in a format of another program.
 
     CLUSTERS_OF is its folder and name, clusters/kmeans or discovered/simgcd. Columns: path, split,
@@ -106,12 +110,12 @@ def main(cell: Cell, clusters_of: str, params: Wanted) -> None:
     print(f"export: {len(found.row)} images to {out}{note}")
 
 
-def _out(cell: Cell, clusters_of: str, params: Wanted) -> Path:
+def _out(cell: Cell, clusters_of: str, params: Params) -> Path:
     named = "_named" * (cell.run == NAMED)
     return cell.file(f"tables/{Path(clusters_of).name}{named}.{params.format}")
 
 
-def _mark(cell: Cell, clusters_of: str, params: Wanted) -> list[Path]:
+def _mark(cell: Cell, clusters_of: str, params: Params) -> list[Path]:
     return marks(_out(cell, clusters_of, params), params)
 
 

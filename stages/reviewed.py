@@ -35,7 +35,11 @@ from pipeline.review.replay import replay
 from stages import run
 
 
-def main(cell: Cell, clusters_of: str, params: Wanted) -> dict[str, Any]:
+class Params(Wanted):
+    """The section `reviewed`."""
+
+
+def main(cell: Cell, clusters_of: str, params: Params) -> dict[str, Any]:
     """Write the label of every image: as a person decided, else the name of its cluster.
 
     CLUSTERS_OF is the folder and name of the run, clusters/kmeans or discovered/simgcd; of its
@@ -102,11 +106,11 @@ def _confidence(
     return sure
 
 
-def _out(cell: Cell, clusters_of: str, params: Wanted) -> Path:
+def _out(cell: Cell, clusters_of: str, params: Params) -> Path:
     return cell.file(f"tables/{Path(clusters_of).name}_reviewed.{params.format}")
 
 
-def _marks(cell: Cell, clusters_of: str, params: Wanted) -> list[Path]:
+def _marks(cell: Cell, clusters_of: str, params: Params) -> list[Path]:
     of = cell._replace(run=Path(clusters_of).name)
     return [of.reviewed, *marks(_out(cell, clusters_of, params), params)]
 

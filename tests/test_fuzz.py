@@ -389,7 +389,6 @@ def test_mutations_reach_every_section():
     """The fuzzing above is of all that params.yaml holds; a new section is fuzzed too."""
     others = {*REPORTED, "overcluster", "sskmeans_balanced", "assign", "discover"}
     others |= {"kmeans_sweep", "overcluster_sweep", "temi_long", "umap_kmeans_2d", "export_named"}
-    others |= {"reviewed"}
     others |= {"embedded"}
     assert set(PARAMS) - others == {*SECTIONS} - {"similar"}
     assert issubclass(RecipeError, Exception)

@@ -83,7 +83,7 @@ def main(cell: Cell, clusters_of: str, params: Params) -> dict[str, Any]:
     if not decisions:
         print(f"reviewed: {path} has no decisions yet: make review DATASET={cell.dataset}")
     told = ", ".join(f"{n} {what}" for what, n in count.items() if n)
-    print(f"reviewed: {len(names)} images: {told}; to {out}{note}")
+    print(f"reviewed: {len(labels.label)} images: {told}; to {out}{note}")
     given = {str(cluster): category for cluster, category in labels.of_cluster.items()}
     of_run = {"k": clustering.k, "seed": _seed(clustering)}
     return {"images": len(labels.label), **count, **of_run, "names": given}

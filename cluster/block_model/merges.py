@@ -33,6 +33,15 @@ def merge(weight: np.ndarray, k: int) -> np.ndarray:
     return np.unique(into, return_inverse=True)[1].astype(np.int32)
 
 
+def merge_losses(weight: np.ndarray) -> np.ndarray:
+    """What merging each two of the clusters of `weight`, as of `merge`, would lose, in nats:
+    float64 [cluster, cluster], above the diagonal, else 0."""
+    share = weight / max(weight.sum(), 1e-300)
+    loss = np.zeros(share.shape)
+    _set_all_losses(share, share.sum(axis=1), np.ones(len(share), np.bool_), loss)
+    return loss
+
+
 @in_order
 def _f(x: float) -> float:
     return x * np.log(x) if x > 0 else 0.0
@@ -78,6 +87,12 @@ def _set_losses(
 
 
 @in_order
+def _set_all_losses(m: np.ndarray, r: np.ndarray, alive: np.ndarray, loss: np.ndarray) -> None:
+    for a in range(len(m)):
+        _set_losses(m, r, alive, loss, a, a + 1)
+
+
+@in_order
 def _correct_others(
     m: np.ndarray, alive: np.ndarray, loss: np.ndarray, stale: np.ndarray, a: int, b: int
 ) -> None:
@@ -114,8 +129,7 @@ def _merge(m: np.ndarray, r: np.ndarray, into: np.ndarray, times: int) -> None:
     n = len(m)
     alive, stale = np.ones(n, np.bool_), np.zeros(n, np.bool_)
     loss, nearest = np.zeros((n, n)), np.empty(n, np.int64)
-    for a in range(n):
-        _set_losses(m, r, alive, loss, a, a + 1)
+    _set_all_losses(m, r, alive, loss)
     for a in range(n):
         nearest[a] = _row_minimum(loss, alive, a)
     for _ in range(times):

@@ -19,8 +19,7 @@ import numpy as np
 from cluster.errors import ClusterError
 from cluster.metrics.matching import contingency_table
 from cluster.neighbors.knn_vote import CELLS, voter_weights, weighted_mode
-
-NONE = -1
+from cluster.suggest.groups import NONE
 
 
 class Doubt(NamedTuple):

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cluster.block_model.information import cluster_weights
-from cluster.errors import ClusterError
+from cluster.block_model.merges import merge_losses
+from cluster.suggest.groups import NONE, require_same_images
 from cluster.suggest.typical import unit_means
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
-
-NONE = -1
 
 
 class Merges(NamedTuple):
@@ -52,11 +51,7 @@ def propose_merges(
     if none: no pair with two different names, nor two equal ones, is proposed. Raises ClusterError
     when the images differ.
     """
-    if not len(vectors) == len(group) == graph.shape[0]:
-        raise ClusterError(
-            f"there are groups of {len(group)} images, {len(vectors)} vectors and a graph of "
-            f"{graph.shape[0]}: expected the same images in each"
-        )
+    require_same_images(graph, vectors, group)
     inside = np.flatnonzero(group != NONE)
     used, own = np.unique(group[inside], return_inverse=True)
     own = own.reshape(-1).astype(np.int32)
@@ -71,7 +66,7 @@ def propose_merges(
     ratio = share[one, other] / (ends[one] * ends[other])
     centre, _ = unit_means(vectors[inside], own)
     cosine = np.einsum("ij,ij->i", centre[one], centre[other], dtype=np.float64)
-    score = -_loss(share, ends, one, other) / np.sqrt(ends[one] * ends[other])
+    score = -merge_losses(weight)[one, other] / np.sqrt(ends[one] * ends[other])
     free = ratio > least
     if name is not None:
         names = np.asarray(name)[used]
@@ -80,24 +75,3 @@ def propose_merges(
     kept = kept[np.lexsort([other[kept], one[kept], -score[kept]])][:most]
     first, second = (used[each[kept]].astype(np.int32) for each in (one, other))
     return Merges(first, second, score[kept], ratio[kept], cosine[kept])
-
-
-def _loss(share: np.ndarray, ends: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """What I loses by each merge, in nats (the formula of cluster.block_model.merges)."""
-    out = np.empty(len(one))
-    own = np.diag(share)
-    for a in np.unique(one):  # a row of the matrix at a time: groups are few
-        pair = np.flatnonzero(one == a)
-        b = other[pair]
-        common = _f(share[a]) + _f(share[b]) - _f(share[a] + share[b])
-        common[:, a] = 0
-        common[np.arange(len(b)), b] = 0
-        both = own[a] + own[b] + 2 * share[a, b]
-        inside = _f(own[a]) + _f(own[b]) + 2 * _f(share[a, b]) - _f(both)
-        of_ends = _f(ends[a]) + _f(ends[b]) - _f(ends[a] + ends[b])
-        out[pair] = 2 * common.sum(axis=1) + inside - 2 * of_ends
-    return out
-
-
-def _f(x: np.ndarray) -> np.ndarray:
-    return np.where(x > 0, x * np.log(np.where(x > 0, x, 1)), 0)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cluster.errors import ClusterError
+from cluster.suggest.groups import NONE
 from cluster.suggest.space import Space
 from cluster.vectors.rows import TILE
 
@@ -23,7 +24,6 @@ PENALTY = 0.1  # of the ridge
 ANSWER = 0.5  # decided images that the name of a cluster weighs as
 SHARPNESS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)  # 1 / temperature, of which one is taken
 FEW = 20  # with fewer decided images the named ones fit it too
-NONE = -1
 
 
 class Sorted(NamedTuple):

@@ -19,12 +19,12 @@ from cluster.kmeans.api import kmeans
 from cluster.kmeans.assign import assign
 from cluster.kmeans.small import is_small, small_kmeans
 from cluster.metrics.agreement import adjusted_rand_index
+from cluster.suggest.groups import NONE, require_same_images
 from cluster.vectors.rows import ArrayRows
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-NONE = -1
 SEEDS = 5  # fits whose halves are compared
 ITERATIONS, TOLERANCE = 50, 1e-4
 FEWEST = 8  # images of a group that is looked at
@@ -88,11 +88,7 @@ def propose_splits(
     graph: float csr [image, image], symmetric; vectors: float32 [image, dim], of length 1; group:
     int [image], from 0, -1 outside of all; decided: int [image], -1 where no person gave a label.
     """
-    if not len(vectors) == len(group) == graph.shape[0]:
-        raise ClusterError(
-            f"there are groups of {len(group)} images, {len(vectors)} vectors and a graph of "
-            f"{graph.shape[0]}: expected the same images in each"
-        )
+    require_same_images(graph, vectors, group)
     found = []
     order = np.argsort(group, kind="stable")
     names, start = np.unique(group[order], return_index=True)

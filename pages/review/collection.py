@@ -7,6 +7,7 @@ import numpy as np
 
 import store
 from images import Raw, open_images
+from pages.report.chosen.away import away
 from pages.review.asked import Asked, runs_of
 from pages.review.near import Near, read_near
 from pipeline.embedding.vectors import is_vectors
@@ -60,13 +61,13 @@ def open_collection(asked: Asked) -> Collection:
     found = store.Features(cell.features)
     if not np.array_equal(found.row, clustering.row):
         raise StageError(
-            f"{cell.file(asked.key)}.h5 is not of the images in {cell.features}: run `dvc repro`"
+            f"{clustering.path} is not of the images in {cell.features}: run `dvc repro`"
         )
     with store.read(cell.images, "index") as file:
         name, split = file["name"][clustering.row], file["split"][clustering.row]
         split = np.array(file.attrs["splits"], object)[split]
     notes: list[str] = []
-    untypical = _untypical(asked, clustering)
+    untypical = _untypical(clustering)
     near = _near(cell, found, notes)
     words = _words(asked, clustering, notes)
     for path, stage in ((cell.map, "map"), (cell.duplicates, "duplicates")):
@@ -90,17 +91,11 @@ def opener(dataset: str) -> tuple[Opener | None, str]:
     return open_images(spec), ""
 
 
-def _untypical(asked: Asked, of: Clustering) -> np.ndarray:
+def _untypical(of: Clustering) -> np.ndarray:
     """The place of each image in its cluster by distance to the centre or by probability."""
-    cell, setting = asked.cell, asked.setting
-    with store.read(cell.file(f"{asked.key}.h5"), "clusters") as file:
-        if f"{setting}/distance" in file:
-            away = file[f"{setting}/distance"][of.seed]
-        elif f"{setting}/probability" in file:
-            away = 1 - file[f"{setting}/probability"][of.seed]
-        else:
-            away = np.zeros(len(of.row), np.float32)
-    order = np.lexsort((away, of.assignment))
+    with store.read(of.path, "clusters") as file:
+        untypical = away(file, of.setting)[of.seed]
+    order = np.lexsort((untypical, of.assignment))
     size = np.bincount(of.assignment, minlength=of.k)
     first = np.cumsum(size) - size
     own = of.assignment[order]
@@ -143,7 +138,7 @@ def _words(asked: Asked, of: Clustering, notes: list[str]) -> list[list[str]]:
             "run `dvc repro names`"
         )
         return []
-    with store.read(asked.cell.file(f"{asked.key}.h5"), "clusters") as file:
+    with store.read(of.path, "clusters") as file:
         seeds, k = file.attrs["seeds"], int(file["k"][0])
         if found.seed not in seeds or found.k != k:
             notes.append("no names are proposed: those there are belong to other clusters")

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pages.review.refused import Refused
 from pages.review.view import View
 from pipeline.review.decisions import (
+    LONGEST,
     WITH_CATEGORY,
     Audit,
     Cluster,
@@ -26,7 +27,6 @@ from pipeline.review.decisions import (
     Undo,
 )
 
-LONGEST = 200  # characters of a name
 TELL_BY = 20  # images by which another clustering tells a cluster
 
 

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 VERSION: Final = 1
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]  # BLAKE2b-128 of the bytes
-Category = Annotated[str, Field(min_length=1, max_length=200)]
+LONGEST = 200  # characters of a category
+Category = Annotated[str, Field(min_length=1, max_length=LONGEST)]
 # decided: a person said so of this image; cluster: it has the name of a group it was put into,
 # which nobody looked at one by one; undecided: it is again what its cluster is
 Status = Literal["decided", "cluster", "unknown", "junk", "undecided"]

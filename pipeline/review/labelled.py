@@ -19,20 +19,16 @@ def of_review(dataset: str, digest: np.ndarray) -> Labelled:
     path = journal_of(dataset)
     said = replay(Journal(path, dataset).decisions).placed
     decided = {image: one.category for image, one in said.items() if one.status == "decided"}
-    label = {
-        at: images.same_text(decided[one])
-        for at, one in enumerate(hex_digests(digest))
-        if one in decided
-    }
+    every = hex_digests(digest)
+    label = {at: images.same_text(decided[one]) for at, one in enumerate(every) if one in decided}
     if not label:
         why = f"none of the {len(decided)} decided images is there" if decided else "has none"
         raise StageError(
             f"known.{dataset}: {path} {why}: decide about some images first "
             f"(make review DATASET={dataset})"
         )
-    there = set(hex_digests(digest)) & decided.keys()
     notes = []
-    if gone := len(decided) - len(there):
+    if gone := len(decided) - len(decided.keys() & set(every)):
         notes.append(
             f"{gone} of the {len(decided)} images decided in {path} are not there any more"
         )

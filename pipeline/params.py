@@ -50,8 +50,12 @@ class Runtime(Section):
     memory_gb: Gigabytes  # for features in RAM, and for decoding; auto: a share of what is free
     gpus: int = pydantic.Field(ge=1)  # that a backbone trains on (adapt)
     share_decoding: int = pydantic.Field(ge=1)  # backbones embedded in one reading of the images
-    engine: Literal["local", "ray"]  # ray: embed, neighbors and kmeans over a cluster
+    engine: Literal["local", "ray"]  # ray: what takes long over a cluster
     ray_address: str  # auto, local, HOST:PORT
+
+    def of_driver(self) -> "Runtime":
+        """Of the process that asks a Ray cluster: the device is what this machine has."""
+        return self.model_copy(update={"device": "auto"}) if self.engine == "ray" else self
 
 
 Model = typing.TypeVar("Model", bound=Section)

@@ -9,6 +9,7 @@ What main returns are facts, written with what the stage cost; dvc.yaml says whi
 """
 
 import argparse
+import importlib
 import inspect
 import os
 import sys
@@ -50,7 +51,10 @@ def run(
     arguments; where the cell is absent, they get a mark. metrics: where the facts go, of a stage
     without a cell.
     """
-    name = sys.modules[main.__module__].__spec__.name.rpartition(".")[2]  # type: ignore[union-attr]
+    module: str = sys.modules[main.__module__].__spec__.name  # type: ignore[union-attr]
+    name = module.rpartition(".")[2]
+    # By its name, not as __main__: over a Ray cluster others look its functions up
+    main = importlib.import_module(module).main
     try:
         given = _arguments(main, name)
         _run(main, name, given, writes, metrics)

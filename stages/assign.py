@@ -1,5 +1,6 @@
 """Apply a finished clustering to other images of the same backbone."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -7,15 +8,15 @@ import numpy as np
 import store
 from cluster.heads.model import Linear, Mlp, predict
 from cluster.heads.reject import own_distance
-from cluster.kmeans.assign import assign
 from cluster.neighbors.exact import nearest_neighbors
 from cluster.neighbors.knn_vote import knn_vote
-from cluster.vectors.rows import Reduced, Rows, Subset
+from cluster.vectors.rows import Basis, Reduced, Rows, Subset
+from pipeline.fitting.assign_blocks import Assign, assign_images, nearest_centroid
 from pipeline.io.cell import Pair
 from pipeline.io.clusters import read_basis, read_clusters, save_clusters
 from pipeline.io.collection import require_own_components
 from pipeline.io.space import print_space
-from pipeline.params import Runtime, StageError, torch_device
+from pipeline.params import Runtime, StageError
 from stages import run
 
 KEPT = {
@@ -36,7 +37,7 @@ def main(pair: Pair, clusters_of: str, runtime: Runtime) -> dict[str, str]:
     clusters = pair.first._replace(run=clusters_of).clusters
     features, fitted_features = pair.second.features, pair.first.features
     assigned = pair.assigned(clusters_of)
-    found, device = store.Features(features), torch_device(runtime.device)
+    found = store.Features(features)
     require_own_components(store.Features(fitted_features), found)
     with read_clusters(clusters) as file:
         attrs, basis = dict(file.attrs), read_basis(file)
@@ -56,13 +57,19 @@ def main(pair: Pair, clusters_of: str, runtime: Runtime) -> dict[str, str]:
         settings = list(zip(file["k"].tolist(), file["dims"].tolist(), strict=True))
         fits = []
         for setting, (_, dims) in enumerate(settings):
-            rows = Reduced(found, basis, dims)
             names = [n for n in (*KEPT[attrs["how"]], "loss") if f"{setting}/{n}" in file]
             fit = {name: file[f"{setting}/{name}"] for name in names}
             if attrs["how"] == "neighbors":
-                fit |= _by_neighbors(rows, file, setting, fitted_features, device)
+                prepare = partial(_by_neighbors, clusters, setting, fitted_features)
+            elif attrs["how"] == "centroids":
+                unit = attrs["metric"] == "cosine"
+                prepare = partial(nearest_centroid, fit["centroids"], unit)
             else:
-                fit |= _by_model(rows, attrs, fit, device)
+                prepare = partial(_by_head, Linear if attrs["how"] == "linear" else Mlp, fit)
+            open_rows = partial(_open, features, basis, dims)
+            fit |= assign_images(open_rows, prepare, len(found), runtime)
+            if attrs["how"] == "centroids":  # the loss is that of these images
+                fit["loss"] = np.square(fit["distance"], dtype=np.float64).sum(axis=1)
             fits.append(fit)
     save_clusters(
         assigned, found, basis, settings, fits,
@@ -73,34 +80,40 @@ def main(pair: Pair, clusters_of: str, runtime: Runtime) -> dict[str, str]:
     return print_space("assign", basis, settings)
 
 
-def _by_model(
-    rows: Rows, attrs: dict, fit: dict[str, np.ndarray], device: str
-) -> dict[str, np.ndarray]:
-    """By centroids or a head; the loss is that of these images where it is an inertia."""
-    if attrs["how"] == "centroids":
-        found = assign(rows, fit["centroids"], unit=attrs["metric"] == "cosine", device=device)
-        inertia = np.square(found.distance, dtype=np.float64).sum(axis=1)
-        return {**found._asdict(), "loss": inertia}
-    kind = Linear if attrs["how"] == "linear" else Mlp
+def _open(features: Path, basis: Basis, dims: int) -> Rows:
+    return Reduced(store.Features(features), basis, dims)
+
+
+def _by_head(kind: type[Linear | Mlp], fit: dict[str, np.ndarray]) -> Assign:
+    """By a head, and whether it rejects the image."""
     head = kind(*(fit[name] for name in kind._fields))
-    said: dict[str, np.ndarray] = predict(rows, head, device=device)._asdict()
-    if "reject_beyond" in fit:
-        said["distance"] = own_distance(rows, said["assignment"], fit["centroids"], device)
-        said["rejected"] = (said["distance"] > fit["reject_beyond"][:, None]).astype(np.uint8)
-    return said
+
+    def say(rows: Rows, device: str) -> dict[str, np.ndarray]:
+        said: dict[str, np.ndarray] = predict(rows, head, device=device)._asdict()
+        if "reject_beyond" in fit:
+            said["distance"] = own_distance(rows, said["assignment"], fit["centroids"], device)
+            beyond = said["distance"] > fit["reject_beyond"][:, None]
+            said["rejected"] = beyond.astype(np.uint8)
+        return said
+
+    return say
 
 
-def _by_neighbors(
-    rows: Rows, file: store.File, setting: int, fitted_features: Path, device: str
-) -> dict[str, np.ndarray]:
+def _by_neighbors(clusters: Path, setting: int, fitted_features: Path) -> Assign:
     """By a vote of the nearest images of `train` among those that were clustered."""
-    fitted, dims = store.Features(fitted_features), int(file["dims"][setting])
-    train = np.flatnonzero(file["split"] == file.attrs["splits"].index("train"))
-    among = Subset(Reduced(fitted, read_basis(file), dims), fitted.places(file["row"][train]))
-    voters = int(file[f"{setting}/voters"][0])
-    near = nearest_neighbors(rows, among, voters, metric=file.attrs["metric"], device=device)
-    clusters, k = file[f"{setting}/assignment"][:, train], int(file["k"][setting])
-    return knn_vote(near.neighbor, near.similarity, clusters, k)._asdict()
+    fitted = store.Features(fitted_features)
+    with read_clusters(clusters) as file:
+        k, dims = (int(file[name][setting]) for name in ("k", "dims"))
+        train = np.flatnonzero(file["split"] == file.attrs["splits"].index("train"))
+        among = Subset(Reduced(fitted, read_basis(file), dims), fitted.places(file["row"][train]))
+        voters, metric = int(file[f"{setting}/voters"][0]), file.attrs["metric"]
+        own = file[f"{setting}/assignment"][:, train]
+
+    def say(rows: Rows, device: str) -> dict[str, np.ndarray]:
+        near = nearest_neighbors(rows, among, voters, metric=metric, device=device)
+        return knn_vote(near.neighbor, near.similarity, own, k)._asdict()
+
+    return say
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from cluster.vectors.rows import Rows, Subset
 from cluster.vectors.standardize import Scale
 from pipeline.fitting.feasible_k import feasible_settings
 from pipeline.fitting.few_images import near_enough
-from pipeline.fitting.heads import HeadsOn, HeadTraining, learn
+from pipeline.fitting.heads.learn import HeadsOn, HeadTraining, Trainings, learn
 from pipeline.io.cell import Cell
 from pipeline.io.neighbors import among_train, read_neighbors
 from pipeline.io.space import Count, Dims, K, Seeds, open_space
@@ -50,6 +50,11 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
     one of edges. The table is the log of the epochs, passes through the edges. A killed run
     resumes.
     """
+    return learn(trainings, cell, params, runtime)
+
+
+def trainings(cell: Cell, params: Params, runtime: Runtime) -> Trainings:
+    """What `main` trains; every machine that takes part calls it."""
     space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
     found, train = space.found, space.train
     table = read_neighbors(cell.neighbors, found, params.neighbors)
@@ -79,16 +84,15 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
 
         return heads
 
-    return learn(
+    return Trainings(
         cell,
         space,
         wanted,
         begin,
         params,
         {"table": neighbor, "square": square},
-        runtime,
-        seeds=params.seeds,
-        how="linear",
+        params.seeds,
+        "linear",
         items=neighbor.size,
     )
 

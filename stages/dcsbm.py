@@ -10,11 +10,10 @@ from cluster.block_model.dcsbm import Found, best_ascent, polished
 from cluster.block_model.starts import Source, eigenvectors_for, starts
 from cluster.spectral.spectral import leading_eigenvectors
 from cluster.vectors.rows import cached
-from pipeline.fitting.checkpoint import Checkpoint
+from pipeline.fitting.checkpoint import Checkpoint, checkpoint_inputs
 from pipeline.fitting.edge_graph import EdgeGraph, Edges, open_edge_graph
 from pipeline.fitting.feasible_k import feasible_k
 from pipeline.fitting.kmeans import Starts
-from pipeline.fitting.loop import checkpoint_inputs
 from pipeline.fitting.train_graph import save_voted, voted_everywhere, whole_vectors
 from pipeline.io.cell import Cell
 from pipeline.io.space import Count, K, Seeds, open_space, print_space

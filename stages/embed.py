@@ -15,6 +15,7 @@ from pipeline.embedding.embedder import Embedder
 from pipeline.embedding.fill import Fill, fill_store, finish_without
 from pipeline.embedding.imported import Copier
 from pipeline.embedding.index import Index, read_index
+from pipeline.embedding.ray_embedder import RayEmbedder
 from pipeline.embedding.vectors import is_vectors
 from pipeline.embedding.views import no_views, save_views
 from pipeline.io.absent import Absent, unmark
@@ -22,7 +23,6 @@ from pipeline.io.cell import Cell
 from pipeline.io.origin import Imported, base_name, dtype_of, read_origin
 from pipeline.io.whole import whole_text
 from pipeline.params import Runtime, Section, StageError, read_params
-from pipeline.ray.embed import RayEmbedder
 from stages import run
 
 

@@ -14,10 +14,9 @@ from cluster.kmeans.api import kmeans
 from cluster.kmeans.assign import assign
 from cluster.metrics.clustering import accuracies
 from cluster.vectors.rows import Rows
-from pipeline.fitting.checkpoint import Checkpoint
+from pipeline.fitting.checkpoint import Checkpoint, checkpoint_inputs
 from pipeline.fitting.feasible_k import limits_of_k
 from pipeline.fitting.kmeans import Search
-from pipeline.fitting.loop import checkpoint_inputs
 from pipeline.io.cell import Cell
 from pipeline.io.estimate import write_estimate
 from pipeline.io.known import read_known

@@ -14,11 +14,11 @@ from pipeline.embedding.vectors import files_of, is_vectors, list_vectors
 from pipeline.io.cell import images_of, labels_of
 from pipeline.kept import keep
 from pipeline.names import require_split_names
-from pipeline.params import read_params
+from pipeline.params import Runtime, read_params
 from stages import run
 
 
-def main(dataset: str) -> None:
+def main(dataset: str, runtime: Runtime) -> None:
     """List the images of a dataset: names, digests and splits, and, apart, their labels.
 
     DATASET is a key of `datasets` in params.yaml. This stage looks at the images each time that it
@@ -37,7 +37,7 @@ def main(dataset: str) -> None:
         listing, digest = list_vectors(dataset)
     else:
         listing = images.list_images(spec)
-        digest = digests(spec, listing.names, index.with_suffix(".seen.npz"))
+        digest = digests(spec, listing.names, index.with_suffix(".seen.npz"), runtime)
     if _holds_project(spec):
         print(
             "index: root holds this project: pictures in its data/ and report/ count, unless "

@@ -1,25 +1,29 @@
 """Cluster one feature store by k-means; overclustering is the same stage with other settings."""
 
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from tqdm import tqdm
 
 from cluster.kmeans.api import Fit, kmeans
-from cluster.kmeans.assign import assign
+from cluster.kmeans.assign import Nearest, assign
 from cluster.kmeans.engine import EngineFactory
 from cluster.kmeans.hierarchical.two_levels import hierarchical_kmeans
 from cluster.kmeans.minibatch import minibatch_kmeans
 from cluster.vectors.rows import Rows
+from pipeline.fitting.assign_blocks import assign_images, nearest_centroid
 from pipeline.fitting.by_dims import fit_by_dims
 from pipeline.fitting.feasible_k import feasible_settings
 from pipeline.fitting.kmeans import Search, arrays, passes
+from pipeline.fitting.kmeans_on_ray.engine import RayKMeans
+from pipeline.fitting.kmeans_on_ray.seeds import fit_seeds_on_ray
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import save_clusters
 from pipeline.io.space import Count, Dims, K, Seeds, open_space, print_space
 from pipeline.params import Runtime, torch_device
-from pipeline.ray.kmeans import RayKMeans
 from stages import run
 
 
@@ -40,51 +44,78 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
     auto. Stage pca gives the projections.
     """
     space = open_space(cell.features, cell.pca)
-    cosine = params.metric == "cosine"
-    over_ray = runtime.engine == "ray" and params.algorithm == "lloyd"
-    device = "cpu" if over_ray else torch_device(runtime.device)
+    cosine, on_ray = params.metric == "cosine", runtime.engine == "ray"
     wanted = feasible_settings(cell, params.k, params.dims, space, cell.k)
     space_fact = print_space(cell.run, space.basis, wanted, "compared by cosine" if cosine else "")
-
-    def fit_all(
-        dims: int, ks: list[int], fitted: Rows, rows: Rows
-    ) -> Iterator[dict[str, np.ndarray]]:
-        where = (cell.features, cell.pca)
-        ray = RayKMeans(*where, dims, fitted, cosine, runtime) if over_ray else None
-        for k in ks:
-            fit = _fit(fitted, k, dims, params, device, ray.engine if ray else None)
-            if ray:
-                nearest = ray.assign(fit.centroids, len(rows))
-            else:
-                nearest = assign(rows, fit.centroids, unit=cosine, device=device)
-            yield arrays(fit, nearest)
-
-    fits = fit_by_dims(space, wanted, 0 if over_ray else runtime.memory_gb, fit_all)
+    memory_gb = 0 if on_ray else runtime.memory_gb
+    fit = partial(_fit_on_ray if on_ray else _fit_here, cell, params, runtime)
     save_clusters(
-        cell.clusters, space.found, space.basis, wanted, fits,
+        cell.clusters, space.found, space.basis, wanted, fit_by_dims(space, wanted, memory_gb, fit),
         how="centroids", seeds=params.seeds, metric=params.metric,
     )  # fmt: skip
     return space_fact
 
 
+def _fit_here(
+    cell: Cell, params: Params, runtime: Runtime, dims: int, ks: list[int], fitted: Rows, rows: Rows
+) -> Iterator[dict[str, np.ndarray]]:
+    unit, device = params.metric == "cosine", torch_device(runtime.device)
+    for k in ks:
+        fit = _fit(fitted, k, dims, params, params.seeds, device)
+        yield arrays(fit, assign(rows, fit.centroids, unit=unit, device=device))
+
+
+def _fit_on_ray(
+    cell: Cell, params: Params, runtime: Runtime, dims: int, ks: list[int], fitted: Rows, rows: Rows
+) -> Iterator[dict[str, np.ndarray]]:
+    """Lloyd's algorithm by parts of the rows; the others, whose seeds are independent, by these."""
+    cosine, where = params.metric == "cosine", (cell.features, cell.pca, dims)
+    if params.algorithm == "lloyd":
+        train = open_space(cell.features, cell.pca).train
+        crew = RayKMeans(*where, train, fitted, cosine, runtime)
+        for k in ks:
+            fit = _fit(fitted, k, dims, params, params.seeds, "cpu", crew.engine)
+            yield arrays(fit, crew.assign(fit.centroids, len(rows)))
+        return
+    fits = fit_seeds_on_ray(partial(_fit_seed, dims, params), *where, ks, params.seeds, runtime)
+    for fit in fits:
+        prepare = partial(nearest_centroid, fit.centroids, cosine)
+        found = assign_images(partial(_open, *where), prepare, len(rows), runtime)
+        yield arrays(fit, Nearest(**found))
+
+
+def _open(features: Path, pca: Path, dims: int) -> Rows:
+    return open_space(features, pca).rows(dims)
+
+
+def _fit_seed(dims: int, params: Params, rows: Rows, k: int, seed: int, device: str) -> Fit:
+    return _fit(rows, k, dims, params, (seed,), device)
+
+
 def _fit(
-    rows: Rows, k: int, dims: int, params: Params, device: str, make_engine: EngineFactory | None
+    rows: Rows,
+    k: int,
+    dims: int,
+    params: Params,
+    seeds: tuple[int, ...],
+    device: str,
+    make_engine: EngineFactory | None = None,
 ) -> Fit:
     common: dict[str, Any] = {
-        "seeds": params.seeds,
+        "seeds": seeds,
         "n_init": params.n_init,
         "cosine": params.metric == "cosine",
         "init_images": params.init_images,
         "device": device,
     }
     if params.algorithm == "minibatch":
-        total = len(rows) * params.max_iter * len(params.seeds)
+        total = len(rows) * params.max_iter * len(seeds)
         with tqdm(total=total, desc=f"k-means k={k}", disable=None, unit="img") as bar:
             return minibatch_kmeans(
                 rows, k, epochs=params.max_iter, batch=params.batch, progress=bar.update, **common
             )
     if params.algorithm == "hierarchical":
-        total = 2 * len(rows) * len(params.seeds)
+        total = 2 * len(rows) * len(seeds)
         with tqdm(total=total, desc=f"k-means k={k}", disable=None, unit="img") as bar:
             return hierarchical_kmeans(
                 rows, k, max_iter=params.max_iter, tol=params.tol, progress=bar.update, **common

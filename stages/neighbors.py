@@ -17,8 +17,8 @@ from cluster.vectors.rows import Subset, cached
 from pipeline.io.cell import Cell
 from pipeline.io.space import train_rows
 from pipeline.params import Runtime, Section, StageError, torch_device
-from pipeline.ray.neighbors import neighbors_on_ray
 from pipeline.searching.kept import Kept
+from pipeline.searching.on_ray import neighbors_on_ray
 from stages import run
 
 BLOCK = 65_536  # images whose neighbours are named at once

@@ -14,10 +14,10 @@ from cluster.kernels.mixed_precision import training_dtype
 from cluster.kmeans.semi_supervised import sskmeans
 from cluster.vectors.rms_scale import rms_scale
 from cluster.vectors.rows import ArrayRows, Rows
-from pipeline.fitting.batched_seeds import learn_batched
 from pipeline.fitting.feasible_k import feasible_settings
+from pipeline.fitting.heads.batched_seeds import learn_batched
+from pipeline.fitting.heads.training import CheckpointOf, train_with_checkpoint
 from pipeline.fitting.kmeans import Search
-from pipeline.fitting.loop import CheckpointOf, train_with_checkpoint
 from pipeline.io.cell import Cell
 from pipeline.io.estimate import estimate_of
 from pipeline.io.known import read_known

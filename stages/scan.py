@@ -12,10 +12,10 @@ from cluster.vectors.gather import random_view_gather, standardized_gather
 from cluster.vectors.rows import Rows
 from cluster.vectors.standardize import Scale
 from pipeline.embedding.views import open_views
-from pipeline.fitting.choose_head import Choose, head_chooser
 from pipeline.fitting.feasible_k import feasible_settings
 from pipeline.fitting.few_images import near_enough
-from pipeline.fitting.heads import Draw, Heads, HeadTraining, learn
+from pipeline.fitting.heads.choose_head import Choose, head_chooser
+from pipeline.fitting.heads.learn import Draw, Heads, HeadTraining, Trainings, learn
 from pipeline.io.cell import Cell
 from pipeline.io.neighbors import neighbors_in_train
 from pipeline.io.space import Count, Dims, K, Seeds, open_space
@@ -45,6 +45,11 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
     train that is held out, or by its edge information, and no label is read (the index says how
     many classes are expected). The table is the log of the epochs. A killed run resumes.
     """
+    return learn(trainings, cell, params, runtime)
+
+
+def trainings(cell: Cell, params: Params, runtime: Runtime) -> Trainings:
+    """What `main` trains; every machine that takes part calls it."""
     space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
     table = neighbors_in_train(cell.neighbors, space, params.neighbors)
     wanted = feasible_settings(cell, params.k, params.dims, space, cell.k)
@@ -71,17 +76,16 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
 
         return heads
 
-    return learn(
+    return Trainings(
         cell,
         space,
         wanted,
         begin,
         params,
         {"table": table, "views": [view.encoder for view in others]},
-        runtime,
-        seeds=params.seeds,
-        how="linear",
-        choose=head_chooser(params.choose, table, device),
+        params.seeds,
+        "linear",
+        head_chooser(params.choose, table, device),
     )
 
 

@@ -15,7 +15,7 @@ from cluster.vectors.rows import Rows
 from cluster.vectors.standardize import Scale
 from pipeline.embedding.views import open_views
 from pipeline.fitting.few_images import near_enough
-from pipeline.fitting.heads import Draw, Heads, HeadTraining, learn
+from pipeline.fitting.heads.learn import Draw, Heads, HeadTraining, Trainings, learn
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import read_clusters
 from pipeline.io.neighbors import neighbors_in_train
@@ -38,6 +38,11 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
     read. The criterion in the table of epochs is the share of images that were not sure. A killed
     run goes on.
     """
+    return learn(trainings, cell, params, runtime)
+
+
+def trainings(cell: Cell, params: Params, runtime: Runtime) -> Trainings:
+    """What `main` trains; every machine that takes part calls it."""
     space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
     scan = cell._replace(run="scan").clusters
     with read_clusters(scan) as file:
@@ -61,7 +66,6 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
             "selflabel.other to neighbors"
         )
     near = {k: table for k, _ in wanted} if others else near_enough(cell.run, table, wanted)
-    learners: list[SelfLabel] = []
 
     def begin(rows: Rows, dims: int, scale: Scale) -> Heads:
         seen = [space.fitted_view(view, dims) for view in others]
@@ -81,7 +85,6 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
                 Settings(**params.model_dump(include=set(Settings._fields))),
                 scale=scale, watched=plain(watched), device=device,
             )  # fmt: skip
-            learners.append(learner)
 
             def draw(step: int) -> torch.Tensor:
                 image, partner = pairs.at(step)
@@ -91,7 +94,14 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
 
         return heads
 
-    fact = learn(
+    def tell(name: str, learner: SelfLabel) -> None:
+        if learner.idle:
+            print(
+                f"{name}: in {learner.idle} of {params.steps} steps no image was confident and "
+                "nothing was learned: lower selflabel.threshold, or train scan for longer"
+            )
+
+    return Trainings(
         cell,
         space,
         wanted,
@@ -102,17 +112,10 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
             "views": [view.encoder for view in others],
             "heads": np.concatenate([each.ravel() for of in of_scan.values() for each in of]),
         },
-        runtime,
-        seeds=seeds,
-        how="linear",
+        seeds,
+        "linear",
+        tell=tell,
     )
-    idle = sum(learner.idle for learner in learners)
-    if idle:
-        print(
-            f"selflabel: in {idle} of {params.steps * len(learners)} steps no image was confident "
-            "and nothing was learned: lower selflabel.threshold, or train scan for longer"
-        )
-    return fact
 
 
 if __name__ == "__main__":

@@ -19,12 +19,12 @@ from cluster.vectors.gather import standardized_gather, two_view_gather
 from cluster.vectors.rms_scale import rms_scale
 from cluster.vectors.rows import Rows, Subset
 from pipeline.embedding.views import open_views
-from pipeline.fitting.batched_seeds import learn_batched
 from pipeline.fitting.checkpoint import Checkpoint
 from pipeline.fitting.feasible_k import feasible_settings
-from pipeline.fitting.heads import Training
-from pipeline.fitting.loop import CheckpointOf, train_with_checkpoint
-from pipeline.fitting.rejected import mark_rejected
+from pipeline.fitting.heads.batched_seeds import learn_batched
+from pipeline.fitting.heads.learn import Training
+from pipeline.fitting.heads.rejected import mark_rejected
+from pipeline.fitting.heads.training import CheckpointOf, train_with_checkpoint
 from pipeline.io.cell import Cell
 from pipeline.io.estimate import estimate_of
 from pipeline.io.known import read_known

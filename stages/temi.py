@@ -12,10 +12,10 @@ from cluster.kernels.mixed_precision import training_dtype
 from cluster.vectors.gather import standardized_gather
 from cluster.vectors.rows import Rows
 from cluster.vectors.standardize import Scale
-from pipeline.fitting.choose_head import Choose, head_chooser
 from pipeline.fitting.feasible_k import feasible_settings
 from pipeline.fitting.few_images import near_enough
-from pipeline.fitting.heads import Draw, Heads, HeadTraining, learn
+from pipeline.fitting.heads.choose_head import Choose, head_chooser
+from pipeline.fitting.heads.learn import Draw, Heads, HeadTraining, Trainings, learn
 from pipeline.io.cell import Cell
 from pipeline.io.neighbors import neighbors_in_train
 from pipeline.io.space import Count, Dims, K, Seeds, open_space
@@ -50,6 +50,11 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
     or its edge information, and no label is read (the index says how many classes are expected).
     The table is the log of the epochs. Checkpoints lie beside the clusters; a killed run goes on.
     """
+    return learn(trainings, cell, params, runtime)
+
+
+def trainings(cell: Cell, params: Params, runtime: Runtime) -> Trainings:
+    """What `main` trains; every machine that takes part calls it."""
     space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
     table = neighbors_in_train(cell.neighbors, space, params.neighbors)
     wanted = feasible_settings(cell, params.k, params.dims, space, cell.k)
@@ -68,17 +73,16 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
 
         return heads
 
-    return learn(
+    return Trainings(
         cell,
         space,
         wanted,
         begin,
         params,
         {"table": table},
-        runtime,
-        seeds=params.seeds,
-        how="mlp",
-        choose=head_chooser(params.choose, table, device),
+        params.seeds,
+        "mlp",
+        head_chooser(params.choose, table, device),
     )
 
 

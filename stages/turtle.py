@@ -13,8 +13,8 @@ from cluster.vectors.gather import standardized_gather
 from cluster.vectors.rows import ArrayRows, Rows
 from cluster.vectors.standardize import Scale
 from pipeline.fitting.feasible_k import feasible_settings
-from pipeline.fitting.heads import Draw, Heads, HeadTraining, learn
-from pipeline.fitting.loop import setting_name
+from pipeline.fitting.heads.learn import Draw, Heads, HeadTraining, Trainings, learn
+from pipeline.fitting.heads.training import setting_name
 from pipeline.fitting.spaces import spaces_of
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import read_clusters
@@ -49,9 +49,32 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
     `generalization`, how well a linear model predicts the clusters of each seed on images that it
     has not seen, cross-validated, in [0, 1], the mean over the spaces.
     """
+    fact = learn(trainings, cell, params, runtime)
+    space, device = open_space(cell.features, cell.pca), torch_device(runtime.of_driver().device)
+    score, spaces = {}, list[list[slice]]()
+    with read_clusters(cell.clusters) as file:
+        wanted = list(zip(file["k"].tolist(), file["dims"].tolist(), strict=True))
+    for setting, (k, dims) in enumerate(wanted):
+        with read_clusters(cell.clusters) as file:
+            own = file[f"{setting}/assignment"]
+        spaces.append(spaces_of(space.found, dims))
+        found = _generalization(space, dims, own, spaces[-1], params, device)
+        of_seeds = {f"seed_{seed}": value for seed, value in zip(params.seeds, found, strict=True)}
+        if found:
+            score[f"k{k}" + f"_dims{dims}" * bool(dims)] = of_seeds
+            name = setting_name(cell.clusters, k, dims)
+            print(f"{name}: generalization {np.mean(found):.3f}, mean of {len(found)} seeds")
+    return {**fact, "spaces": max(map(len, spaces)), "generalization": score}
+
+
+def trainings(cell: Cell, params: Params, runtime: Runtime) -> Trainings:
+    """What `main` trains; every machine that takes part calls it."""
     space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
     wanted = feasible_settings(cell, params.k, params.dims, space, cell.k)
-    spaces = {d: spaces_of(cell.run, space.found, d) for d in dict.fromkeys(d for _, d in wanted)}
+    spaces = {d: spaces_of(space.found, d) for d in dict.fromkeys(d for _, d in wanted)}
+    for dims in spaces:
+        if dims and (mixed := len(space.found.widths)) > 1:
+            print(f"{cell.run} dims={dims}: components mix the {mixed} spaces, which are one here")
 
     def begin(rows: Rows, dims: int, scale: Scale) -> Heads:
         gather = standardized_gather(rows, device, runtime.memory_gb, scale, training_dtype(device))
@@ -69,28 +92,16 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, Any]:
 
         return heads
 
-    fact = learn(
+    return Trainings(
         cell,
         space,
         wanted,
         begin,
         params,
         {"spaces": [[s.stop for s in of] for of in spaces.values()]},
-        runtime,
-        seeds=params.seeds,
-        how="linear",
+        params.seeds,
+        "linear",
     )
-    score = {}
-    for setting, (k, dims) in enumerate(wanted):
-        with read_clusters(cell.clusters) as file:
-            own = file[f"{setting}/assignment"]
-        found = _generalization(space, dims, own, spaces[dims], params, device)
-        of_seeds = {f"seed_{seed}": value for seed, value in zip(params.seeds, found, strict=True)}
-        if found:
-            score[f"k{k}" + f"_dims{dims}" * bool(dims)] = of_seeds
-            name = setting_name(cell.clusters, k, dims)
-            print(f"{name}: generalization {np.mean(found):.3f}, mean of {len(found)} seeds")
-    return {**fact, "spaces": max(map(len, spaces.values())), "generalization": score}
 
 
 def _generalization(

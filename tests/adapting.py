@@ -63,7 +63,7 @@ def write_collection(folder: Path) -> Path:
         params["datasets"] = {"digits": {"from": "digits", "part": 0.05}}
         params["known"] = {"digits": {"old": 5, "labelled": 0.5, "seed": 0}}
         _write({**params, "adapted": {}})  # short: it is read again and again
-        index.main("digits")
+        index.main("digits", RUNTIME)
         known.main("digits")
         embed_digits(BASE)
         table = section(neighbors.Params, "neighbors").model_copy(update={"k": 10})

@@ -22,6 +22,34 @@ DISCOVERY = ("sskmeans", "simgcd", "pim")  # stages that read which classes are 
 STEPS: dict[str, Any] = {
     "steps": 12, "batch": 32, "lr": 1e-2, "min_lr": 0.0, "warmup": 2, "weight_decay": 1e-4,
 }  # fmt: skip
+# Of the stages that learn heads without a label
+HEADS: dict[str, dict[str, Any]] = {
+    "temi": {
+        "k": (10,), "dims": (8, 0), "neighbors": 6, "standardize": True, "heads": 3,
+        "choose": "loss", "hidden": 16, "bottleneck": 8, "loss": "temi", "beta": 0.6,
+        "temperature": 0.1, "momentum": 0.9,
+        "prior_momentum": 0.9, "frozen": 1, "seeds": (0, 4), **STEPS,
+    },
+    "scan": {
+        "k": (10,), "dims": (8, 0), "neighbors": 6, "views": False, "standardize": True,
+        "heads": 3, "choose": "loss", "entropy_weight": 5.0, "held_out": 0.2, "seeds": (0, 4),
+        **STEPS,
+    },
+    "selflabel": {
+        "other": "neighbors", "neighbors": 6, "standardize": True, "threshold": 0.3,
+        "balance": True, **STEPS,
+    },
+    "cut": {
+        "k": (10,), "dims": (8, 0), "neighbors": 6, "standardize": True, "cut": "h_ncut",
+        "heads": 3, "m": 64, "bins": 4, "momentum": 0.9, "temperature_first": 10.0,
+        "temperature_last": 1.0, "seeds": (0, 4), **STEPS, "batch": 180,
+    },
+    "turtle": {
+        "k": (10,), "dims": (8, 0), "standardize": True, "heads": 3, "entropy_weight": 10.0,
+        "inner_steps": 2, "inner_lr": 1e-2, "warm_start": True, "folds": 3, "scored": 100,
+        "penalty": 1e-2, "max_iter": 20, "seeds": (0, 4), **STEPS,
+    },
+}  # fmt: skip
 CELL = Cell("digits", "pixels")
 INDEX, KNOWN = CELL.images, CELL.known
 FEATURES, VIEWS, PCA, TABLE = CELL.features, CELL.views, CELL.pca, CELL.neighbors

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, runtime
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -195,7 +195,7 @@ def test_a_dataset_of_vectors_with_mistakes_is_refused_in_one_line(data):
         if not understood_or_refused(lambda: section(Vectors, "datasets.mine")):
             understood_or_refused(lambda: list_vectors("mine"))
         elif (section(Vectors, "datasets.mine").rows or 0) < 1000:  # or it takes long
-            understood_or_refused(lambda: stages.index.main("mine"))
+            understood_or_refused(lambda: stages.index.main("mine", runtime()))
 
 
 @settings(LOOK, max_examples=80)

@@ -9,7 +9,7 @@ But: a cluster that no point is nearest to is dropped, so a level may have fewer
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
@@ -17,8 +17,17 @@ from jaxtyping import Float32, Int32, Int64
 from cluster.curate.segments import first_of_each
 from cluster.errors import ClusterError
 from cluster.kmeans.api import kmeans, require_k
-from cluster.kmeans.assign import assign
+from cluster.kmeans.assign import Nearest, assign
 from cluster.vectors.rows import Rows, Subset
+
+
+class Clustering(Protocol):
+    """k-means of some of the points, all where `sample` is None (else int64 [point]): the centroids
+    of at most k clusters, float32 [cluster, dim], and the nearest of them to each of all points."""
+
+    def __call__(
+        self, sample: np.ndarray | None, k: int
+    ) -> tuple[Float32[np.ndarray, "cluster dim"], Nearest]: ...
 
 
 class Level(NamedTuple):
@@ -31,48 +40,59 @@ class Level(NamedTuple):
 
 
 def fit_level(
-    points: Rows,
+    points: int,
     k: int,
+    cluster: Clustering,
     *,
     resampling: int,
     nearest: int,
-    seed: int,
-    n_init: int,
-    max_iter: int,
-    tol: float,
-    init_images: int,
-    device: str = "cpu",
     begun: tuple[Level, int] | None = None,
     keep: Callable[[Level, int], object] = lambda level, done: None,
 ) -> Level:
-    """One level of at most k clusters of `points` [point, dim].
+    """One level of at most k clusters of so many points, which `cluster` clusters.
 
     resampling: how many times the `nearest` points of each centroid are clustered anew. keep is
     called after each k-means with the level so far and how many were done, from which `begun` goes
     on. Raises ClusterError when k is not in 1..points.
     """
 
-    def clustered(sample: Rows) -> Level:
-        fit = kmeans(
-            sample, min(k, len(sample)), seeds=[seed], n_init=n_init, max_iter=max_iter, tol=tol,
-            init_images=init_images, device=device,
-        )  # fmt: skip
-        found = assign(points, fit.centroids, device=device)
-        return _without_empty(fit.centroids[0], found.assignment[0], found.distance[0])
-
-    require_k(k, len(points))
+    require_k(k, points)
     if nearest < 1:
         raise ClusterError(f"{nearest} points nearest to each centroid: expected 1 or more")
     level, done = begun or (None, 0)
     while done <= resampling:
-        sample = points
+        sample = None
         if level is not None:
             number = np.full(len(level.centroids), nearest)
-            sample = Subset(points, first_of_each(level.assignment, level.distance, number))
-        level, done = clustered(sample), done + 1
+            sample = first_of_each(level.assignment, level.distance, number)
+        centroids, found = cluster(sample, k if sample is None else min(k, len(sample)))
+        level = _without_empty(centroids, found.assignment[0], found.distance[0])
+        done += 1
         keep(level, done)
     assert level is not None
     return level
+
+
+def clustering(
+    points: Rows,
+    *,
+    seed: int,
+    n_init: int,
+    max_iter: int,
+    tol: float,
+    init_images: int,
+    device: str = "cpu",
+) -> Clustering:
+    """By the k-means of this process, of `points` [point, dim]; the rest as there."""
+
+    def cluster(sample: np.ndarray | None, k: int) -> tuple[np.ndarray, Nearest]:
+        fit = kmeans(
+            points if sample is None else Subset(points, sample), k, seeds=[seed], n_init=n_init,
+            max_iter=max_iter, tol=tol, init_images=init_images, device=device,
+        )  # fmt: skip
+        return fit.centroids[0], assign(points, fit.centroids, device=device)
+
+    return cluster
 
 
 def feasible_levels(k: list[int], distinct: int) -> list[int]:

@@ -35,9 +35,22 @@ def semantic_duplicates(
     not in [0, 1) or features are not finite.
     """
     kept = np.arange(len(rows))
-    order, size = by_group(cluster, distance), np.bincount(cluster)
-    for stop, number in zip(np.cumsum(size).tolist(), size.tolist(), strict=True):
-        members = order[stop - number : stop]
-        kept[members] = members[leaders(Subset(rows, members), 1 - epsilon, device=device)]
-        progress(number)
+    for members in from_the_centroid(cluster, distance):
+        kept[members] = kept_within(rows, members, epsilon, device)
+        progress(len(members))
     return kept
+
+
+def from_the_centroid(
+    cluster: Int32[np.ndarray, " image"], distance: Float32[np.ndarray, " image"]
+) -> list[Int64[np.ndarray, " member"]]:
+    """The images of each cluster that has any, the nearest to its centroid first."""
+    order, size = by_group(cluster, distance), np.bincount(cluster)
+    return [own for own in np.split(order, np.cumsum(size)[:-1]) if len(own)]
+
+
+def kept_within(
+    rows: Rows, members: Int64[np.ndarray, " member"], epsilon: float, device: str
+) -> Int64[np.ndarray, " member"]:
+    """The image that is kept for each of a cluster, whose most typical one comes first."""
+    return members[leaders(Subset(rows, members), 1 - epsilon, device=device)]

@@ -1,7 +1,7 @@
 """Engines of k-means: they hold the rows in chunks and map functions over these.
 
 The engine here maps one chunk after the other in this process; others may do it elsewhere, all
-chunks at once (pipeline/ray).
+chunks at once (pipeline/fitting/kmeans_on_ray).
 """
 
 from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Float64, Int64
 
-from cluster.vectors.rows import Rows
+from cluster.vectors.rows import TILE, Rows
 from cluster.vectors.tiles import to_tile
 
 CELLS = 25_000_000  # distances held at once (200 MB of float64)
@@ -85,7 +85,7 @@ def kmeans_plus_plus(
     """
     n, trials = len(x), local_trials(k)
     draws = np.stack([np.random.default_rng(run).random((k, trials)) for run in runs])
-    squares = x.square().sum(1)
+    squares = torch.cat([some.square().sum(1) for some in x.split(TILE)])  # not all at once
     each = torch.arange(len(runs), device=x.device)
     chosen = torch.empty(len(runs), k, dtype=torch.int64, device=x.device)
     if fixed is None:

@@ -13,6 +13,7 @@ from cluster.curate.semantic_duplicates import semantic_duplicates
 from cluster.kernels.similarity import Metric
 from cluster.vectors.rows import Rows
 from pipeline.curating.levels import Levels
+from pipeline.curating.on_ray import duplicates_on_ray
 from pipeline.curating.settings import Params
 from pipeline.io.cell import Cell
 from pipeline.io.neighbors import among_train, read_neighbors
@@ -40,10 +41,14 @@ def judge(
     kept = np.arange(len(rows))
     if params.duplicates != "none":
         with tqdm(total=len(rows), desc=f"{cell.run} duplicates", disable=None, unit="img") as bar:
-            kept = semantic_duplicates(
-                rows, top, levels.distance, params.duplicates,
-                device=torch_device(runtime.device), progress=bar.update,
-            )  # fmt: skip
+            wanted = top, levels.distance, params.duplicates
+            if runtime.engine == "ray":
+                kept = duplicates_on_ray(
+                    cell.features, space.train, *wanted, runtime, progress=bar.update
+                )
+            else:
+                device = torch_device(runtime.device)
+                kept = semantic_duplicates(rows, *wanted, device=device, progress=bar.update)
     with store.read(cell.neighbors, "neighbors") as file:
         metric, columns = cast(Metric, file.attrs["metric"]), file["neighbor"].shape[1]
     table = read_neighbors(cell.neighbors, space.found, max(columns, params.neighbors))
@@ -72,7 +77,7 @@ def covered(
     out = {}
     for name, some in (("chosen", chosen), ("random", drawn)):
         far = nearest_chosen(
-            rows, looked_at, some, metric=metric, device=torch_device(runtime.device)
+            rows, looked_at, some, metric=metric, device=torch_device(runtime.of_driver().device)
         )
         out[name] = float((far <= radius).mean())
     return out

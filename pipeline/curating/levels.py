@@ -1,13 +1,15 @@
 """Fit the levels of hierarchical k-means; a run that was stopped goes on after its last k-means."""
 
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from cluster.curate.hierarchy import Level, feasible_levels, fit_level
+from cluster.curate.hierarchy import Clustering, Level, clustering, feasible_levels, fit_level
 from cluster.neighbors.equal_rows import count_distinct
 from cluster.vectors.rows import ArrayRows, Rows
+from pipeline.curating.on_ray import cluster_on_ray
 from pipeline.curating.settings import Params, numbers_of
 from pipeline.fitting.checkpoint import Checkpoint
 from pipeline.io.cell import Cell
@@ -36,7 +38,7 @@ def fit_levels(
 ) -> tuple[Levels, Checkpoint]:
     """The levels of the images of train, and the checkpoint, to be removed once all is written."""
     ((_, dims),) = settings([1], [params.dims], cell.images, cell.k, space)
-    points: Rows = space.fitted(dims, runtime.memory_gb)
+    points: Rows = space.fitted(dims, 0 if runtime.engine == "ray" else runtime.memory_gb)
     all_k = _feasible(cell.run, points, params)
     checkpoint = Checkpoint(cell.curated, "levels", _follows_from(space, params, dims))
     state, out = checkpoint.resume or {}, list[Level]()
@@ -55,11 +57,10 @@ def fit_levels(
                     bar.update()
 
                 level = fit_level(
-                    points, min(k, len(points)), resampling=params.resampling,
-                    nearest=_nearest(params.nearest, len(points), k), seed=params.seed,
-                    n_init=params.n_init, max_iter=params.max_iter, tol=params.tol,
-                    init_images=params.init_images, device=torch_device(runtime.device),
-                    begun=begun, keep=keep,
+                    len(points), min(k, len(points)),
+                    _clustering(cell, space, points, number, params, dims, runtime),
+                    resampling=params.resampling,
+                    nearest=_nearest(params.nearest, len(points), k), begun=begun, keep=keep,
                 )  # fmt: skip
             checkpoint.save(state)
         else:
@@ -67,6 +68,19 @@ def fit_levels(
         out.append(level)
         points = ArrayRows(level.centroids)
     return Levels([level.assignment for level in out], out[0].distance, dims), checkpoint
+
+
+def _clustering(
+    cell: Cell, space: Space, points: Rows, level: int, params: Params, dims: int, runtime: Runtime
+) -> Clustering:
+    """The first level, whose points are the images, over a Ray cluster where there is one."""
+    search: dict[str, Any] = {
+        "seed": params.seed, "n_init": params.n_init, "max_iter": params.max_iter,
+        "tol": params.tol, "init_images": params.init_images,
+    }  # fmt: skip
+    if level == 0 and runtime.engine == "ray":
+        return partial(cluster_on_ray, cell, space.train, dims, points, search, runtime)
+    return clustering(points, **search, device=torch_device(runtime.of_driver().device))
 
 
 def _feasible(run: str, points: Rows, params: Params) -> list[int]:

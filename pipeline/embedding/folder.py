@@ -58,12 +58,12 @@ def embed_folder(
     path, listing = to / "images.h5", images.list_images(spec)
     for note in listing.notes:
         print(f"{root}: {note}", file=sys.stderr)
-    digest = digests(spec, listing.names, path.with_suffix(".seen.npz"))
-    index = save_index(path, root.resolve().name, listing, digest)
     runtime = Runtime.model_validate({
         "device": device, "batch_size": batch_size, "workers": workers, "memory_gb": "auto",
         "gpus": 1, "share_decoding": 1, "engine": "local", "ray_address": "local",
     })  # fmt: skip
+    digest = digests(spec, listing.names, path.with_suffix(".seen.npz"), runtime)
+    index = save_index(path, root.resolve().name, listing, digest)
     embedder = Embedder(
         row, spec, index.name, runtime, lambda device: backbones.load(backbone, device),
         way_out='give embed_folder dtype="float32"',

@@ -5,8 +5,9 @@ again; what is remembered lies beside the index, in no out of a stage: times are
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,9 +17,11 @@ from tqdm import tqdm
 import images
 import store
 from pipeline.io.arrays import read_arrays, save_arrays
-from pipeline.params import count_cores
+from pipeline.params import Runtime, count_cores
+from pipeline.ray.tasks import over_ray
 
 CHUNK = 64  # images that a thread looks at in one go: a task for each takes a kilobyte
+GROUP = 64  # such chunks that are a task of a Ray cluster
 
 Spec = Mapping[str, Any]  # a dataset's description, as under `datasets` in params.yaml
 Seen = dict[str, tuple[tuple[int, ...], bytes]]  # by name: what stat_images says, digest
@@ -67,39 +70,68 @@ def save_index(path: Path, dataset: str, listing: images.Listing, digest: np.nda
     return Index(dataset, splits, listing.n_classes, name, digest, split)
 
 
-def digests(spec: Spec, names: list[str], seen_path: Path) -> np.ndarray:
+def digests(spec: Spec, names: list[str], seen_path: Path, runtime: Runtime) -> np.ndarray:
     """Of the images with these names, uint8 [image, 16]; `seen_path` is read and written anew.
 
-    Raises ImagesError when a file cannot be read.
+    Raises ImagesError when a file cannot be read; with `runtime.engine: ray` also StageError, when
+    no cluster can be had.
     """
-    read, stat = images.open_images(spec), images.stat_images(spec)
-    seen = load_seen(seen_path, spec)
+    stat, seen = images.stat_images(spec), load_seen(seen_path, spec)
     digests = np.empty((len(names), 16), np.uint8)
-    stats = np.zeros((len(names), FACTS), np.int64)
+    stats = np.full((len(names), FACTS), -1, np.int64)
 
-    def look(start: int) -> int:
-        stop = min(start + CHUNK, len(names))
+    def look(start: int) -> tuple[int, list[int]]:
+        """How many of a chunk are known, and those that are to be read."""
+        stop, unknown = min(start + CHUNK, len(names)), list[int]()
         for i in range(start, stop):
-            one(i)
-        return stop - start
+            found, before = stat(names[i]), seen.get(names[i])
+            if found is not None:
+                stats[i] = found
+            if found is not None and before is not None and before[0] == found:
+                digests[i] = np.frombuffer(before[1], np.uint8)
+            else:
+                unknown.append(i)
+        return stop - start - len(unknown), unknown
 
-    def one(i: int) -> None:
-        found = stat(names[i])
-        known = seen.get(names[i])
-        if found is not None and known is not None and known[0] == found:
-            digest = known[1]
-        else:
-            digest = images.digest(read(names[i]))
-        digests[i] = np.frombuffer(digest, np.uint8)
-        stats[i] = found or (-1,) * FACTS
-
-    bar = tqdm(desc="index", total=len(names), disable=None, unit="img")
-    with bar, ThreadPoolExecutor(count_cores()) as pool:
-        for done in pool.map(look, range(0, len(names), CHUNK)):
-            bar.update(done)
+    todo = list[int]()
+    with tqdm(desc="index", total=len(names), disable=None, unit="img") as bar:
+        with ThreadPoolExecutor(count_cores()) as pool:
+            for known, unknown in pool.map(look, range(0, len(names), CHUNK)):
+                todo += unknown
+                bar.update(known)
+        chunks = [todo[start : start + CHUNK] for start in range(0, len(todo), CHUNK)]
+        for chunk, found in _read_all(spec, names, chunks, runtime):
+            digests[chunk] = found
+            bar.update(len(chunk))
     if len(names) and (stats[:, 0] >= 0).any():
         save_seen(seen_path, spec, names, stats, digests)
     return digests
+
+
+def _read_all(
+    spec: Spec, names: list[str], chunks: list[list[int]], runtime: Runtime
+) -> Iterator[tuple[list[int], np.ndarray]]:
+    """Each chunk and the digests of its images, as they come."""
+    if runtime.engine == "ray" and chunks:
+        some = [[names[i] for i in chunk] for chunk in chunks]
+        groups = [some[start : start + GROUP] for start in range(0, len(some), GROUP)]
+        for number, found in over_ray(partial(_reader, spec), [(g,) for g in groups], runtime):
+            yield from zip(chunks[number * GROUP : (number + 1) * GROUP], found, strict=True)
+        return
+    read = images.open_images(spec)
+    with ThreadPoolExecutor(count_cores()) as pool:
+        found = pool.map(lambda chunk: _digests(read, [names[i] for i in chunk]), chunks)
+        yield from zip(chunks, found, strict=True)
+
+
+def _reader(spec: Spec, runtime: Runtime) -> Callable[[list[list[str]]], list[np.ndarray]]:
+    read, pool = images.open_images(spec), ThreadPoolExecutor(runtime.workers)
+    return lambda chunks: list(pool.map(partial(_digests, read), chunks))
+
+
+def _digests(read: images.Opener, names: list[str]) -> np.ndarray:
+    every = b"".join(images.digest(read(name)) for name in names)
+    return np.frombuffer(every, np.uint8).reshape(-1, 16)
 
 
 def load_seen(path: Path, spec: Spec) -> Seen:

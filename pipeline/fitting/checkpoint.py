@@ -16,7 +16,8 @@ import numpy as np
 
 from cluster.heads.training import State
 from pipeline.io.arrays import read_arrays, save_arrays
-from pipeline.params import StageError
+from pipeline.io.space import Space
+from pipeline.params import Section, StageError
 
 SECONDS_BETWEEN = 60.0  # between saves, and thereby what a kill loses at most
 
@@ -51,8 +52,7 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Delete the checkpoint, once the run's file is written."""
-        self.path.unlink(missing_ok=True)
-        self.path.with_name(f"{self.path.name}.part").unlink(missing_ok=True)  # of a killed save
+        remove_checkpoint(self.path)
 
     def _load(self) -> State | None:
         try:
@@ -64,6 +64,19 @@ class Checkpoint:
                 f"{self.path}: a damaged checkpoint ({error}): remove it to start from scratch"
             ) from None
         return {name.replace("|", "/"): array for name, array in found.items()}
+
+
+def remove_checkpoint(path: Path) -> None:
+    """As Checkpoint.remove, by the checkpoint's path."""
+    path.unlink(missing_ok=True)
+    path.with_name(f"{path.name}.part").unlink(missing_ok=True)  # of a killed save
+
+
+def checkpoint_inputs(space: Space, params: Section, inputs: dict[str, Any]) -> dict[str, Any]:
+    """All that a training depends on besides its k, dims and seeds, to identify its checkpoint."""
+    of_store = {"encoder": space.found.encoder, "id": space.found.id, "split": space.found.split}
+    settings = params.model_dump(mode="json", exclude={"k", "dims", "seeds"})
+    return {**settings, **inputs, **of_store, **space.basis._asdict()}
 
 
 def digest_of(follows_from: Mapping[str, Any]) -> str:

@@ -9,12 +9,10 @@ from itertools import pairwise
 import store
 
 
-def spaces_of(run: str, found: store.Features, dims: int) -> list[slice]:
+def spaces_of(found: store.Features, dims: int) -> list[slice]:
     """The columns of each space, in their order; one space where vectors are projected to `dims`
-    principal components, which mix the columns (told in a line)."""
+    principal components, which mix the columns."""
     widths = found.widths
-    if dims and len(widths) > 1:
-        print(f"{run} dims={dims}: components mix the {len(widths)} spaces, which are one here")
     if dims:
         return [slice(0, dims)]
     ends = [sum(widths[:n]) for n in range(len(widths) + 1)]

@@ -2,21 +2,30 @@
 
 import json
 import os
-import re
-import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial, partialmethod
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from clustered import write_dataset
-from conftest import ROOT, Project, runtime
+from conftest import Project, runtime
 from drawn import draw
+from ray_nodes import (
+    NODE,
+    PATIENT,
+    Cluster,
+    on_ray,
+    quarter_of_an_hour,
+    ray,
+    remove,
+    require_one_line,
+    two_nodes,
+)  # fmt: skip
 from stored import contents, digests
 
 import backbones
@@ -24,62 +33,17 @@ import stages.kmeans
 import stages.neighbors
 import store
 from pipeline.embedding.embedder import Embedder
+from pipeline.embedding.ray_embedder import RayEmbedder
 from pipeline.io.cell import Cell, images_of
 from pipeline.params import Runtime, StageError
 from pipeline.ray.actors import Share, answer, each
 from pipeline.ray.connect import connect
-from pipeline.ray.embed import RayEmbedder
 
-ray = pytest.importorskip("ray", reason="Ray is not installed: pip install ray==2.60.0")
-
-from ray.cluster_utils import Cluster  # noqa: E402
-
-NODE = {"object_store_memory": 100 * 2**20, "include_dashboard": False}
 SHARD, BLOCK = 20, 8
-PATIENCE = "300"  # seconds for what takes two on an idle machine, and 30 or less where Ray decides
-PATIENT = f"import pipeline.ray.connect\npipeline.ray.connect.HEALTH = {PATIENCE}\n"
 ON_CORES = Share(2, 1, runtime())
 
-
-@pytest.fixture(autouse=True)
-def limit() -> Iterator[None]:
-    """A test that hangs fails after a quarter of an hour."""
-
-    def stop(*_: object) -> None:
-        raise TimeoutError("a quarter of an hour is over")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(900)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
-
-
-@pytest.fixture(scope="module")
-def nodes() -> Iterator[Cluster]:
-    """A head that only leads, and two nodes of one core; this process is its driver."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'tests'}:{Path(__file__).parent}")
-        patch.setenv("OMP_NUM_THREADS", "1")
-        patch.setenv("RAY_health_check_period_ms", "500")  # a lost node is noticed in seconds
-        patch.setenv("RAY_worker_niceness", "0")  # 15 where not said: nothing on a busy machine
-        patch.setenv("RAY_gcs_server_port_wait_time_s", PATIENCE)
-        patch.setenv("RAY_gcs_server_request_timeout_seconds", PATIENCE)
-        wait = partialmethod(Cluster._wait_for_node, timeout=int(PATIENCE))
-        patch.setattr(Cluster, "_wait_for_node", wait)
-        patch.setattr("pipeline.ray.connect.HEALTH", float(PATIENCE))
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **NODE})
-        for _ in range(2):
-            cluster.add_node(num_cpus=1, **NODE)
-        connect(on_ray(cluster))
-        yield cluster
-        ray.shutdown()
-        cluster.shutdown()
-
-
-def on_ray(cluster: Cluster, **changes: object) -> Runtime:
-    return runtime(engine="ray", ray_address=cluster.address, **changes)
+limit = pytest.fixture(quarter_of_an_hour, autouse=True)
+nodes = pytest.fixture(two_nodes, scope="module")
 
 
 @pytest.fixture
@@ -218,18 +182,6 @@ def notes(seen: Path) -> list[tuple[int, str]]:
     ]
 
 
-def require_one_line(capfd: pytest.CaptureFixture[str]) -> None:
-    """Of what is lost: Ray itself says it on stdout, in 22 lines and more, and in C++ on stderr."""
-    said = "".join(capfd.readouterr()).splitlines()
-    assert (
-        len([line for line in said if re.fullmatch("ray: the machine .* is lost; .*", line)]) == 1
-    )
-    assert not [
-        line for line in said if "(raylet)" in line or "state-dump" in line or ".cc:" in line
-    ]
-    assert len(said) <= 6  # with bars, and what our stages say
-
-
 def test_a_node_killed_while_it_embeds_loses_nothing(
     nodes: Cluster, pictures: list[str], capfd: pytest.CaptureFixture[str]
 ):
@@ -260,11 +212,6 @@ def test_a_node_killed_while_it_embeds_loses_nothing(
     elsewhere = sum(count for count, node in notes(seen) if node != killed)
     assert there == 12  # in the middle of its shard
     assert 38 <= elsewhere <= 50  # what was not on the disk yet was embedded again
-
-
-def remove(nodes: Cluster, node: str) -> None:
-    [lost] = [one for one in nodes.worker_nodes if one.node_id == node]
-    nodes.remove_node(lost, allow_graceful=False)
 
 
 class Deadly:

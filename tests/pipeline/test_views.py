@@ -10,7 +10,7 @@ from typing import Any
 import killed
 import numpy as np
 import pytest
-from conftest import Project
+from conftest import Project, runtime
 from PIL import Image
 
 import backbones
@@ -49,7 +49,7 @@ def draw(path: Path, seed: int) -> None:
 
 def reindex(project: Project) -> None:
     project.write_params()
-    index("mine")
+    index("mine", runtime())
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from pydantic import ValidationError
 import stages.assign
 import store
 from cluster.heads.training import History
-from pipeline.fitting import checkpoint, loop
+from pipeline.fitting.heads import training as loop
 from pipeline.io.cell import Pair
 from pipeline.params import StageError
 
@@ -195,7 +195,8 @@ def test_fewer_clusters_than_known_classes_are_refused(name: str, folder: Path):
 def test_other_known_classes_never_take_up_an_unfinished_run(
     name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr(checkpoint.Checkpoint, "remove", lambda self: None)
+    kept = "pipeline.fitting.heads.fit_heads.remove_checkpoint"
+    monkeypatch.setattr(kept, lambda path: None)
     learn(folder, name, dims=(0,))
     write_known(folder, 4)
     learn(folder, name, dims=(0,))

@@ -6,12 +6,12 @@ import torch
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
-from cluster.curate.hierarchy import Level, feasible_levels, fit_level, images_of_levels
+from cluster.curate.hierarchy import Level, clustering, feasible_levels, fit_level, images_of_levels
 from cluster.errors import ClusterError
 from cluster.vectors.rows import ArrayRows, Rows
 
-PLAIN = {"resampling": 0, "nearest": 1, "seed": 0, "n_init": 2, "max_iter": 50, "tol": 1e-4}
-PLAIN |= {"init_images": 10_000}
+PLAIN = {"resampling": 0, "nearest": 1}
+SEARCH = {"seed": 0, "n_init": 2, "max_iter": 50, "tol": 1e-4, "init_images": 10_000}
 
 
 def blobs(sizes: list[int], dim: int = 4, seed: int = 0) -> np.ndarray:
@@ -23,7 +23,8 @@ def blobs(sizes: list[int], dim: int = 4, seed: int = 0) -> np.ndarray:
 
 def fit(x: np.ndarray | Rows, k: int, **changes: object) -> Level:
     rows = ArrayRows(x) if isinstance(x, np.ndarray) else x
-    return fit_level(rows, k, **{**PLAIN, **changes})
+    search = {name: changes.pop(name, usual) for name, usual in SEARCH.items()}
+    return fit_level(len(rows), k, clustering(rows, **search), **{**PLAIN, **changes})
 
 
 def test_without_resampling_a_level_is_k_means():

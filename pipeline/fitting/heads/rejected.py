@@ -21,7 +21,7 @@ def mark_rejected(
 
     share: of the labelled images, those that lie as far from the mean of the cluster they are
     predicted to be in as rejected images do. Labelled images themselves are never rejected.
-    found, rows: see pipeline.fitting.loop.fit_heads.
+    found, rows: see pipeline.fitting.heads.training.Plan.
     """
     if not share:
         return

@@ -12,7 +12,9 @@ import numpy as np
 
 from cluster.heads.training import Batch, Learner, Schedule
 from cluster.vectors.rows import Rows
-from pipeline.fitting.loop import Build, CheckpointOf, checkpoint_inputs, fit_heads
+from pipeline.fitting.checkpoint import checkpoint_inputs
+from pipeline.fitting.heads.fit_heads import fit_heads
+from pipeline.fitting.heads.training import Build, CheckpointOf, Plan
 from pipeline.io.known import Known
 from pipeline.io.space import Space
 from pipeline.params import Runtime, Section
@@ -45,27 +47,27 @@ def learn_batched(
     """Train linear heads on `train` for every setting (k, dims); write CLUSTERS of all images, and
     EPOCHS (csv). `inputs`: what the result depends on besides the store, `known` and `params`;
     memory_gb: RAM that the vectors given to `build` may take, 0 where it keeps its own; `advice`:
-    what to do when a head collapses; finish: see fit_heads."""
+    what to do when a head collapses; finish: see Plan."""
 
     def prepare(rows: Rows, dims: int) -> Build[Batch]:
         return lambda k, seeds, place: build(rows, dims, k, place)
 
-    fit_heads(
-        space,
-        settings,
-        prepare,
-        schedule,
-        n_epochs,
-        checkpoint_inputs(space, params, {**inputs, "label": known.label}),
-        runtime,
+    plan = Plan(
+        space=space,
+        settings=settings,
+        seeds=seeds,
+        prepare=prepare,
+        schedule=schedule,
+        n_epochs=n_epochs,
+        inputs=checkpoint_inputs(space, params, {**inputs, "label": known.label}),
         batched=True,
         memory_gb=memory_gb,
         watched=np.zeros(0, np.int64),
         known=known,
-        seeds=seeds,
         clusters=clusters,
         epochs=epochs,
         how="linear",
         advice=advice,
         finish=finish,
     )
+    fit_heads(plan, runtime)

@@ -16,10 +16,10 @@ from cluster.kmeans.assign import Nearest
 from cluster.kmeans.centering import Centering, fit_centering
 from cluster.kmeans.chunk import CHUNK_ROWS
 from cluster.vectors.rows import Rows
+from pipeline.fitting.kmeans_on_ray.holder import Holder, Turn
 from pipeline.params import Runtime
 from pipeline.ray.actors import LOOK, answer, divide, start
 from pipeline.ray.connect import connect
-from pipeline.ray.holder import Holder, Turn
 from pipeline.ray.lost import watch
 
 Result = TypeVar("Result")
@@ -32,14 +32,21 @@ class RayKMeans:
     """Actors that share the parts of one space: part i lies at actor i modulo their number."""
 
     def __init__(
-        self, features: Path, pca: Path, dims: int, rows: Rows, cosine: bool, runtime: Runtime
+        self,
+        features: Path,
+        pca: Path,
+        dims: int,
+        which: np.ndarray,
+        rows: Rows,
+        cosine: bool,
+        runtime: Runtime,
     ) -> None:
-        """rows: those of `train`, of FEATURES through PCA with `dims`. Raises StageError where no
-        cluster can be had."""
+        """rows: the images `which` (int64 [image]) of FEATURES through PCA with `dims`. Raises
+        StageError where no cluster can be had."""
         connect(runtime)
         self.centering: Centering = fit_centering(rows, cosine)
         self._n, self._jobs, self._runtime = len(rows), 0, runtime
-        self._held = (Path.cwd(), features, pca, dims, self.centering)
+        self._held = (Path.cwd(), features, pca, dims, which, self.centering)
         self._look_for_lost = watch()
         self._gather()
 

@@ -13,7 +13,7 @@ from cluster.kmeans.centering import Centering
 from cluster.kmeans.chunk import CHUNK_ROWS, ChunkState
 from cluster.kmeans.data import Data
 from cluster.vectors.rows import Rows, Subset, cached
-from pipeline.io.space import Space, open_space
+from pipeline.io.space import open_space
 from pipeline.params import Runtime
 from pipeline.ray.place import enter
 
@@ -36,11 +36,13 @@ class Holder:
         features: Path,
         pca: Path,
         dims: int,
+        which: np.ndarray,
         centering: Centering,
         runtime: Runtime,
     ) -> None:
+        """which: int64 [image], those that are clustered."""
         self._folder, self._features, self._pca, self._dims = folder, features, pca, dims
-        self._centering, self._runtime = centering, runtime
+        self._which, self._centering, self._runtime = which, centering, runtime
         self._views = dict[int, Data]()
         self._states = dict[int, tuple[int, ChunkState]]()
         self._job = -1
@@ -62,26 +64,23 @@ class Holder:
     def assign(self, number: int, centroids: np.ndarray) -> Nearest:
         """The nearest of centroids [seed, cluster, dim] for block `number` of all images."""
         enter(self._folder)
-        rows = self._space.rows(self._dims)
-        here = np.arange(number * CHUNK_ROWS, min((number + 1) * CHUNK_ROWS, len(rows)))
+        here = np.arange(number * CHUNK_ROWS, min((number + 1) * CHUNK_ROWS, len(self._rows)))
         unit, device = self._centering.cosine, self._runtime.device
-        return assign(Subset(rows, here), np.array(centroids), unit=unit, device=device)
+        return assign(Subset(self._rows, here), np.array(centroids), unit=unit, device=device)
 
     def _view(self, number: int) -> Data:
         if number not in self._views:
-            here = np.arange(number * CHUNK_ROWS, min((number + 1) * CHUNK_ROWS, len(self._train)))
+            here = np.arange(number * CHUNK_ROWS, min((number + 1) * CHUNK_ROWS, len(self._which)))
             taken = sum(len(view) * view.dim for view in self._views.values())
-            rows = cached(Subset(self._train, here), self._runtime.memory_gb - taken * 4e-9)
+            room = self._runtime.memory_gb - taken * 4e-9
+            rows = cached(Subset(self._rows, self._which[here]), room)
             self._views[number] = Data(rows, self._centering, self._runtime.device)
         return self._views[number]
 
     @cached_property
-    def _space(self) -> Space:
-        return open_space(self._features, self._pca)
-
-    @cached_property
-    def _train(self) -> Rows:
-        return Subset(self._space.rows(self._dims), self._space.train)
+    def _rows(self) -> Rows:
+        """All images."""
+        return open_space(self._features, self._pca).rows(self._dims)
 
 
 def _home(answer: Any) -> Any:

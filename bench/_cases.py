@@ -72,6 +72,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
 _RUN = {"run": "kmeans"}
 _TO_FEW = {"target": FEW, "among": BIG}
 STORED = "embed, vectors"  # after it there is a store of the vectors
+FIRST = {"index, vectors", "import", STORED, "pca"}  # what others read
 CASES = (
     Case("index", "index", item={"key": PICTURES}),
     Case("backbone", "backbone", item={"key": NETWORK}),

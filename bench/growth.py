@@ -8,25 +8,23 @@ CAIRN_BENCH_IMAGES is the most images. CAIRN_BENCH_STAGES="kmeans; spectral" mea
 and keeps the other rows. What is made for more images (FURTHER) is measured with 3,000,000, too.
 """
 
-import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench._cases import CASES, FEW_CASES, SECTIONS, STORED, command, forget
+from bench._cases import CASES, FEW_CASES, FIRST, SECTIONS, STORED, command, forget
 from bench._project import BIG, FEW, environment, lay_out, write_tables
+from bench._some_rows import merged, named
 from bench._watch import Taken, watch
 
 PACKAGES = ("numpy", "torch", "h5py", "scipy", "pyarrow")
 SIZES, SMALLEST, DIM = (10_000, 30_000, 100_000, 300_000, 1_000_000), 4000, 64
 FURTHER = {"neighbors, compressed": 3_000_000, "kmeans, hierarchical": 3_000_000}
-FIRST = {"index, vectors", "import", STORED, "pca"}  # what others read
 TARGETS = 1000
-RESULTS = Path(__file__).parent / "results" / "growth.json"
 LONGEST, MINUTE = 600.0, 60.0  # seconds
 SECONDS, BYTES = 0.3, 30e6  # of less growth nothing is said
 ONE: dict[str, Any] = {"dims": [0], "seeds": [0]}
@@ -39,26 +37,14 @@ ALONE = {
 def run() -> list[dict[str, Any]]:
     """A row a stage."""
     most = int(os.environ.get("CAIRN_BENCH_IMAGES", max(FURTHER.values())))
-    said = os.environ.get("CAIRN_BENCH_STAGES", "").split(";")
-    only = {name.strip() for name in said} - {""}
+    only = named()
     sizes = [size for size in sorted({*SIZES, *FURTHER.values()}) if size <= most]
     taken: dict[str, dict[int, Taken]] = {case.name: {} for case in CASES}
     for images in (SMALLEST, *sizes):
         with tempfile.TemporaryDirectory() as name:
             _measure(Path(name), images, only or taken.keys(), taken)
     measured = {name: _row(name, found, sizes) for name, found in taken.items() if found}
-    if not only:
-        return list(measured.values())
-    return merged(json.loads(RESULTS.read_text())["rows"], measured, only)
-
-
-def merged(
-    kept: Sequence[dict[str, Any]], measured: Mapping[str, dict[str, Any]], only: Set[str]
-) -> list[dict[str, Any]]:
-    """The rows that are kept, those of `only` as they were measured; all of the same keys."""
-    empty = dict.fromkeys(next(iter(measured.values())), "")
-    of_stage = {row["stage"]: {**empty, **row} for row in kept}
-    return list((of_stage | {name: measured[name] for name in only}).values())
+    return merged("growth", measured, only)
 
 
 def _measure(folder: Path, images: int, only: Set[str], taken: dict[str, dict[int, Taken]]) -> None:

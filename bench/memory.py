@@ -5,7 +5,8 @@ the libraries take by themselves. Settings are those of params.yaml but for fewe
 steps (bench/_cases.py), so seconds say little, and for `runtime.memory_gb`, which is 1, the least
 that `auto` takes: what more there is would be used. What may take hours is stopped once it has been
 at it for a while: `stopped` says so. CAIRN_BENCH_IMAGES tries it on fewer. `python -m bench.memory`
-prints the table of docs/benchmarks.md.
+prints the table of docs/benchmarks.md. CAIRN_BENCH_STAGES="kmeans; spectral" measures these alone
+and keeps the other rows.
 """
 
 import json
@@ -15,8 +16,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench._cases import CASES, FEW_CASES, SECTIONS, STORED, command, forget
+from bench._cases import CASES, FEW_CASES, FIRST, SECTIONS, STORED, command, forget
 from bench._project import BIG, FEW, environment, lay_out, write_tables
+from bench._some_rows import merged, named
 from bench._watch import Taken, watch
 
 PACKAGES = ("numpy", "torch", "h5py", "scipy", "pyarrow")
@@ -29,13 +31,15 @@ RESULTS = Path(__file__).parent / "results" / "memory.json"
 
 def run() -> list[dict[str, Any]]:
     """A row a stage."""
-    images = int(os.environ.get("CAIRN_BENCH_IMAGES", IMAGES))
+    images, only = int(os.environ.get("CAIRN_BENCH_IMAGES", IMAGES)), named()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         lay_out(folder, images, DIM, TARGETS, {**SECTIONS, "runtime": {"memory_gb": 1}})
         nothing = watch([sys.executable, "-c", IMPORTS], folder, environment(), LONGEST)
         rows, lacking = [_row("(libraries alone)", images, nothing)], False
         for case in CASES:
+            if only and case.name not in only | FIRST:
+                continue
             most = LONG if case.long else LONGEST
             try:
                 taken = watch(command(case, BIG), folder, environment(), most)
@@ -51,7 +55,7 @@ def run() -> list[dict[str, Any]]:
                 write_tables(folder)
                 for few in FEW_CASES:
                     watch(command(few, FEW), folder, environment(), LONGEST)
-    return rows
+    return merged("memory", {row["stage"]: row for row in rows}, only)
 
 
 def _row(name: str, images: int, taken: Taken) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from cluster.errors import ClusterError
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-COST = 30_000_000  # pairs of list entries that are processed at once (a few hundred MB)
+COST = 15_000_000  # pairs of list entries that are processed at once (some hundred MB)
 
 
 def shared_neighbor_graph(neighbor: np.ndarray) -> "csr_array":
@@ -35,17 +35,24 @@ def shared_neighbor_graph(neighbor: np.ndarray) -> "csr_array":
         return csr_array((images, images))
     blocks = list(_blocks(neighbor))
     begin = _begins(np.concatenate([length for length, _, _ in blocks]))
-    other = np.concatenate([other for _, other, _ in blocks])
-    shared = np.concatenate([shared for _, _, shared in blocks])
-    del blocks
-    return csr_array((shared / np.float64(k + 1), other, begin), (images, images))
+    other, weight = np.empty(begin[-1], np.int32), np.empty(begin[-1])
+    blocks.reverse()
+    stop = 0
+    while blocks:  # each goes when it is copied
+        _, own, shared = blocks.pop()
+        start, stop = stop, stop + len(own)
+        other[start:stop] = own
+        np.divide(shared, k + 1, out=weight[start:stop])
+    return csr_array((weight, other, begin), (images, images))
 
 
 def jaccard_graph(neighbor: np.ndarray) -> "csr_array":
     """The same edges, weighted by the images in both lists over those in either (Jaccard 1912):
     with s the weight above, s / (2 - s)."""
     graph = shared_neighbor_graph(neighbor)
-    np.divide(graph.data, 2 - graph.data, out=graph.data)
+    for start in range(0, graph.nnz, COST):  # no second array of all edges
+        weight = graph.data[start : start + COST]
+        np.divide(weight, 2 - weight, out=weight)
     return graph
 
 
@@ -58,7 +65,7 @@ def _blocks(neighbor: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.n
     member = np.column_stack([np.arange(images, dtype=np.int32), neighbor.astype(np.int32)])
     member.sort(axis=1)
     begin = _begins(np.full(images, k + 1))
-    lists = csr_array((np.ones(member.size, np.float32), member.ravel(), begin), (images, images))
+    lists = csr_array((np.ones(member.size, np.uint16), member.ravel(), begin), (images, images))
     listed = lists.T.tocsr()
     for low, high in _steps(member, np.diff(listed.indptr)):
         joined = (lists[low:high] + listed[low:high]).astype(bool)
@@ -66,7 +73,7 @@ def _blocks(neighbor: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.n
         block.setdiag(0, k=low)
         block.eliminate_zeros()
         block.sort_indices()
-        yield np.diff(block.indptr), block.indices, block.data.astype(np.uint16)
+        yield np.diff(block.indptr), block.indices, block.data
 
 
 def _begins(length: np.ndarray) -> np.ndarray:

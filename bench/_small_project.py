@@ -54,7 +54,16 @@ CASES = (
     _case("estimate_k", *HERE),
     _case("kmeans", *HERE),
     _case("kmeans", *HERE, "--run", "kmeans_minibatch", name="kmeans, mini-batches"),
+    _case("kmeans", *HERE, "--run", "kmeans_hierarchical", name="kmeans, hierarchical"),
     _case("neighbors", *HERE),
+    _case(
+        "neighbors",
+        "vectors",
+        "outside",
+        "--run",
+        "neighbors_compressed",
+        name="neighbors, compressed",
+    ),
     _case("duplicates", *HERE),
     _case("spectral", *HERE),
     _case("scan", *HERE),
@@ -127,6 +136,9 @@ def lay_out(folder: Path, train: int, test: int) -> None:
         "known": {name: {"old": 5, "labelled": 0.5, "seed": 0} for name in ("birds", "few")},
         "kmeans_minibatch": {**params["kmeans"], "algorithm": "minibatch", "max_iter": 20,
                              "dims": [0], "batch": 256},
+        "kmeans_hierarchical": {**params["kmeans"], "algorithm": "hierarchical", "k": [60],
+                                "dims": [0]},
+        "neighbors_compressed": {**params["neighbors"], "exact_up_to": 0, "compress_from": 0},
         "export_csv": params["export"],
         **{
             f"export_{name}": {"format": name, "reads": "neighbors"}

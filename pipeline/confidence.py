@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-import store
 from cluster.neighbors.knn_vote import support
-from pipeline.params import StageError
+from pipeline.io.neighbors import open_neighbors
 
 BLOCK = 65_536  # images whose neighbours are looked at together
 
@@ -23,11 +22,8 @@ def confidence(
     cluster of each. Only as many of the nearest count as the cluster has other images of train, so
     that 1 can be reached in small clusters. Raises StageError where the table is of other images.
     """
-    with store.read(path, "neighbors") as file:
-        found = (file.attrs["dataset"], file.attrs["backbone"])
-        known, neighbor, similarity = file["row"], file["neighbor"], file["similarity"]
-    if found != of or not np.array_equal(known, row):
-        raise StageError(f"{path} is not of the images that were clustered: run `dvc repro`")
+    with open_neighbors(path, of, row) as file:
+        neighbor, similarity = file["neighbor"], file["similarity"]
     clusters, out = own[None].astype(np.int32), np.empty(len(row), np.float32)
     others = np.bincount(own[fitted], minlength=own.max(initial=0) + 1)[clusters] - fitted
     for start in range(0, len(row), BLOCK):  # places are twice the size of the table

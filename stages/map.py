@@ -10,7 +10,7 @@ from cluster.map.distinct_neighbors import distinct_neighbors
 from cluster.map.fuzzy_graph import distances, fuzzy_graph, memberships, parts
 from cluster.map.layout import lay_out, place_others
 from cluster.map.umap_library import Umap, load_umap
-from cluster.neighbors.exact import Neighbors
+from cluster.neighbors.table import Neighbors
 from cluster.vectors.rows import TILE, Rows, Subset
 from pipeline.fitting.checkpoint import Checkpoint
 from pipeline.fitting.map import save_map

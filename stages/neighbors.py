@@ -11,8 +11,9 @@ import store
 from cluster.kernels.similarity import Metric
 from cluster.neighbors.approximate import approximate_neighbors
 from cluster.neighbors.compressed.search import compressed_neighbors
-from cluster.neighbors.exact import Neighbors, nearest_neighbors
+from cluster.neighbors.exact import nearest_neighbors
 from cluster.neighbors.hubness import hubness
+from cluster.neighbors.table import Neighbors
 from cluster.vectors.rows import Subset, cached
 from pipeline.io.cell import Cell
 from pipeline.io.space import train_rows

@@ -9,7 +9,8 @@ from tqdm import tqdm
 
 import store
 from cluster.neighbors.balanced_sample import balanced_sample
-from cluster.neighbors.exact import Neighbors, nearest_neighbors
+from cluster.neighbors.exact import nearest_neighbors
+from cluster.neighbors.table import Neighbors
 from cluster.neighbors.union import neighbor_union
 from cluster.vectors.rows import Rows, Subset, cached
 from pages.report.chosen.pick import Examples

@@ -62,7 +62,7 @@ ROOMS = {
         "published": {"yaml_as_dvc", "params"},
         "links": {"params"},
         "io": {"params"},
-        "confidence": {"params"},
+        "confidence": {"params", "io"},
         "ray": {"params"},
         "similar": {"params", "io"},
         "naming": {"params", "io"},

@@ -8,7 +8,7 @@ import numpy as np
 
 from cluster.kernels.similarity import Metric, similarities, survey
 from cluster.neighbors.equal_rows import Distinct
-from cluster.neighbors.exact import Neighbors
+from cluster.neighbors.table import Neighbors
 from cluster.spectral.distinct_points import neighbors_of_distinct
 from cluster.vectors.rows import Rows, Subset
 

@@ -17,9 +17,10 @@ from cluster.kernels.similarity import Metric, ProductSpace, survey
 from cluster.kmeans.api import kmeans
 from cluster.neighbors.candidates import Tile
 from cluster.neighbors.equal_rows import zeros_first
-from cluster.neighbors.exact import Neighbors, nearest_neighbors
+from cluster.neighbors.exact import nearest_neighbors
 from cluster.neighbors.prepared_search import PreparedSearch, prepare_search, require_neighbors
 from cluster.neighbors.rerank import QueryCandidates, Targets, rerank
+from cluster.neighbors.table import Neighbors
 from cluster.vectors.device import fits_on_gpu
 from cluster.vectors.rows import TILE, Rows, Subset
 

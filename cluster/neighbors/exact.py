@@ -10,7 +10,7 @@ its place in a block, this one leaves it out by its number.
 """
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, final
+from typing import final
 
 import numpy as np
 
@@ -25,19 +25,12 @@ from cluster.neighbors.prepared_search import PreparedSearch, prepare_search, re
 from cluster.neighbors.rerank import QueryCandidates, Targets, rerank
 from cluster.neighbors.search_on_gpu import TARGETS as GPU_TARGETS
 from cluster.neighbors.search_on_gpu import search_on_gpu
+from cluster.neighbors.table import Neighbors
 from cluster.vectors.rows import Rows, Subset
 
 QUERIES, QUERY_NUMBERS = 32_768, 2**25  # queries, and numbers in them, in one read of the targets
 BUFFER_BYTES = 2**28  # of their candidates
 TARGETS = 4096  # targets in one product
-
-
-class Neighbors(NamedTuple):
-    """neighbor: int32 [image, neighbor], positions among those searched, nearest first, ties by
-    the lower position; similarity: float32 [image, neighbor]."""
-
-    neighbor: np.ndarray
-    similarity: np.ndarray
 
 
 def nearest_neighbors(

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import store
+from cluster.neighbors.table import Neighbors
 from images import Raw, open_images
 from pages.report.chosen.away import away
 from pages.review.asked import Asked, runs_of
-from pages.review.near import Near, read_near
+from pages.review.near import read_near
 from pipeline.embedding.vectors import is_vectors
 from pipeline.io.absent import Absent, read_h5_mark
 from pipeline.io.cell import Cell
@@ -39,7 +40,7 @@ class Collection(NamedTuple):
     untypical: np.ndarray
     by_typical: np.ndarray
     by_row: ByRow
-    near: Near | None
+    near: Neighbors | None
     others: list[np.ndarray]
     words: list[list[str]]
     notes: list[str]
@@ -104,7 +105,7 @@ def _untypical(of: Clustering) -> np.ndarray:
     return out
 
 
-def _near(cell: Cell, found: store.Features, notes: list[str]) -> Near | None:
+def _near(cell: Cell, found: store.Features, notes: list[str]) -> Neighbors | None:
     if _note(cell.neighbors, "neighbors", notes):
         return None
     return read_near(cell.neighbors, found)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cluster.neighbors.knn_vote import voter_weights
+from cluster.neighbors.table import Neighbors
 from cluster.suggest.doubt import Doubt, doubt
 from pages.review.collection import Collection
-from pages.review.near import Near
 from pages.review.refused import Refused
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Labelled(NamedTuple):
 
 
 def doubts(
-    near: Near | None, code: np.ndarray, decided: np.ndarray, runs: Sequence[np.ndarray]
+    near: Neighbors | None, code: np.ndarray, decided: np.ndarray, runs: Sequence[np.ndarray]
 ) -> Doubt:
     """Of each image in its group; code: -1 of those that have no vote; decided: bool [image]."""
     if near is None:
@@ -62,7 +62,7 @@ def doubts(
     return doubt(near.neighbor, near.similarity, code, runs, decided)
 
 
-def votes(near: Near | None, code: np.ndarray, row: int, many: int) -> list[tuple[int, float]]:
+def votes(near: Neighbors | None, code: np.ndarray, row: int, many: int) -> list[tuple[int, float]]:
     """The groups of most weight among the neighbours of an image, and their shares."""
     if near is None:
         return [(int(code[row]), 1.0)]

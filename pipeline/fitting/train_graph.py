@@ -12,8 +12,8 @@ import numpy as np
 import store
 from cluster.kernels.similarity import Metric, survey
 from cluster.neighbors.equal_rows import Distinct, distinct_rows
-from cluster.neighbors.exact import Neighbors
 from cluster.neighbors.knn_vote import knn_vote, support
+from cluster.neighbors.table import Neighbors
 from cluster.spectral.distinct_points import neighbors_of_distinct, weighted_graph
 from cluster.vectors.rows import Basis, Subset
 from pipeline.io.cell import Cell

@@ -1,13 +1,33 @@
 """Read the table of neighbours as places in a feature store."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 import store
-from cluster.neighbors.exact import Neighbors
+from cluster.neighbors.table import Neighbors
 from pipeline.io.space import Space, train_rows
 from pipeline.params import StageError
+
+
+@contextmanager
+def open_neighbors(path: Path, of: tuple[str, str], row: np.ndarray) -> Iterator[store.File]:
+    """The table at `path`. Raises StageError where it is of another dataset and backbone than `of`,
+    or of other images than those in the rows `row` of the index."""
+    with store.read(path, "neighbors") as file:
+        for what, wanted in zip(("dataset", "backbone"), of, strict=True):
+            if file.attrs[what] != wanted:
+                raise StageError(
+                    f"{path} is of {what} {file.attrs[what]}, expected one of {wanted}"
+                )
+        if not np.array_equal(known := file["row"], row):
+            raise StageError(
+                f"{path} is of {len(known)} images, the features hold others: run `dvc repro "
+                "neighbors`"
+            )
+        yield file
 
 
 def read_neighbors(path: Path, found: store.Features, k: int) -> Neighbors:
@@ -16,16 +36,8 @@ def read_neighbors(path: Path, found: store.Features, k: int) -> Neighbors:
 
     Raises StageError when the table is of other images, or has fewer columns.
     """
-    with store.read(path, "neighbors") as file:
-        attrs, row = file.attrs, file["row"]
+    with open_neighbors(path, (found.dataset, found.backbone), found.row) as file:
         neighbor, similarity = file["neighbor"], file["similarity"]
-    for what, wanted in (("dataset", found.dataset), ("backbone", found.backbone)):
-        if attrs[what] != wanted:
-            raise StageError(f"{path} is of {what} {attrs[what]}, {found.path} of {wanted}")
-    if len(row) != len(found) or (row != found.row).any():
-        raise StageError(
-            f"{path} is of {len(row)} images, {found.path} holds others: run `dvc repro neighbors`"
-        )
     others = len(train_rows(found)) - 1
     if neighbor.shape[1] < min(k, others):
         raise StageError(

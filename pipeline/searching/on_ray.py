@@ -8,7 +8,8 @@ import numpy as np
 
 import store
 from cluster.kernels.similarity import Metric
-from cluster.neighbors.exact import Neighbors, nearest_neighbors
+from cluster.neighbors.exact import nearest_neighbors
+from cluster.neighbors.table import Neighbors
 from cluster.vectors.rows import Subset, cached
 from pipeline.io.space import train_rows
 from pipeline.params import Runtime

@@ -35,11 +35,11 @@ limit = pytest.fixture(quarter_of_an_hour, autouse=True)
 nodes = pytest.fixture(two_nodes, scope="module")
 
 KMEANS = {
-    "k": (10, 7), "dims": (0, 8), "metric": "euclidean", "n_init": 2, "max_iter": 9, "tol": 1e-4,
+    "k": (10, 7), "dims": (8,), "metric": "euclidean", "n_init": 2, "max_iter": 9, "tol": 1e-4,
     "batch": 40, "init_images": 100, "seeds": (0, 4),
 }  # fmt: skip
 CURATE = {
-    "levels": (30, 6), "dims": 8, "resampling": 2, "nearest": 2, "images": 40, "leaves": "nearest",
+    "levels": (30, 6), "dims": 8, "resampling": 1, "nearest": 2, "images": 40, "leaves": "nearest",
     "duplicates": 0.05, "outliers": 2.0, "neighbors": 5, "radius": "auto", "coverage_images": 100,
     "links": False, "n_init": 2, "max_iter": 20, "tol": 1e-4, "init_images": 1000, "seed": 0,
 }  # fmt: skip
@@ -52,7 +52,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return write_all(tmp_path)
 
 
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("name", ["scan", "selflabel", "turtle"])
 def test_heads_are_those_of_one_machine(nodes: Cluster, folder: Path, name: str):
     if name == "selflabel":
         run_stage(folder, "scan", HEADS["scan"])
@@ -134,7 +134,7 @@ def test_images_are_assigned_as_on_one_machine(
     """In blocks of 32."""
     write_dataset(folder, "more")
     if how == "centroids":
-        call(folder, "kmeans", {**KMEANS, "algorithm": "lloyd", "dims": (8,), "k": (10,)})
+        call(folder, "kmeans", {**KMEANS, "algorithm": "lloyd", "k": (10,)})
     elif how == "mlp":
         run_stage(folder, "temi", {**HEADS["temi"], "dims": (0,)})
     else:

@@ -26,8 +26,9 @@ from cluster.neighbors.approximate import (
 )
 from cluster.neighbors.compressed.codes import TRAINED, Codes, train_codes
 from cluster.neighbors.equal_rows import zeros_first
-from cluster.neighbors.exact import Neighbors, nearest_neighbors
+from cluster.neighbors.exact import nearest_neighbors
 from cluster.neighbors.prepared_search import PreparedSearch, prepare_search, require_neighbors
+from cluster.neighbors.table import Neighbors
 from cluster.vectors.rows import Rows, Subset
 
 SHARD = 65_536  # images that are encoded, or searched for, and then kept

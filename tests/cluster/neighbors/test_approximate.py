@@ -10,7 +10,8 @@ from blobs import DEVICES
 
 from cluster.neighbors import approximate
 from cluster.neighbors.approximate import approximate_neighbors
-from cluster.neighbors.exact import Neighbors, nearest_neighbors
+from cluster.neighbors.exact import nearest_neighbors
+from cluster.neighbors.table import Neighbors
 from cluster.vectors.rows import ArrayRows
 
 faiss = pytest.importorskip("faiss")

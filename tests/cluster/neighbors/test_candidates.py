@@ -14,8 +14,9 @@ from cluster.kernels.low_precision import full_precision, fused_precision
 from cluster.kernels.similarity import survey
 from cluster.kernels.topk_cpu import capacity
 from cluster.neighbors.candidates import Candidates, Queries, find_candidates
-from cluster.neighbors.exact import Neighbors, nearest_neighbors
+from cluster.neighbors.exact import nearest_neighbors
 from cluster.neighbors.rerank import QueryCandidates, Targets, rerank
+from cluster.neighbors.table import Neighbors
 from cluster.vectors.rows import ArrayRows
 
 EXACT = "cluster.neighbors.exact"

@@ -13,8 +13,9 @@ from cluster import ClusterError
 from cluster.kernels.similarity import survey
 from cluster.neighbors.approximate import approximate_neighbors
 from cluster.neighbors.equal_rows import count_distinct, distinct_rows, limit_equal_rows
-from cluster.neighbors.exact import Neighbors, nearest_neighbors
+from cluster.neighbors.exact import nearest_neighbors
 from cluster.neighbors.hubness import hubness
+from cluster.neighbors.table import Neighbors
 from cluster.vectors.rows import ArrayRows, Subset
 
 DEVICES = [

@@ -10,7 +10,8 @@ from cluster import ClusterError
 from cluster.neighbors.compressed import search
 from cluster.neighbors.compressed.codes import Codes, train_codes
 from cluster.neighbors.compressed.search import Effort, compressed_neighbors
-from cluster.neighbors.exact import Neighbors, nearest_neighbors
+from cluster.neighbors.exact import nearest_neighbors
+from cluster.neighbors.table import Neighbors
 from cluster.vectors.rows import ArrayRows
 
 pytest.importorskip("faiss")

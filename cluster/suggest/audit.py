@@ -2,14 +2,10 @@
 
 Wilson's score interval (1927) of a simple random sample without replacement, with the correction
 for a finite population: the sample counts as n (N - 1) / (N - n) images, so that who has judged all
-N images knows. Of a sample in strata the share is weighted by the strata's sizes, its variance is
-the sum of theirs (Cochran, Sampling Techniques, 1977, chapter 5), and the interval that of a simple
-sample of equal variance. But: a stratum without a wrong image would claim no variance; one right
-and one wrong half image are added to each (Jeffreys' prior) for the variance only.
+N images knows.
 Example: 8 of 10 right, of very many: Wilson's interval is 0.490 to 0.943.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -35,30 +31,6 @@ def audit_sample(candidate: np.ndarray, size: int, seed: int) -> np.ndarray:
     return np.sort(candidate)[order[: max(0, size)]].astype(np.int64)
 
 
-def stratified_sample(stratum: np.ndarray, size: int, seed: int) -> np.ndarray:
-    """About `size` images, of each stratum its share, but at least one: int64 [sample].
-
-    stratum: int [image], -1 for an image that is not asked about (such as a decided one). Shares
-    are rounded by the largest remainder.
-    """
-    name, number, count = np.unique(stratum, return_inverse=True, return_counts=True)
-    asked = np.flatnonzero(name >= 0)
-    total = int(count[asked].sum())
-    if not total:
-        return np.zeros(0, np.int64)
-    wanted = min(size, total) * count[asked] / total
-    whole = np.floor(wanted).astype(np.int64)
-    left = min(size, total) - int(whole.sum())
-    whole[np.argsort(whole - wanted, kind="stable")[:left]] += 1
-    whole = np.minimum(np.maximum(whole, 1), count[asked])
-    generator = np.random.default_rng(seed)
-    taken = [
-        generator.permutation(np.flatnonzero(number.reshape(-1) == place))[:many]
-        for place, many in zip(asked, whole, strict=True)
-    ]
-    return generator.permutation(np.concatenate(taken)).astype(np.int64)
-
-
 def audit(right: int, judged: int, images: int, confidence: float = 0.95) -> Audit:
     """Of a simple sample: `right` of `judged` images have the right label, of `images` in all.
 
@@ -73,31 +45,6 @@ def audit(right: int, judged: int, images: int, confidence: float = 0.95) -> Aud
         return Audit(share, share, share, judged, images)
     low, high = _wilson(share, judged * (images - 1) / (images - judged), confidence)
     return Audit(share, low, high, judged, images)
-
-
-def stratified_audit(
-    right: Sequence[int], judged: Sequence[int], images: Sequence[int], confidence: float = 0.95
-) -> Audit:
-    """Of a sample in strata: each one's numbers, as in `audit`. A stratum with no image judged has
-    the share of the others, and the most variance there is."""
-    for numbers in zip(right, judged, images, strict=True):
-        _require(*numbers, confidence)
-    n, size, hits = (np.asarray(each, np.float64) for each in (judged, images, right))
-    if not n.sum():
-        return Audit(float("nan"), 0.0, 1.0, 0, int(size.sum()))
-    weight = size / size.sum()
-    seen = n > 0
-    share = np.where(seen, hits / np.maximum(n, 1), (weight * seen) @ (hits / np.maximum(n, 1)))
-    share = np.where(seen, share, share / (weight @ seen))
-    prior = np.where(seen, (hits + 0.5) / (n + 1), 0.5)
-    finite = np.where(size > 1, (size - n) / np.maximum(size - 1, 1), np.where(seen, 0, 1))
-    variance = (weight**2 * prior * (1 - prior) / np.maximum(n, 1) * finite).sum()
-    mean = float(weight @ share)
-    if variance <= 0:
-        return Audit(mean, mean, mean, int(n.sum()), int(size.sum()))
-    pooled = (n.sum() * mean + 0.5) / (n.sum() + 1)
-    low, high = _wilson(mean, pooled * (1 - pooled) / variance, confidence)
-    return Audit(mean, low, high, int(n.sum()), int(size.sum()))
 
 
 def with_decided(of_rest: Audit, decided: int) -> Audit:

@@ -7,8 +7,6 @@ from cluster.errors import ClusterError
 from cluster.suggest.audit import (
     audit,
     audit_sample,
-    stratified_audit,
-    stratified_sample,
     with_decided,
 )
 
@@ -54,26 +52,6 @@ def test_the_sample_is_drawn_from_the_candidates_by_the_seed():
     assert len(audit_sample(candidate[:0], 9, 1)) == 0
 
 
-def test_strata_are_sampled_by_size_and_decided_images_are_not():
-    stratum = np.repeat([-1, 0, 1, 2], [50, 60, 30, 2])
-    sample = stratified_sample(stratum, 12, 0)
-    assert np.bincount(stratum[sample], minlength=3).tolist() == [8, 4, 1]
-    assert len(stratified_sample(np.full(3, -1), 5, 0)) == 0
-    assert sorted(stratified_sample(np.array([0, 1]), 9, 0)) == [0, 1]
-
-
-def test_strata_weigh_by_their_size():
-    found = stratified_audit([5, 10], [10, 10], [100, 300])
-    assert found.right == pytest.approx(0.25 * 0.5 + 0.75)
-    assert found.low < found.right < found.high
-    simple = audit(90, 100, 10**6)
-    same = stratified_audit([90], [100], [10**6])
-    assert same.right == simple.right
-    assert (same.low, same.high) == pytest.approx((simple.low, simple.high), abs=0.01)
-    assert stratified_audit([3, 5], [4, 5], [4, 5])[:3] == pytest.approx((8 / 9,) * 3)
-    assert stratified_audit([5, 0], [5, 0], [50, 50]).low < audit(5, 5, 50).low
-
-
 def test_decided_images_count_as_right():
     found = with_decided(audit(9, 10, 50), 50)
     assert found.right == pytest.approx(0.95)
@@ -85,7 +63,6 @@ def test_odd_input():
     nobody = audit(0, 0, 5)
     assert (nobody.low, nobody.high) == (0, 1)
     assert np.isnan(nobody.right)
-    assert np.isnan(stratified_audit([0], [0], [5]).right)
     with pytest.raises(ClusterError, match="4 of 3 judged images are right"):
         audit(4, 3, 9)
     with pytest.raises(ClusterError, match="the confidence is 1"):

@@ -48,7 +48,7 @@ def run() -> list[dict[str, Any]]:
                     raise
                 print(f"{case.name} is left out, maybe for want of what was stopped: {error}")
                 continue
-            lacking |= taken.stopped and not case.long
+            lacking |= taken.stopped
             rows.append(_row(case.name, images, taken))
             forget(case, folder)
             if case.name == STORED:

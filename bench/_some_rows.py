@@ -23,4 +23,4 @@ def merged(
     kept = json.loads((FOLDER / f"{part}.json").read_text())["rows"]
     empty = dict.fromkeys(next(iter(measured.values())), "")
     of_stage = {row["stage"]: {**empty, **row} for row in kept}
-    return list((of_stage | {name: measured[name] for name in only}).values())
+    return list((of_stage | {name: measured[name] for name in only & measured.keys()}).values())

@@ -47,8 +47,9 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
     cosine, on_ray = params.metric == "cosine", runtime.engine == "ray"
     wanted = feasible_settings(cell, params.k, params.dims, space, cell.k)
     space_fact = print_space(cell.run, space.basis, wanted, "compared by cosine" if cosine else "")
-    memory_gb = 0 if on_ray else runtime.memory_gb
-    fit = partial(_fit_on_ray if on_ray else _fit_here, cell, params, runtime)
+    fit, memory_gb = partial(_fit_here, params, runtime), runtime.memory_gb
+    if on_ray:
+        fit, memory_gb = partial(_fit_on_ray, cell, space.train, params, runtime), 0
     save_clusters(
         cell.clusters, space.found, space.basis, wanted, fit_by_dims(space, wanted, memory_gb, fit),
         how="centroids", seeds=params.seeds, metric=params.metric,
@@ -57,7 +58,7 @@ def main(cell: Cell, params: Params, runtime: Runtime) -> dict[str, str]:
 
 
 def _fit_here(
-    cell: Cell, params: Params, runtime: Runtime, dims: int, ks: list[int], fitted: Rows, rows: Rows
+    params: Params, runtime: Runtime, dims: int, ks: list[int], fitted: Rows, rows: Rows
 ) -> Iterator[dict[str, np.ndarray]]:
     unit, device = params.metric == "cosine", torch_device(runtime.device)
     for k in ks:
@@ -66,12 +67,18 @@ def _fit_here(
 
 
 def _fit_on_ray(
-    cell: Cell, params: Params, runtime: Runtime, dims: int, ks: list[int], fitted: Rows, rows: Rows
+    cell: Cell,
+    train: np.ndarray,
+    params: Params,
+    runtime: Runtime,
+    dims: int,
+    ks: list[int],
+    fitted: Rows,
+    rows: Rows,
 ) -> Iterator[dict[str, np.ndarray]]:
     """Lloyd's algorithm by parts of the rows; the others, whose seeds are independent, by these."""
     cosine, where = params.metric == "cosine", (cell.features, cell.pca, dims)
     if params.algorithm == "lloyd":
-        train = open_space(cell.features, cell.pca).train
         crew = RayKMeans(*where, train, fitted, cosine, runtime)
         for k in ks:
             fit = _fit(fitted, k, dims, params, params.seeds, "cpu", crew.engine)

@@ -2,12 +2,9 @@
 
 EfficientNet-Lite0 alone and fused with EfficientNet-Lite2, both at the size that docs/backbones.md
 advises: 160 pixels for pictures of some tens of pixels, 224 for photographs. As `bench accuracy`,
-by the project's own stages in a folder that stays (CAIRN_BENCH_FOLDER); `gain` is in points, beside
-Lite0 alone.
+by the project's own stages in a folder that stays; `gain` is in points, beside Lite0 alone.
 """
 
-import os
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -23,7 +20,7 @@ SIZES = {"digits": 160, "clothing": 224, "fashion": 160}
 NETWORKS = ("efficientnet_lite0", "efficientnet_lite2")
 RUNS = ("kmeans", "dcsbm")
 ALONE, BOTH = "lite0", "both"
-FOLDER = Path(os.environ.get("CAIRN_BENCH_FOLDER", accuracy.FOLDER.with_name("cairn_fusion")))
+FOLDER = accuracy.FOLDER.with_name("cairn_fusion")
 
 
 def run() -> list[Row]:

@@ -2,8 +2,8 @@
 
 Of each dataset in the folder of `bench accuracy` (CAIRN_BENCH_FOLDER) the clusterings of the cells
 that were scored, every run and seed at the right k, are ranked by stage `rank`. `first`: the one
-that it puts first; `acc`: its ACC in %; `best` and `best_acc`: the one of the highest ACC; `lost`: the
-points between them; `drawn`: those that one at random loses on average.
+that it puts first; `acc`: its ACC in %; `best` and `best_acc`: the one of the highest ACC; `lost`:
+the points between them; `drawn`: those that one at random loses on average.
 """
 
 import csv

@@ -52,6 +52,8 @@ def _row(dataset: str, project: Path) -> Row:
         for row in _table(project / f"metrics/{dataset}/rank.csv")
     ]
     known = [which for which in ranked if which in acc]
+    if not known:
+        raise SystemExit(f"{project}: nothing is scored and ranked: run `python -m bench accuracy`")
     first, best = known[0], max(known, key=lambda which: acc[which])
     mean = sum(acc[which] for which in known) / len(known)
     return {

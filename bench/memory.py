@@ -6,7 +6,7 @@ steps (bench/_cases.py), so seconds say little, and for `runtime.memory_gb`, whi
 that `auto` takes: what more there is would be used. What may take hours is stopped once it has been
 at it for a while: `stopped` says so. CAIRN_BENCH_IMAGES tries it on fewer. `python -m bench.memory`
 prints the table of docs/benchmarks.md. CAIRN_BENCH_STAGES="kmeans; spectral" measures these alone
-and keeps the other rows.
+and keeps the other rows; stages whose results they read have to be named, too.
 """
 
 import json

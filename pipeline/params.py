@@ -50,12 +50,16 @@ class Runtime(Section):
     memory_gb: Gigabytes  # for features in RAM, and for decoding; auto: a share of what is free
     gpus: int = pydantic.Field(ge=1)  # that a backbone trains on (adapt)
     share_decoding: int = pydantic.Field(ge=1)  # backbones embedded in one reading of the images
-    engine: Literal["local", "ray"]  # ray: what takes long over a cluster
+    engine: Literal["local", "ray"]  # ray: some stages over a cluster
     ray_address: str  # auto, local, HOST:PORT
 
     def of_driver(self) -> "Runtime":
-        """Of the process that asks a Ray cluster: the device is what this machine has."""
-        return self.model_copy(update={"device": "auto"}) if self.engine == "ray" else self
+        """Of the process that asks a Ray cluster, which may have no GPU where others have one."""
+        if self.engine != "ray" or not self.device.startswith("cuda"):
+            return self
+        import torch
+
+        return self if torch.cuda.is_available() else self.model_copy(update={"device": "cpu"})
 
 
 Model = typing.TypeVar("Model", bound=Section)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +21,7 @@ from pipeline.fitting.kmeans_on_ray.engine import RayKMeans
 from pipeline.fitting.kmeans_on_ray.seeds import fit_seeds_on_ray
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import save_clusters
-from pipeline.io.space import Count, Dims, K, Seeds, open_space, print_space
+from pipeline.io.space import Count, Dims, K, Seeds, open_rows, open_space, print_space
 from pipeline.params import Runtime, torch_device
 from stages import run
 
@@ -82,17 +81,13 @@ def _fit_on_ray(
         crew = RayKMeans(*where, train, fitted, cosine, runtime)
         for k in ks:
             fit = _fit(fitted, k, dims, params, params.seeds, "cpu", crew.engine)
-            yield arrays(fit, crew.assign(fit.centroids, len(rows)))
+            yield arrays(fit, crew.assign(fit.centroids, np.arange(len(rows))))
         return
     fits = fit_seeds_on_ray(partial(_fit_seed, dims, params), *where, ks, params.seeds, runtime)
     for fit in fits:
         prepare = partial(nearest_centroid, fit.centroids, cosine)
-        found = assign_images(partial(_open, *where), prepare, len(rows), runtime)
+        found = assign_images(partial(open_rows, *where), prepare, len(rows), runtime)
         yield arrays(fit, Nearest(**found))
-
-
-def _open(features: Path, pca: Path, dims: int) -> Rows:
-    return open_space(features, pca).rows(dims)
 
 
 def _fit_seed(dims: int, params: Params, rows: Rows, k: int, seed: int, device: str) -> Fit:

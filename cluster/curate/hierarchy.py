@@ -40,7 +40,7 @@ class Level(NamedTuple):
 
 
 def fit_level(
-    points: int,
+    n_points: int,
     k: int,
     cluster: Clustering,
     *,
@@ -56,7 +56,7 @@ def fit_level(
     on. Raises ClusterError when k is not in 1..points.
     """
 
-    require_k(k, points)
+    require_k(k, n_points)
     if nearest < 1:
         raise ClusterError(f"{nearest} points nearest to each centroid: expected 1 or more")
     level, done = begun or (None, 0)

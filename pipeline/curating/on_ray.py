@@ -11,7 +11,7 @@ import store
 from cluster.curate.semantic_duplicates import from_the_centroid, kept_within
 from cluster.kmeans.api import kmeans
 from cluster.kmeans.assign import Nearest
-from cluster.vectors.rows import Rows, Subset
+from cluster.vectors.rows import Rows, Subset, cached
 from pipeline.fitting.kmeans_on_ray.engine import RayKMeans
 from pipeline.io.cell import Cell
 from pipeline.params import Runtime
@@ -38,8 +38,7 @@ def cluster_on_ray(
     seed = search["seed"]
     rest = {name: value for name, value in search.items() if name != "seed"}
     fit = kmeans(rows, k, seeds=[seed], **rest, make_engine=crew.engine)
-    found = crew.assign(fit.centroids, len(store.Features(cell.features)))
-    return fit.centroids[0], Nearest(*(every[:, train] for every in found))
+    return fit.centroids[0], crew.assign(fit.centroids, train)
 
 
 def duplicates_on_ray(
@@ -61,7 +60,7 @@ def duplicates_on_ray(
         groups[-1].append(members)
         room -= len(members)
     prepare, tasks = partial(_duplicates, features, train, epsilon), [(group,) for group in groups]
-    for number, found in over_ray(prepare, tasks, runtime):
+    for number, found in over_ray(prepare, tasks, len(tasks), runtime):
         members = np.concatenate(groups[number])
         kept[members] = found
         progress(len(members))
@@ -72,5 +71,14 @@ def _duplicates(
     features: Path, train: np.ndarray, epsilon: float, runtime: Runtime
 ) -> Callable[[list[np.ndarray]], np.ndarray]:
     rows = Subset(store.Features(features), train)
-    device = runtime.device
-    return lambda group: np.concatenate([kept_within(rows, o, epsilon, device) for o in group])
+
+    def look(group: list[np.ndarray]) -> np.ndarray:
+        """The vectors of a cluster are read several times: from RAM if they fit."""
+        kept = []
+        for members in group:
+            own = cached(Subset(rows, members), runtime.memory_gb)
+            within = kept_within(own, np.arange(len(members)), epsilon, runtime.device)
+            kept.append(members[within])
+        return np.concatenate(kept)
+
+    return look

@@ -21,7 +21,7 @@ from pipeline.params import Runtime, count_cores
 from pipeline.ray.tasks import over_ray
 
 CHUNK = 64  # images that a thread looks at in one go: a task for each takes a kilobyte
-GROUP = 64  # such chunks that are a task of a Ray cluster
+TASK = 4096  # images that are a task of a Ray cluster
 
 Spec = Mapping[str, Any]  # a dataset's description, as under `datasets` in params.yaml
 Seen = dict[str, tuple[tuple[int, ...], bytes]]  # by name: what stat_images says, digest
@@ -77,61 +77,60 @@ def digests(spec: Spec, names: list[str], seen_path: Path, runtime: Runtime) -> 
     no cluster can be had.
     """
     stat, seen = images.stat_images(spec), load_seen(seen_path, spec)
+    read = images.open_images(spec) if runtime.engine == "local" else None
     digests = np.empty((len(names), 16), np.uint8)
     stats = np.full((len(names), FACTS), -1, np.int64)
+    todo = np.zeros(len(names), bool)
 
-    def look(start: int) -> tuple[int, list[int]]:
-        """How many of a chunk are known, and those that are to be read."""
-        stop, unknown = min(start + CHUNK, len(names)), list[int]()
-        for i in range(start, stop):
+    def look(start: int) -> int:
+        """How many of a chunk are known, or read; the others are to be read elsewhere."""
+        here = range(start, min(start + CHUNK, len(names)))
+        for i in here:
             found, before = stat(names[i]), seen.get(names[i])
             if found is not None:
                 stats[i] = found
             if found is not None and before is not None and before[0] == found:
                 digests[i] = np.frombuffer(before[1], np.uint8)
+            elif read is not None:
+                digests[i] = _digest(read, names[i])
             else:
-                unknown.append(i)
-        return stop - start - len(unknown), unknown
+                todo[i] = True
+        return len(here) - int(np.count_nonzero(todo[here.start : here.stop]))
 
-    todo = list[int]()
-    with tqdm(desc="index", total=len(names), disable=None, unit="img") as bar:
+    bar = tqdm(desc="index", total=len(names), disable=None, unit="img")
+    with bar:
         with ThreadPoolExecutor(count_cores()) as pool:
-            for known, unknown in pool.map(look, range(0, len(names), CHUNK)):
-                todo += unknown
-                bar.update(known)
-        chunks = [todo[start : start + CHUNK] for start in range(0, len(todo), CHUNK)]
-        for chunk, found in _read_all(spec, names, chunks, runtime):
-            digests[chunk] = found
-            bar.update(len(chunk))
+            for done in pool.map(look, range(0, len(names), CHUNK)):
+                bar.update(done)
+        for some, found in _read_on_ray(spec, names, np.flatnonzero(todo), runtime):
+            digests[some] = found
+            bar.update(len(some))
     if len(names) and (stats[:, 0] >= 0).any():
         save_seen(seen_path, spec, names, stats, digests)
     return digests
 
 
-def _read_all(
-    spec: Spec, names: list[str], chunks: list[list[int]], runtime: Runtime
-) -> Iterator[tuple[list[int], np.ndarray]]:
-    """Each chunk and the digests of its images, as they come."""
-    if runtime.engine == "ray" and chunks:
-        some = [[names[i] for i in chunk] for chunk in chunks]
-        groups = [some[start : start + GROUP] for start in range(0, len(some), GROUP)]
-        for number, found in over_ray(partial(_reader, spec), [(g,) for g in groups], runtime):
-            yield from zip(chunks[number * GROUP : (number + 1) * GROUP], found, strict=True)
+def _read_on_ray(
+    spec: Spec, names: list[str], todo: np.ndarray, runtime: Runtime
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The images of each task and their digests, as they come. todo: int64 [image]."""
+    if not len(todo):
         return
-    read = images.open_images(spec)
-    with ThreadPoolExecutor(count_cores()) as pool:
-        found = pool.map(lambda chunk: _digests(read, [names[i] for i in chunk]), chunks)
-        yield from zip(chunks, found, strict=True)
+    count = -(-len(todo) // TASK)
+    each = (todo[start : start + TASK] for start in range(0, len(todo), TASK))
+    tasks = (([names[i] for i in some],) for some in each)
+    runtime = runtime.model_copy(update={"device": "cpu"})  # of the machines without a GPU, too
+    for number, found in over_ray(partial(_reader, spec), tasks, count, runtime):
+        yield todo[number * TASK :][:TASK], found
 
 
-def _reader(spec: Spec, runtime: Runtime) -> Callable[[list[list[str]]], list[np.ndarray]]:
+def _reader(spec: Spec, runtime: Runtime) -> Callable[[list[str]], np.ndarray]:
     read, pool = images.open_images(spec), ThreadPoolExecutor(runtime.workers)
-    return lambda chunks: list(pool.map(partial(_digests, read), chunks))
+    return lambda names: np.stack(list(pool.map(partial(_digest, read), names)))
 
 
-def _digests(read: images.Opener, names: list[str]) -> np.ndarray:
-    every = b"".join(images.digest(read(name)) for name in names)
-    return np.frombuffer(every, np.uint8).reshape(-1, 16)
+def _digest(read: images.Opener, name: str) -> np.ndarray:
+    return np.frombuffer(images.digest(read(name)), np.uint8)
 
 
 def load_seen(path: Path, spec: Spec) -> Seen:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
+from tqdm import tqdm
 
 from cluster.kmeans.assign import assign
 from cluster.kmeans.chunk import CHUNK_ROWS
@@ -32,7 +33,11 @@ def assign_images(
     if runtime.engine == "local":
         return dict(prepare()(open_rows(), torch_device(runtime.device)))
     tasks = [(start, min(start + CHUNK_ROWS, n)) for start in range(0, n, CHUNK_ROWS)]
-    found = dict(over_ray(partial(_assigner, open_rows, prepare), tasks, runtime))
+    found, work = dict[int, Arrays](), partial(_assigner, open_rows, prepare)
+    with tqdm(total=n, desc="assign", disable=None, unit="img") as bar:
+        for number, said in over_ray(work, tasks, len(tasks), runtime):
+            found[number] = said
+            bar.update(tasks[number][1] - tasks[number][0])
     every = [found[number] for number in range(len(tasks))]
     return {name: np.concatenate([each[name] for each in every], -1) for name in every[0]}
 

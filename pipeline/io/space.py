@@ -50,6 +50,11 @@ def open_space(features: Path, pca: Path) -> Space:
     return Space(found, basis, train_rows(found))
 
 
+def open_rows(features: Path, pca: Path, dims: int) -> Rows:
+    """All images of the same."""
+    return open_space(features, pca).rows(dims)
+
+
 def plain_space(found: store.Features, *, normalize: bool) -> Space:
     """The vectors of a store as they are, or at length 1, with no projection."""
     empty = np.zeros((0, found.dim))

@@ -56,7 +56,8 @@ def divide(runtime: Runtime) -> Share:
 
 
 def start(share: Share, actor: type, held: tuple[Any, ...], number: int) -> list[Any]:
-    """So many actors `actor(*held)`."""
+    """So many actors `actor(*held)`. held: small, since what is not travels by Ray's object store,
+    from where an actor that starts anew may not get it again."""
     import ray
 
     kind: Any = ray.remote(

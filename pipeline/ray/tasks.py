@@ -4,7 +4,7 @@ The function is made by whoever takes the first task, and kept, so that it can h
 vectors in RAM, a table, a backbone.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, final
 
@@ -18,19 +18,25 @@ TASKS = 4  # blocks an actor, so that all end together
 
 
 def over_ray(
-    prepare: Prepare, tasks: Sequence[tuple[Any, ...]], runtime: Runtime
+    prepare: Prepare, tasks: Iterable[tuple[Any, ...]], count: int, runtime: Runtime
 ) -> Iterator[tuple[int, Any]]:
-    """The number of each task and what `prepare(runtime)(*task)` gives for it, as they come.
+    """The number of each of `count` tasks and what `prepare(runtime)(*task)` gives for it, as they
+    come.
 
     prepare: called once an actor, in the folder of the project, with a runtime of engine local;
-    to be found by its name in a module, or a `partial` of such. Raises StageError where no cluster
-    can be had, and what the function raises.
+    to be found by its name in a module, or a `partial` of such. A task is taken from its iterator
+    when an actor is free for it. Raises StageError where no cluster can be had, and what the
+    function raises.
     """
     connect(runtime)
+    import ray
+
     share = divide(runtime)
-    numbered = ((number, *task) for number, task in enumerate(tasks))
-    held = (Path.cwd(), prepare, share.runtime)
-    yield from each(share, Worker, held, numbered, len(tasks))
+    once = ray.put(
+        prepare
+    )  # which may hold large arrays: one copy a machine, as long as it is here
+    numbered = ((once, number, *task) for number, task in enumerate(tasks))
+    yield from each(share, Worker, (Path.cwd(), share.runtime), numbered, count)
 
 
 def blocks(n: int, most: int, runtime: Runtime) -> list[tuple[int, int]]:
@@ -44,13 +50,13 @@ def blocks(n: int, most: int, runtime: Runtime) -> list[tuple[int, int]]:
 class Worker:
     """An actor with the function, once it has a task for it."""
 
-    def __init__(self, folder: Path, prepare: Prepare, runtime: Runtime) -> None:
-        self._folder, self._prepare, self._runtime = folder, prepare, runtime
+    def __init__(self, folder: Path, runtime: Runtime) -> None:
+        self._folder, self._runtime = folder, runtime
         self._work: Callable[..., Any] | None = None
 
-    def run(self, number: int, *task: Any) -> tuple[int, Any]:
+    def run(self, prepare: Prepare, number: int, *task: Any) -> tuple[int, Any]:
         """The number of the task and its answer."""
         enter(self._folder)
         if self._work is None:
-            self._work = self._prepare(self._runtime)
+            self._work = prepare(self._runtime)
         return number, self._work(*task)

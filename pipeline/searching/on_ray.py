@@ -30,7 +30,8 @@ def neighbors_on_ray(
     [image], as there. Raises StageError where no cluster can be had, and what the search raises."""
     tasks = [(start, own[start:stop]) for start, stop in blocks(len(own), MOST, runtime)]
     found = Neighbors(np.empty((len(own), k), np.int32), np.empty((len(own), k), np.float32))
-    for number, block in over_ray(partial(_search, features, k, metric), tasks, runtime):
+    prepare = partial(_search, features, k, metric)
+    for number, block in over_ray(prepare, tasks, len(tasks), runtime):
         start = tasks[number][0]
         here = slice(start, start + len(block.neighbor))
         found.neighbor[here], found.similarity[here] = block

@@ -327,8 +327,8 @@ def closed() -> Iterator[str]:
 def test_a_wrong_address_is_one_line_in_seconds(
     project: Project, closed: str, monkeypatch: pytest.MonkeyPatch
 ):
-    project.params["runtime"] |= {"engine": "ray", "ray_address": closed}
     project.index("digits")
+    project.params["runtime"] |= {"engine": "ray", "ray_address": closed}
     line = project.refusal("embed", *project.embed_arguments("digits", "pixels"), command=True)
     says = f"runtime.ray_address is {closed}: no Ray cluster answers there (Connection refused)"
     assert says in line

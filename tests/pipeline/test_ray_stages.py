@@ -52,7 +52,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return write_all(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["scan", "selflabel", "turtle"])
+@pytest.mark.parametrize("name", ["scan", "selflabel", "cut", "turtle"])
 def test_heads_are_those_of_one_machine(nodes: Cluster, folder: Path, name: str):
     if name == "selflabel":
         run_stage(folder, "scan", HEADS["scan"])
@@ -187,7 +187,7 @@ def test_an_index_is_that_of_one_machine_and_what_is_known_is_not_read(
     project.write_params()
     monkeypatch.chdir(project.folder)
     monkeypatch.setattr(pipeline.embedding.index, "CHUNK", 4)
-    monkeypatch.setattr(pipeline.embedding.index, "GROUP", 3)
+    monkeypatch.setattr(pipeline.embedding.index, "TASK", 12)
     index, nowhere = images_of("mine"), runtime(engine="ray", ray_address="nowhere")
     stages.index.main("mine", runtime())
     here, seen = index.read_bytes(), index.with_suffix(".seen.npz")
@@ -198,9 +198,10 @@ def test_an_index_is_that_of_one_machine_and_what_is_known_is_not_read(
     (root / "050.png").write_bytes((root / "000.png").read_bytes())
     asked: list[list[str]] = []
 
-    def counting(prepare: Any, tasks: Any, run: Any) -> Iterator[tuple[int, Any]]:
-        asked.extend(name for (chunks,) in tasks for name in chunks)
-        return over_ray(prepare, tasks, run)
+    def counting(prepare: Any, tasks: Any, *rest: Any) -> Iterator[tuple[int, Any]]:
+        each = list(tasks)
+        asked.extend(names for (names,) in each)
+        return over_ray(prepare, each, *rest)
 
     monkeypatch.setattr(pipeline.embedding.index, "over_ray", counting)
     stages.index.main("mine", on_ray(nodes))

@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 import yaml
-from conftest import ROOT, Project
+from conftest import ROOT, Project, runtime
 
 import pipeline.params
 from pages.report.chosen.pick import Examples
@@ -128,3 +128,15 @@ def test_a_run_is_a_section_of_its_own(project: Project):
     assert line == f"kmeans: {said}"
     line = project.refusal("kmeans", "x", "y", "--run", "kmeans_moer")
     assert line == "kmeans: params.yaml: the file has no 'kmeans_moer'; did you mean 'kmeans_more'?"
+
+
+def test_who_asks_a_cluster_of_gpus_may_have_none(monkeypatch: pytest.MonkeyPatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for device, own in (("cuda", "cpu"), ("cpu", "cpu"), ("auto", "auto")):
+        assert runtime(engine="ray", device=device).of_driver().device == own
+    assert runtime(device="cuda").of_driver().device == "cuda"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert runtime(engine="ray", device="cuda").of_driver().device == "cuda"
+    assert runtime(engine="ray", device="cpu").of_driver().device == "cpu"

@@ -22,8 +22,9 @@ def train_on_ray(
     tasks = [(k, dims, seed) for k, dims in plan.settings for seed in plan.seeds]
     out = dict[tuple[int, int, int], Trained]()
     bar = tqdm(total=len(tasks), desc=plan.clusters.stem, disable=None, unit="training")
+    prepare = partial(_trainer, remake)
     with bar:
-        for number, (trained, said) in over_ray(partial(_trainer, remake), tasks, runtime):
+        for number, (trained, said) in over_ray(prepare, tasks, len(tasks), runtime):
             out[tasks[number]] = trained
             for line in said.splitlines():
                 bar.write(line)
@@ -39,11 +40,11 @@ def _trainer(
     plan, prepared = remake(runtime), dict[int, tuple[Rows, Build[Any]]]()
 
     def train_one(k: int, dims: int, seed: int) -> tuple[Trained, str]:
-        if dims not in prepared:
-            prepared.clear()  # two copies would not fit
-            rows = plan.space.fitted(dims, plan.memory_gb)
-            prepared[dims] = rows, plan.prepare(rows, dims)
         with redirect_stdout(io.StringIO()) as said:
+            if dims not in prepared:
+                prepared.clear()  # two copies would not fit
+                rows = plan.space.fitted(dims, plan.memory_gb)
+                prepared[dims] = rows, plan.prepare(rows, dims)
             trained = train_seeds(plan, *prepared[dims], k, dims, [seed])
         return trained, said.getvalue()
 

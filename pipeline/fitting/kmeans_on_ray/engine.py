@@ -44,9 +44,12 @@ class RayKMeans:
         """rows: the images `which` (int64 [image]) of FEATURES through PCA with `dims`. Raises
         StageError where no cluster can be had."""
         connect(runtime)
+        import ray
+
         self.centering: Centering = fit_centering(rows, cosine)
         self._n, self._jobs, self._runtime = len(rows), 0, runtime
-        self._held = (Path.cwd(), features, pca, dims, which, self.centering)
+        self._held = (Path.cwd(), features, pca, dims, self.centering)
+        self.which = ray.put(which)  # one copy a machine
         self._look_for_lost = watch()
         self._gather()
 
@@ -55,11 +58,13 @@ class RayKMeans:
         self._jobs += 1
         return RayParts(self, self._n, Turn(self._jobs, 0, runs))
 
-    def assign(self, centroids: np.ndarray, n: int) -> Nearest:
-        """The nearest of `centroids` (float32 [seed, cluster, dim]) for all `n` images."""
+    def assign(self, centroids: np.ndarray, images: np.ndarray) -> Nearest:
+        """The nearest of `centroids` (float32 [seed, cluster, dim]) for `images` (int64 [image]) of
+        the store."""
         import ray
 
-        found = self.each(-(-n // CHUNK_ROWS), "assign", ray.put(centroids))
+        n = len(images)
+        found = self.each(-(-n // CHUNK_ROWS), "assign", ray.put(centroids), ray.put(images))
         out = Nearest(*(np.empty((len(centroids), n), kind) for kind in (np.int32, np.float32)))
         for number, part in enumerate(found):
             here = slice(number * CHUNK_ROWS, (number + 1) * CHUNK_ROWS)
@@ -118,5 +123,5 @@ class RayParts:
 
         self._turn = self._turn._replace(number=self._turn.number + 1)
         yield from self._crew.each(
-            -(-self.n // CHUNK_ROWS), "work", self._turn, work, ray.put(arguments)
+            -(-self.n // CHUNK_ROWS), "work", self._crew.which, self._turn, work, ray.put(arguments)
         )

@@ -13,7 +13,7 @@ from cluster.kmeans.centering import Centering
 from cluster.kmeans.chunk import CHUNK_ROWS, ChunkState
 from cluster.kmeans.data import Data
 from cluster.vectors.rows import Rows, Subset, cached
-from pipeline.io.space import open_space
+from pipeline.io.space import open_rows
 from pipeline.params import Runtime
 from pipeline.ray.place import enter
 
@@ -36,51 +36,54 @@ class Holder:
         features: Path,
         pca: Path,
         dims: int,
-        which: np.ndarray,
         centering: Centering,
         runtime: Runtime,
     ) -> None:
-        """which: int64 [image], those that are clustered."""
         self._folder, self._features, self._pca, self._dims = folder, features, pca, dims
-        self._which, self._centering, self._runtime = which, centering, runtime
+        self._centering, self._runtime = centering, runtime
         self._views = dict[int, Data]()
         self._states = dict[int, tuple[int, ChunkState]]()
         self._job = -1
 
     def work(
-        self, number: int, turn: Turn, work: Callable[..., Any], arguments: tuple[Any, ...]
+        self,
+        number: int,
+        which: np.ndarray,
+        turn: Turn,
+        work: Callable[..., Any],
+        arguments: tuple[Any, ...],
     ) -> Any:
-        """work(part, *arguments) of part `number`, on the CPU."""
+        """work(part, *arguments) of part `number`, on the CPU. which: int64 [image], those that are
+        clustered."""
         enter(self._folder)
         if turn.job != self._job:
             self._states, self._job = {}, turn.job
         done, part = self._states.get(number, (0, None))
         if part is None or done == turn.number:  # its answer was lost: a step is not taken twice
             # finds out by itself where images were
-            part = ChunkState(self._view(number), 0, turn.runs)
+            part = ChunkState(self._view(number, which), 0, turn.runs)
         self._states[number] = turn.number, part
         return _home(work(part, *arguments))
 
-    def assign(self, number: int, centroids: np.ndarray) -> Nearest:
-        """The nearest of centroids [seed, cluster, dim] for block `number` of all images."""
+    def assign(self, number: int, centroids: np.ndarray, images: np.ndarray) -> Nearest:
+        """The nearest of centroids [seed, cluster, dim] for block `number` of the images."""
         enter(self._folder)
-        here = np.arange(number * CHUNK_ROWS, min((number + 1) * CHUNK_ROWS, len(self._rows)))
+        here = images[number * CHUNK_ROWS : (number + 1) * CHUNK_ROWS]
         unit, device = self._centering.cosine, self._runtime.device
         return assign(Subset(self._rows, here), np.array(centroids), unit=unit, device=device)
 
-    def _view(self, number: int) -> Data:
+    def _view(self, number: int, which: np.ndarray) -> Data:
         if number not in self._views:
-            here = np.arange(number * CHUNK_ROWS, min((number + 1) * CHUNK_ROWS, len(self._which)))
+            own = which[number * CHUNK_ROWS : (number + 1) * CHUNK_ROWS]
             taken = sum(len(view) * view.dim for view in self._views.values())
-            room = self._runtime.memory_gb - taken * 4e-9
-            rows = cached(Subset(self._rows, self._which[here]), room)
+            rows = cached(Subset(self._rows, own), self._runtime.memory_gb - taken * 4e-9)
             self._views[number] = Data(rows, self._centering, self._runtime.device)
         return self._views[number]
 
     @cached_property
     def _rows(self) -> Rows:
         """All images."""
-        return open_space(self._features, self._pca).rows(self._dims)
+        return open_rows(self._features, self._pca, self._dims)
 
 
 def _home(answer: Any) -> Any:

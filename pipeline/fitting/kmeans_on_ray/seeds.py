@@ -31,7 +31,8 @@ def fit_seeds_on_ray(
     Raises StageError where no cluster can be had, and what `fit` raises."""
     tasks, found = [(k, seed) for k in ks for seed in seeds], dict[int, Fit]()
     with tqdm(total=len(tasks), desc="k-means", disable=None, unit="seed") as bar:
-        for number, one in over_ray(partial(_fitter, fit, features, pca, dims), tasks, runtime):
+        prepare = partial(_fitter, fit, features, pca, dims)
+        for number, one in over_ray(prepare, tasks, len(tasks), runtime):
             found[number] = one
             bar.update()
     out = []

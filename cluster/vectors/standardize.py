@@ -1,4 +1,4 @@
-"""Standardise each dim to mean 0 and standard deviation 1, by statistics of the fitted rows."""
+"""Standardise vectors, by statistics of the fitted rows: each dim to mean 0 and deviation 1."""
 
 from typing import NamedTuple
 
@@ -18,9 +18,13 @@ class Scale(NamedTuple):
     deviation: np.ndarray
 
 
-def fit_scale(rows: Rows, stored: str = "float32") -> Scale:
+def fit_scale(rows: Rows, stored: str = "float32", *, each_dim: bool = True) -> Scale:
     """The mean and standard deviation of the rows, by sums in float64 about the first row, in one
-    read. A dim that deviates by no more than rounding to the dtype `stored` makes is constant."""
+    read. A dim that deviates by no more than rounding to the dtype `stored` makes is constant.
+
+    each_dim: whether each has its own deviation; else all have the root mean square of these (1 if
+    all are constant), so that principal components keep their proportions: else they would be
+    whitened."""
     least = max(CONSTANT, float(np.finfo(stored).eps) / 2)
     shift = torch.from_numpy(rows.block(0, 1).copy())[0].double()
     total, square = torch.zeros_like(shift), torch.zeros_like(shift)
@@ -31,9 +35,11 @@ def fit_scale(rows: Rows, stored: str = "float32") -> Scale:
     mean = total / len(rows)
     deviation = (square / len(rows) - mean.square()).clamp(min=0).sqrt()
     constant = deviation <= least * (square / len(rows) + shift.square()).sqrt()
-    return Scale(
-        (shift + mean).float().numpy(), torch.where(constant, 1.0, deviation).float().numpy()
-    )
+    of_each = torch.where(constant, 1.0, deviation)
+    if not each_dim:
+        of_all = torch.where(constant, 0.0, deviation).square().mean().sqrt()
+        of_each = torch.full_like(deviation, float(of_all) or 1.0)
+    return Scale((shift + mean).float().numpy(), of_each.float().numpy())
 
 
 def identity_scale(dim: int) -> Scale:

@@ -192,4 +192,9 @@ def test_the_parts_of_a_fused_backbone_are_spaces(folder: Path, capsys: pytest.C
     learn(folder, "turtle", dims=(8,))
     said = "turtle dims=8: components mix the 2 spaces, which are one here"
     assert said in capsys.readouterr().out.splitlines()
-    assert call(folder, "turtle", {**PLAIN["turtle"], "dims": (0,)})["spaces"] == 2
+    facts = call(folder, "turtle", {**PLAIN["turtle"], "dims": (0,)})
+    assert facts["spaces"] == 2
+    assert facts["space"].endswith(", standardized by one deviation")
+    assert call(folder, "turtle", {**PLAIN["turtle"], "standardize": False})["space"] == (
+        "as they are, no projection or 8 principal components"
+    )

@@ -45,7 +45,7 @@ class Training(Section):
 class HeadTraining(Training):
     """Those of the methods that `learn` trains."""
 
-    standardize: bool  # each dim to mean 0 and deviation 1
+    standardize: bool  # each dim to mean 0 and deviation 1; a fused backbone's by one deviation
 
 
 Params = TypeVar("Params", bound=HeadTraining)
@@ -85,8 +85,11 @@ def learn(
     trains some of it calls it, too.
     """
     made = trainings(cell, params, runtime.of_driver())
-    standardized = "each dim standardized" if made.params.standardize else ""
-    fact = print_space(cell.run, made.space.basis, made.settings, standardized)
+    standardized = "each dim standardized"
+    if _is_fused(made.space):
+        standardized = "standardized by one deviation"
+    more = [standardized] * made.params.standardize
+    fact = print_space(cell.run, made.space.basis, made.settings, *more)
     fit_heads(_plan(made), runtime, partial(_remake, trainings, cell, params))
     return fact
 
@@ -100,14 +103,20 @@ def _remake(
     return _plan(trainings(cell, params, runtime))
 
 
+def _is_fused(space: Space) -> bool:
+    """Whether the vectors are principal components of several networks, side by side."""
+    return len(space.found.widths) > 1
+
+
 def _plan(made: Trainings) -> Plan:
     space, params, images = made.space, made.params, len(made.space.train)
     watched = np.linspace(0, images - 1, min(images, WATCHED)).astype(np.int64)
     items = made.items or images
 
     def prepare(rows: Rows, dims: int) -> Build[Any]:
-        dtype = space.found.dtype
-        scale = fit_scale(rows, dtype) if params.standardize else identity_scale(rows.dim)
+        scale = identity_scale(rows.dim)
+        if params.standardize:
+            scale = fit_scale(rows, space.found.dtype, each_dim=not _is_fused(space))
         heads = made.prepare(rows, dims, scale)
 
         def build(

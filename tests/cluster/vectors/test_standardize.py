@@ -84,3 +84,12 @@ def test_a_dim_of_the_rounding_of_float16_is_constant():
     x[::2, 1] = np.nextafter(np.float16(3), np.float16(4))
     assert fit_scale(ArrayRows(x), "float16").deviation[1] == 1
     assert fit_scale(ArrayRows(x), "float32").deviation[1] < 1e-2
+
+
+def test_one_deviation_keeps_the_proportions_of_the_dims():
+    """Of deviations 3 and 4 and a constant dim: the root of (9 + 16 + 0) / 3."""
+    x = np.array([[3, 4, 7], [-3, 4, 7], [3, -4, 7], [-3, -4, 7]], np.float32)
+    scale = fit_scale(ArrayRows(x), each_dim=False)
+    np.testing.assert_allclose(scale.deviation, np.full(3, np.sqrt(25 / 3)), rtol=1e-6)
+    np.testing.assert_allclose(scale.mean, [0, 0, 7], atol=1e-6)
+    assert (fit_scale(ArrayRows(x[:1]), each_dim=False).deviation == 1).all()

@@ -32,9 +32,8 @@ def over_ray(
     import ray
 
     share = divide(runtime)
-    once = ray.put(
-        prepare
-    )  # which may hold large arrays: one copy a machine, as long as it is here
+    # It may hold large arrays: a copy a machine, as long as it is here
+    once = ray.put(prepare)
     numbered = ((once, number, *task) for number, task in enumerate(tasks))
     yield from each(share, Worker, (Path.cwd(), share.runtime), numbered, count)
 

@@ -53,8 +53,9 @@ def run(
     """
     module: str = sys.modules[main.__module__].__spec__.name  # type: ignore[union-attr]
     name = module.rpartition(".")[2]
-    # By its name, not as __main__: over a Ray cluster others look its functions up
-    main = importlib.import_module(module).main
+    if main is getattr(sys.modules[main.__module__], "main", None):
+        # By its name, not as __main__: over a Ray cluster others look its functions up
+        main = importlib.import_module(module).main
     try:
         given = _arguments(main, name)
         _run(main, name, given, writes, metrics)

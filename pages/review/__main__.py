@@ -5,6 +5,7 @@ import socket
 import sys
 import threading
 import webbrowser
+from contextlib import suppress
 from importlib.util import find_spec
 
 from pages.review.asked import choose, choose_dataset
@@ -16,14 +17,14 @@ def main() -> None:
     """Serve the review page on this machine until Ctrl-C."""
     asked = _arguments()
     try:
-        _serve(asked)
-    except KeyboardInterrupt:
-        print("review: stopped; all decisions are kept", file=sys.stderr)
+        with suppress(KeyboardInterrupt):  # which uvicorn may keep to itself
+            _serve(asked)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise SystemExit(f"review: {where}{error.strerror or error}") from None
     except FOR_USERS as error:
         raise SystemExit(f"review: {' '.join(str(error).split())}") from None
+    print("review: stopped; all decisions are kept", file=sys.stderr)
 
 
 def _arguments() -> argparse.Namespace:

@@ -233,7 +233,7 @@ die_after(Checkpoint, "save")  # the first seed is done, the second is not
     [
         (lambda f: write_neighbors(f, dataset="birds"), "is of dataset birds, .* of digits"),
         (lambda f: write_neighbors(f, backbone="vit"), "is of backbone vit, .* of pixels"),
-        (lambda f: write_neighbors(f, rows=150), r"is of 150 images, .* holds others"),
+        (lambda f: write_neighbors(f, rows=150), r"is of 150 images, .* hold others"),
         (lambda f: write_neighbors(f, own=True), "120 images are their own neighbour"),
         (lambda f: write_neighbors(f, k=5), "6 neighbours are asked for, .* has 5"),
     ],

@@ -14,7 +14,7 @@ from cluster.kmeans.assign import assign
 from cluster.kmeans.chunk import CHUNK_ROWS
 from cluster.vectors.rows import Rows, Subset
 from pipeline.params import Runtime, torch_device
-from pipeline.ray.tasks import over_ray
+from pipeline.ray.tasks import answers_in_order
 
 Arrays = Mapping[str, np.ndarray]  # whose last axis is the images
 # From vectors and a device: what is said of each image
@@ -33,12 +33,11 @@ def assign_images(
     if runtime.engine == "local":
         return dict(prepare()(open_rows(), torch_device(runtime.device)))
     tasks = [(start, min(start + CHUNK_ROWS, n)) for start in range(0, n, CHUNK_ROWS)]
-    found, work = dict[int, Arrays](), partial(_assigner, open_rows, prepare)
+    work = partial(_assigner, open_rows, prepare)
     with tqdm(total=n, desc="assign", disable=None, unit="img") as bar:
-        for number, said in over_ray(work, tasks, len(tasks), runtime):
-            found[number] = said
-            bar.update(tasks[number][1] - tasks[number][0])
-    every = [found[number] for number in range(len(tasks))]
+        every: list[Arrays] = answers_in_order(
+            work, tasks, runtime, lambda number: bar.update(tasks[number][1] - tasks[number][0])
+        )
     return {name: np.concatenate([each[name] for each in every], -1) for name in every[0]}
 
 

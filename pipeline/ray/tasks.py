@@ -4,7 +4,7 @@ The function is made by whoever takes the first task, and kept, so that it can h
 vectors in RAM, a table, a backbone.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -36,6 +36,21 @@ def over_ray(
     once = ray.put(prepare)
     numbered = ((once, number, *task) for number, task in enumerate(tasks))
     yield from each(share, Worker, (Path.cwd(), share.runtime), numbered, count)
+
+
+def answers_in_order(
+    prepare: Prepare,
+    tasks: Sequence[tuple[Any, ...]],
+    runtime: Runtime,
+    progress: Callable[[int], object],
+) -> list[Any]:
+    """All answers of `over_ray`, in the order of the tasks. progress: called with the number of
+    each task as its answer comes."""
+    found: list[Any] = [None] * len(tasks)
+    for number, answer in over_ray(prepare, tasks, len(tasks), runtime):
+        found[number] = answer
+        progress(number)
+    return found
 
 
 def blocks(n: int, most: int, runtime: Runtime) -> list[tuple[int, int]]:

@@ -176,13 +176,19 @@ def test_a_curated_collection_is_that_of_one_machine(
     assert found[0] == found[1]
 
 
+def pictures(project: Project, count: int) -> Path:
+    """A folder of so many, 000.png and on."""
+    root = project.folder / "pictures"
+    root.mkdir()
+    for i in range(count):
+        draw(root / f"{i:03d}.png", seed=i)
+    return root
+
+
 def test_an_index_is_that_of_one_machine_and_what_is_known_is_not_read(
     nodes: Cluster, project: Project, monkeypatch: pytest.MonkeyPatch
 ):
-    root = project.folder / "pictures"
-    root.mkdir()
-    for i in range(50):
-        draw(root / f"{i:03d}.png", seed=i)
+    root = pictures(project, 50)
     project.params["datasets"] = {"mine": {"from": "folder", "root": str(root)}}
     project.write_params()
     monkeypatch.chdir(project.folder)
@@ -214,17 +220,13 @@ def test_an_index_is_that_of_one_machine_and_what_is_known_is_not_read(
 def test_a_picture_that_cannot_be_read_is_named(
     nodes: Cluster, project: Project, monkeypatch: pytest.MonkeyPatch
 ):
-    root = project.folder / "pictures"
-    root.mkdir()
-    for i in range(9):
-        draw(root / f"{i}.png", seed=i)
-    (root / "4.png").chmod(0)
+    root = pictures(project, 9)
     spec = {"from": "folder", "root": str(root)}
     gone = images.list_images(spec)
-    (root / "4.png").unlink()
+    (root / "004.png").unlink()
     (project.folder / "params.yaml").touch()
     monkeypatch.chdir(project.folder)
-    with pytest.raises(images.ImagesError, match=r"4\.png"):
+    with pytest.raises(images.ImagesError, match=r"004\.png"):
         pipeline.embedding.index.digests(
             spec, gone.names, project.folder / "seen.npz", on_ray(nodes)
         )

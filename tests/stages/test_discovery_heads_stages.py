@@ -28,7 +28,7 @@ from pydantic import ValidationError
 import stages.assign
 import store
 from cluster.heads.training import History
-from pipeline.fitting.heads import training as loop
+from pipeline.fitting.heads import training
 from pipeline.io.cell import Pair
 from pipeline.params import StageError
 
@@ -216,7 +216,7 @@ def test_known_classes_of_other_images_are_refused(folder: Path):
 def test_a_head_that_gives_up_clusters_is_told_in_one_line(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    train_with_checkpoint = loop.train_with_checkpoint
+    train_with_checkpoint = training.train_with_checkpoint
 
     def collapsed(*arguments: Any) -> History:
         history = train_with_checkpoint(*arguments)
@@ -224,7 +224,7 @@ def test_a_head_that_gives_up_clusters_is_told_in_one_line(
         history.live[-1, 1] = 4
         return history
 
-    monkeypatch.setattr(loop, "train_with_checkpoint", collapsed)
+    monkeypatch.setattr(training, "train_with_checkpoint", collapsed)
     learn(folder, "simgcd", dims=(0,))
     _, *said = capsys.readouterr().out.splitlines()  # the space comes first
     assert said == [

@@ -81,7 +81,7 @@ def learn(
     """Train on `train` for every setting (k, dims) and seed; write the clusters of all images and
     the table of epochs of `cell`, and return the fact of the space in which they were learned.
 
-    trainings: from the other three, what is trained; with `runtime.engine: ray` each machine that
+    trainings: says what is trained, from cell, params and runtime; over Ray every machine that
     trains some of it calls it, too.
     """
     made = trainings(cell, params, runtime.of_driver())

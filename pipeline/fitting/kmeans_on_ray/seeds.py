@@ -12,7 +12,7 @@ from cluster.kmeans.api import Fit
 from cluster.vectors.rows import Rows
 from pipeline.io.space import open_space
 from pipeline.params import Runtime
-from pipeline.ray.tasks import over_ray
+from pipeline.ray.tasks import answers_in_order
 
 # From the vectors, k, a seed and a device
 FitOne = Callable[[Rows, int, int, str], Fit]
@@ -29,17 +29,14 @@ def fit_seeds_on_ray(
 ) -> list[Fit]:
     """`fit` of each k, of all seeds, on the images of train of FEATURES through PCA with `dims`.
     Raises StageError where no cluster can be had, and what `fit` raises."""
-    tasks, found = [(k, seed) for k in ks for seed in seeds], dict[int, Fit]()
+    tasks = [(k, seed) for k in ks for seed in seeds]
+    prepare = partial(_fitter, fit, features, pca, dims)
     with tqdm(total=len(tasks), desc="k-means", disable=None, unit="seed") as bar:
-        prepare = partial(_fitter, fit, features, pca, dims)
-        for number, one in over_ray(prepare, tasks, len(tasks), runtime):
-            found[number] = one
-            bar.update()
-    out = []
-    for first in range(0, len(tasks), len(seeds)):
-        every = [found[first + number] for number in range(len(seeds))]
-        out.append(Fit(*(np.concatenate(arrays) for arrays in zip(*every, strict=True))))
-    return out
+        found: list[Fit] = answers_in_order(prepare, tasks, runtime, lambda _: bar.update())
+    of_each_k = (found[first : first + len(seeds)] for first in range(0, len(tasks), len(seeds)))
+    return [
+        Fit(*(np.concatenate(arrays) for arrays in zip(*fits, strict=True))) for fits in of_each_k
+    ]
 
 
 def _fitter(

@@ -45,7 +45,7 @@ LIBRARIES = (
     "h5py",
 )
 # What differs from run to run: times of files, and of stages
-NOT_COMPARED = (".seen.npz", ".seen.json", "/embed.json", "report/index.html")
+NOT_COMPARED = (".seen.h5", ".seen.part", ".seen.json", "/embed.json", "report/index.html")
 COST = "cost"  # of the facts in metrics/
 GROWING = "metrics/backbones/"
 

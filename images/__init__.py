@@ -10,13 +10,15 @@
 each split only that share of the images, for trying things out) and `classes: 20` (expect so many).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from images._classes import NEGATIVE, Values, few, natural, number_classes, same_splits, same_text
 from images._deep import BRIGHTEST
 from images._digest import digest
-from images._listing import ImagesError, Listing, Opener, Raw, Stater
+from images._listing import ImagesError, Listing, Opener, Raw, Stater, coded
+from images._names import Names
 from images._spec import Reader, identity, parse, reader, readers
 from images._splits import apply as choose
 from images.decode import decode, decoding_memory, picture_size, stored_size
@@ -26,10 +28,12 @@ __all__ = [
     "NEGATIVE",
     "ImagesError",
     "Listing",
+    "Names",
     "Raw",
     "Reader",
     "Values",
     "choose",
+    "coded",
     "decode",
     "decoding_memory",
     "digest",
@@ -61,9 +65,15 @@ def list_images(spec: Mapping[str, Any]) -> Listing:
     module, options = parse(spec)
     listing = choose(module.list_images(**options), spec)
     # A reader's own mistake, not the user's: the index would mix images up.
-    assert len(listing.names) == len(listing.splits) == len(listing.labels)
-    assert len(set(listing.names)) == len(listing.names), "image names must be unique"
+    assert len(listing.names) == len(listing.split) == len(listing.labels)
+    assert _unique(listing.names), "image names must be unique"
     return listing
+
+
+def _unique(names: Sequence[str]) -> bool:
+    if isinstance(names, Names):
+        return all(one < other for one, other in pairwise(names))  # what is walked is sorted
+    return len(set(names)) == len(names)
 
 
 def open_images(spec: Mapping[str, Any]) -> Opener:

@@ -15,7 +15,7 @@ from unicodedata import category, normalize
 
 import numpy as np
 
-from images._listing import ImagesError
+from images._listing import ImagesError, coded
 
 SHOWN = 12  # words of a list in a message
 Values = Sequence[str | int]  # labels as a person writes them in params.yaml
@@ -49,7 +49,14 @@ def number_classes(
             does not occur, or negative numbers beside a single class: whether that is one of two
             classes, only a person can tell.
     """
-    spelled, at = _distinct(values, what)
+    return number_distinct(*_distinct(values, what), what, unlabelled)
+
+
+def number_distinct(
+    spelled: list[str], at: np.ndarray, what: str, unlabelled: Values = NEGATIVE
+) -> Classes:
+    """The same of values that are told apart already: text, "" where there is none, and which of
+    these each image has, int [image]."""
     names = _names(spelled)
     count = np.bincount(at, minlength=len(names))
     sizes = Counter[str]()
@@ -66,10 +73,13 @@ def number_classes(
     return Classes(label, classes, [*notes, *_odd(classes, sizes, what)])
 
 
-def same_splits(values: Sequence[str], what: str) -> tuple[list[str], list[str]]:
-    """[image] The splits, those that are one by `same_text` as one; and a note of each that was."""
-    as_one = {value: same_text(value) for value in dict.fromkeys(values)}
-    return [as_one[value] for value in values], _alike(list(as_one), what, "split")
+def same_splits(
+    split: np.ndarray, splits: list[str], what: str
+) -> tuple[np.ndarray, list[str], list[str]]:
+    """`split` (int [image], which of `splits` each image is in) and `splits` with those that are
+    one by `same_text` as one; and a note of each that was."""
+    number, as_one = coded(map(same_text, splits))
+    return number[split], as_one, _alike(splits, what, "split")
 
 
 def same_text(text: str) -> str:
@@ -95,10 +105,8 @@ def _distinct(values: np.ndarray | Sequence[str], what: str) -> tuple[list[str],
     """The distinct values as text, "" for NaN, and the place of each image's among them."""
     array = None if isinstance(values, list) else np.asarray(values)
     if array is None or array.dtype.kind == "U":
-        seen: dict[str, int] = {}
-        every = values if array is None else array.tolist()
-        at = np.fromiter((seen.setdefault(v, len(seen)) for v in every), np.int64, len(every))
-        return list(seen), at
+        at, seen = coded(values if array is None else array.tolist())
+        return seen, at
     if array.dtype.kind not in "biuf":
         of_objects = array.dtype == object and array.size
         kind = type(array.flat[0]).__name__ if of_objects else str(array.dtype)

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from images._kinds_of_file import RAW, counted
+from images._names import Names
 
 CLASSES_AT = 2  # folders below the root that a class may be: SPLIT/CLASS
 
@@ -17,7 +18,7 @@ class Found:
     their bytes tell; system: names of folders that are a system's; excluded: by pattern.
     """
 
-    names: list[str] = field(default_factory=list)
+    names: Names = field(default_factory=lambda: Names(()))
     folders: set[str] = field(default_factory=set)
     others: dict[str, Counter[str]] = field(default_factory=dict)
     by_content: Counter[str] = field(default_factory=Counter)

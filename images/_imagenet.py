@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from images import _tree
-from images._listing import ImagesError, Listing, Opener, Stater
+from images._listing import ImagesError, Listing, Opener, Stater, coded
 
 SITE = "https://image-net.org/download.php"
 ROOT = "data/raw/imagenet"
@@ -54,7 +54,7 @@ def list_images(root: str, wnids: list[str]) -> Listing:
             splits += [split] * len(of_class)
             labels.append(np.full(len(of_class), label, np.int32))
     classes = [names()[wnid] for wnid in wnids]
-    return Listing(listed, splits, np.concatenate(labels), classes, len(classes))
+    return Listing(listed, *coded(splits), np.concatenate(labels), classes, len(classes))
 
 
 def open_images(root: str) -> Opener:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from images import _tree
-from images._listing import ImagesError, Listing
+from images._listing import ImagesError, Listing, coded
 
 
 def table(file: Path, columns: Sequence[type[int] | type[str]], do: str) -> list[tuple[Any, ...]]:
@@ -73,4 +73,4 @@ def listing(
             f"{names[wrong[0]]} of {_tree.full(base)} is of class {labels[wrong[0]] + 1}, counted "
             f"from 1, but there are {len(classes)} classes; {do}"
         )
-    return Listing(names, splits, labels.astype(np.int32), list(classes), len(classes))
+    return Listing(names, *coded(splits), labels.astype(np.int32), list(classes), len(classes))

@@ -1,6 +1,6 @@
 """What every reader gives back: which images there are, in which split, with which label."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,10 +28,12 @@ inode last changed, which nobody can set; None where it has no file."""
 class Listing:
     """One collection of images, in the order of its index."""
 
-    names: list[str]
+    names: Sequence[str]
     """[image] Unique, '/'-separated names, relative to the collection."""
+    split: np.ndarray
+    """int32 [image] Index into `splits`."""
     splits: list[str]
-    """[image] The split of each image."""
+    """The names of the splits, each once; some may have no image."""
     labels: np.ndarray
     """int32 [image] Index into `classes`; -1 = none."""
     classes: list[str]
@@ -40,3 +42,10 @@ class Listing:
     """How many classes are expected; 0 = nobody said."""
     notes: tuple[str, ...] = ()
     """What a user should know of it: what was left out, read by content or is empty; lines."""
+
+
+def coded(values: Iterable[str]) -> tuple[np.ndarray, list[str]]:
+    """Which of the distinct values each one is, int32 [value]; and these, the first met first."""
+    seen: dict[str, int] = {}
+    at = np.fromiter((seen.setdefault(value, len(seen)) for value in values), np.int32)
+    return at, list(seen)

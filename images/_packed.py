@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from images._listing import ImagesError, Listing, Opener, Stater
+from images._listing import ImagesError, Listing, Opener, Stater, coded
 
 
 def listing(labels: Mapping[str, np.ndarray], classes: Sequence[str]) -> Listing:
@@ -21,7 +21,7 @@ def listing(labels: Mapping[str, np.ndarray], classes: Sequence[str]) -> Listing
             f"labels from {joined.min()} to {joined.max()}, but there are {len(classes)} classes; "
             "the file is damaged, delete it to have it downloaded again"
         )
-    return Listing(names, splits, joined, list(classes), len(classes))
+    return Listing(names, *coded(splits), joined, list(classes), len(classes))
 
 
 def opener(images: Mapping[str, np.ndarray]) -> Opener:

@@ -1,14 +1,16 @@
 """What may be said of any reader's images: `splits`, `train`, `part`, `classes`."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from hashlib import blake2b
 from typing import Any
 
+import numpy as np
+
 from images._classes import few, same_text
-from images._listing import ImagesError, Listing
+from images._listing import ImagesError, Listing, coded
+from images._names import Names
 
 # The index holds a split as one byte.
 MOST_SPLITS = 255
@@ -26,7 +28,7 @@ def apply(listing: Listing, spec: Mapping[str, Any]) -> Listing:
         listing = _keep(listing, _words(listing, "splits", spec["splits"]))
     if "train" in spec:
         listing = _merge(listing, _words(listing, "train", spec["train"]))
-    found = sorted(set(listing.splits))
+    found = _present(listing)
     if "train" not in found:
         raise ImagesError(
             f"no split called train; found: {few(found, 8)}; name those to fit on, "
@@ -48,7 +50,7 @@ def apply(listing: Listing, spec: Mapping[str, Any]) -> Listing:
 
 
 def _words(listing: Listing, option: str, value: object) -> list[str]:
-    found = sorted(set(listing.splits))
+    found = _present(listing)
     # A number or a date is no text to YAML, and the name of a split to people
     if not isinstance(value, list) or not value or any(isinstance(v, _NO_NAMES) for v in value):
         raise ImagesError(
@@ -63,8 +65,14 @@ def _words(listing: Listing, option: str, value: object) -> list[str]:
     return value
 
 
+def _present(listing: Listing) -> list[str]:
+    """The splits that have images, sorted."""
+    return sorted(listing.splits[s] for s in np.unique(listing.split).tolist())
+
+
 def _keep(listing: Listing, splits: list[str]) -> Listing:
-    return _take(listing, [i for i, split in enumerate(listing.splits) if split in splits])
+    wanted = np.array([split in splits for split in listing.splits], bool)
+    return _take(listing, np.flatnonzero(wanted[listing.split]))
 
 
 def _part(listing: Listing, part: object) -> Listing:
@@ -77,36 +85,38 @@ def _part(listing: Listing, part: object) -> Listing:
             f"part: must be a share of the images, above 0 and at most 1, e.g. part: 0.1; "
             f"found {part!r}"
         )
-    of_split: dict[str, list[int]] = defaultdict(list)
-    for i, split in enumerate(listing.splits):
-        of_split[split].append(i)
-    kept = []
-    for images in of_split.values():
-        images.sort(key=lambda i: (_hash(listing.names[i]), listing.names[i]))
-        kept += images[: max(1, round(part * len(images)))]
-    return _take(listing, sorted(kept))
+    hashes = np.fromiter(map(_hash, listing.names), np.uint64, len(listing.names))
+    kept = [np.empty(0, np.int64)]
+    for split in np.unique(listing.split):
+        of_split = np.flatnonzero(listing.split == split)
+        first = of_split[np.argsort(hashes[of_split], kind="stable")]
+        kept.append(first[: max(1, round(part * len(first)))])
+    return _take(listing, np.sort(np.concatenate(kept)))
 
 
-def _hash(name: str) -> bytes:
-    return blake2b(name.encode(), digest_size=8).digest()
+def _hash(name: str) -> int:
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")
 
 
-def _take(listing: Listing, kept: list[int]) -> Listing:
+def _take(listing: Listing, kept: np.ndarray) -> Listing:
+    """Only the images `kept`, int64 [image]."""
+    names = (listing.names[i] for i in kept.tolist())
+    packed = isinstance(listing.names, Names)
     return replace(
         listing,
-        names=[listing.names[i] for i in kept],
-        splits=[listing.splits[i] for i in kept],
+        names=Names(names) if packed else list(names),
+        split=listing.split[kept],
         labels=listing.labels[kept],
     )
 
 
 def _merge(listing: Listing, splits: list[str]) -> Listing:
-    if "train" in listing.splits and "train" not in splits:
+    others = [split for split in _present(listing) if split != "train"]
+    if "train" not in splits and len(others) < len(_present(listing)):
         raise ImagesError(
             f"train: [{', '.join(splits)}] would be mixed with the split already called train; "
             f"say train: [train, {', '.join(splits)}] to merge them, or leave it out with splits: "
-            f"[{', '.join(sorted(set(listing.splits) - {'train'}))}]"
+            f"[{', '.join(others)}]"
         )
-    return replace(
-        listing, splits=["train" if split in splits else split for split in listing.splits]
-    )
+    number, merged = coded("train" if split in splits else split for split in listing.splits)
+    return replace(listing, split=number[listing.split], splits=merged)

@@ -22,11 +22,11 @@ from typing import Literal
 import numpy as np
 
 from images import _tree
-from images._classes import NEGATIVE, Values, few, number_classes, same_splits
+from images._classes import NEGATIVE, Values, few, number_distinct, same_splits
 from images._depth import check_depth, of_depth
 from images._found import Found
 from images._kinds_of_file import counted
-from images._listing import ImagesError, Listing, Opener, Stater
+from images._listing import ImagesError, Listing, Opener, Stater, coded
 
 Tree = Literal["flat", "class", "split/class"]
 SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
@@ -50,11 +50,10 @@ def list_images(
             raise ImagesError(
                 "unlabelled names classes, and tree: flat has none: say tree: class, or leave it"
             )
-        none = np.full(len(names), -1, np.int32)
-        return Listing(names, ["train"] * len(names), none, [], 0, notes)
+        train, none = np.zeros(len(names), np.int32), np.full(len(names), -1, np.int32)
+        return Listing(names, train, ["train"], none, [], 0, notes)
     levels = tree.count("/") + 1
-    parts = [name.split("/", levels) for name in names]
-    loose = [name for name, part in zip(names, parts, strict=True) if len(part) <= levels]
+    loose = [name for name in names if name.count("/") < levels]
     if loose:
         tops = list(dict.fromkeys(name.split("/")[0] for name in loose))
         flatter = "class" if all(name.count("/") == 1 for name in names) else "flat"
@@ -64,18 +63,20 @@ def list_images(
             f"exclude: [{few(tops, 3)}], or say tree: {flatter}"
         )
     what = f"the folders in {path}"
-    splits = ["train"] * len(names)
+    at, folders = coded("/".join(name.split("/", levels)[:levels]) for name in names)
+    split, splits = np.zeros(len(names), np.int32), ["train"]
     if levels == 2:
-        splits = [part[0] for part in parts]
-        _tree.check_apart(path, sorted(set(splits)))
-        splits, same = same_splits(splits, what)
+        number, splits = coded(folder.split("/")[0] for folder in folders)
+        _tree.check_apart(path, sorted(splits))
+        split, splits, same = same_splits(number[at], splits, what)
         notes = (*notes, *same)
-    labels, classes, more = number_classes([part[levels - 1] for part in parts], what, unlabelled)
-    full = {"/".join(part[:end]) for part in parts for end in range(1, levels + 1)}
+    number, found_classes = coded(folder.split("/")[-1] for folder in folders)
+    labels, classes, more = number_distinct(found_classes, number[at], what, unlabelled)
+    full = {*folders, *(folder.split("/")[0] for folder in folders)}
     if levels == 1 and {name.casefold() for name in classes} <= SPLITS:
         more.append(f"classes are called {', '.join(classes)}: for splits say tree: split/class")
     notes = (*notes, *more, *_empty(found, full, levels))
-    return Listing(names, splits, labels, classes, len(classes), notes)
+    return Listing(names, split, splits, labels, classes, len(classes), notes)
 
 
 def _empty(found: Found, full: set[str], levels: int) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from images import _old, _tree
-from images._listing import ImagesError, Listing, Opener, Stater
+from images._listing import ImagesError, Listing, Opener, Stater, coded
 
 SITE = "https://www.kaggle.com/c/herbarium-2019-fgvc6"
 N_CLASSES = 683
@@ -38,7 +38,7 @@ def list_images(*, root: str = "data/raw") -> Listing:
             listed += of_class
             splits += [split] * len(of_class)
             labels += [label] * len(of_class)
-    return Listing(listed, splits, np.array(labels, np.int32), classes, len(classes))
+    return Listing(listed, *coded(splits), np.array(labels, np.int32), classes, len(classes))
 
 
 def open_images(*, root: str = "data/raw") -> Opener:

@@ -21,7 +21,7 @@ from typing import Literal
 import numpy as np
 
 from images import _objectnet, _tree
-from images._listing import ImagesError, Listing, Opener, Raw, Stater
+from images._listing import ImagesError, Listing, Opener, Raw, Stater, coded
 from images.decode import decode
 
 Labels = Literal["objectnet", "overlap", "imagenet"]
@@ -56,7 +56,7 @@ def list_images(*, root: str = ROOT, labels: Labels = "objectnet", border: int =
         listed += found
         of += [label] * len(found)
     n_classes = len(set(number.values()))
-    return Listing(listed, ["test"] * len(listed), np.array(of, np.int32), classes, n_classes)
+    return Listing(listed, *coded(["test"] * len(of)), np.array(of, np.int32), classes, n_classes)
 
 
 def open_images(*, root: str = ROOT, labels: Labels = "objectnet", border: int = 2) -> Opener:

@@ -38,7 +38,7 @@ def main(cell: Cell, params: Params, examples: Examples, runtime: Runtime) -> di
     """
     space = open_space(cell.features, cell.pca)
     found, train = space.found, space.train
-    name, root = open_collection(cell.features, cell.images).name[train], Path()
+    name, root = open_collection(cell.features, cell.images).name.of(train), Path()
     if params.links:
         root = pictures(found.dataset, f"set {cell.run}.links: false")
     levels, checkpoint = fit_levels(cell, space, params, runtime)

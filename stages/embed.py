@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pydantic
 
 import backbones
@@ -106,7 +105,7 @@ def _fill(
     return finish_without(cell.features, plan, reasons), reasons
 
 
-def _list_unreadable(cell: Cell, names: np.ndarray, reasons: dict[int, str]) -> Path:
+def _list_unreadable(cell: Cell, names: store.Text, reasons: dict[int, str]) -> Path:
     path = cell.metric("unreadable.csv")
     with whole_text(path) as file:
         rows = [(names[at], reasons[at]) for at in sorted(reasons)]

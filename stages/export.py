@@ -81,7 +81,7 @@ def main(cell: Cell, clusters_of: str, params: Params) -> None:
     clusters, out = cell.file(f"{clusters_of}.h5"), _out(cell, clusters_of, params)
     found = _read_clusters(clusters)
     with store.read(cell.images, "index") as file:
-        name, dataset = file["name"], file.attrs["dataset"]
+        name, dataset = file.text("name"), file.attrs["dataset"]
     if dataset != found.dataset or found.row.max(initial=-1) >= len(name):
         raise StageError(
             f"{cell.images} is not the index of the images in {clusters}: run `dvc repro`"
@@ -91,15 +91,15 @@ def main(cell: Cell, clusters_of: str, params: Params) -> None:
     fitted = found.split == "train"
     sure = confidence(cell.neighbors, of, found.row, fitted, found.assignment)
     words = _words(cell, clusters_of, found) if cell.run == NAMED else []
-    columns = {
-        "path": name[found.row],
+    columns: dict[str, store.Strings] = {
+        "path": name.of(found.row),
         "split": found.split,
         "cluster": found.assignment,
         **_names(words, found),
         **_classes(found),
         "confidence": sure,
         **found.of_method,
-        "group": name[leader],
+        "group": name.of(leader),
         **places(cell, found, params),
     }
     links = Path("data/links", cell.run, *cell[:2], Path(clusters_of).name)

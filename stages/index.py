@@ -9,13 +9,16 @@ import numpy as np
 
 import images
 import store
-from pipeline.embedding.index import digests, save_index
+from pipeline.embedding.digests import digests
+from pipeline.embedding.index import save_index
 from pipeline.embedding.vectors import files_of, is_vectors, list_vectors
 from pipeline.io.cell import images_of, labels_of
 from pipeline.kept import keep
 from pipeline.names import require_split_names
 from pipeline.params import Runtime, read_params
 from stages import run
+
+GROUPS = 16  # in which equal images are looked for, one after the other
 
 
 def main(dataset: str, runtime: Runtime) -> None:
@@ -37,7 +40,7 @@ def main(dataset: str, runtime: Runtime) -> None:
         listing, digest = list_vectors(dataset)
     else:
         listing = images.list_images(spec)
-        digest = digests(spec, listing.names, index.with_suffix(".seen.npz"), runtime)
+        digest = digests(spec, listing.names, index.with_suffix(".seen.h5"), runtime)
     if _holds_project(spec):
         print(
             "index: root holds this project: pictures in its data/ and report/ count, unless "
@@ -55,11 +58,11 @@ def main(dataset: str, runtime: Runtime) -> None:
         {"dataset": dataset, "classes": list(listing.classes)},
     )
     parts = ", ".join(f"{name} {np.sum(found.split == s)}" for s, name in enumerate(found.splits))
-    twins = len(found.digest) - len(np.unique(found.digest, axis=0))
+    twins, odd = _twins(found.digest, found.split, listing.labels)
     print(
         f"index: {len(found.digest)} images ({parts}), {listing.n_classes} classes, {twins} twins"
     )
-    for line in [*_twins(found.digest, found.split, listing.labels), *_labels(listing)]:
+    for line in [*odd, *_labels(listing)]:
         print(f"index: {line}")
 
 
@@ -68,15 +71,20 @@ def _holds_project(spec: Any) -> bool:
     return "root" in spec and Path(spec["root"]).expanduser().resolve() in (here, *here.parents)
 
 
-def _twins(digest: np.ndarray, split: np.ndarray, label: np.ndarray) -> Iterator[str]:
-    """What is odd about images that are there more than once."""
-    _, group = np.unique(digest, axis=0, return_inverse=True)
-    group, known = group.reshape(-1), label >= 0
-    parted, torn = _in_several(group, split), _in_several(group[known], label[known])
+def _twins(digest: np.ndarray, split: np.ndarray, label: np.ndarray) -> tuple[int, list[str]]:
+    """How many images are there already, and what is odd about those that are. Equal images are
+    looked for among those whose digests begin alike, which bounds the memory."""
+    twins = parted = torn = 0
+    for first in range(0, 256, 256 // GROUPS):
+        rows = np.flatnonzero(digest[:, 0] // (256 // GROUPS) == first // (256 // GROUPS))
+        _, group = np.unique(digest[rows], axis=0, return_inverse=True)
+        group, known = group.reshape(-1), label[rows] >= 0
+        twins += len(rows) - int(group.max(initial=-1)) - 1
+        parted += _in_several(group, split[rows])
+        torn += _in_several(group[known], label[rows][known])
     odd = [f"{parted} in several splits: what is scored was fitted too"] * bool(parted)
     odd += [f"{torn} in several classes"] * bool(torn)
-    if odd:
-        yield f"images that are there more than once: {'; '.join(odd)}"
+    return twins, [f"images that are there more than once: {'; '.join(odd)}"] * bool(odd)
 
 
 def _in_several(group: np.ndarray, of: np.ndarray) -> int:
@@ -96,11 +104,10 @@ def _labels(listing: images.Listing) -> Iterator[str]:
     if empty:
         yield f"{len(empty)} of them have no image here: {images.few(empty)}"
     if not known.all():
-        split = np.array(listing.splits, object)
-        lack = {name: (int((split[~known] == name).sum()), int((split == name).sum()))
-                for name in dict.fromkeys(listing.splits)}  # fmt: skip
+        of, lack = (np.bincount(listing.split[some], minlength=len(listing.splits))
+                    for some in (slice(None), ~known))  # fmt: skip
         yield "without a label: " + ", ".join(
-            f"{name} {n} of {of}" for name, (n, of) in lack.items() if n
+            f"{name} {lack[s]} of {of[s]}" for s, name in enumerate(listing.splits) if lack[s]
         )
 
 

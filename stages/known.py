@@ -153,7 +153,7 @@ def _form(wanted: str) -> type[Section]:
 
 def _read_truth(index: Path, labels: Path) -> Truth:
     with store.read(index, "index") as file:
-        name, digest = file["name"].tolist(), file["digest"]
+        name, digest = file["name"].tolist(), file.mapped("digest")
         split, attrs = file["split"], file.attrs
     with store.read(labels, "labels") as file:
         label, classes = file["label"], file.attrs["classes"]

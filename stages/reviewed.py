@@ -52,7 +52,7 @@ def main(cell: Cell, clusters_of: str, params: Params) -> dict[str, Any]:
     decisions = Journal(path, cell.dataset).decisions
     labels = label_images(replay(decisions), clustering)
     with store.read(cell.images, "index") as file:
-        names, splits = file["name"], file.attrs["splits"]
+        names, splits = file.text("name"), file.attrs["splits"]
         split = file["split"][clustering.row]
     sure = _confidence(cell, clustering, labels, split == splits.index("train"))
     of = cell._replace(run=name)
@@ -65,18 +65,18 @@ def main(cell: Cell, clusters_of: str, params: Params) -> dict[str, Any]:
         "categories": labels.categories, "statuses": list(STATUS), "decisions": len(decisions),
     }  # fmt: skip
     store.save(of.reviewed, "reviewed", arrays, attrs)
-    called = np.array([*labels.categories, ""], object)
-    columns = {
-        "path": names[clustering.row],
+    label = np.array([*labels.categories, ""], object)[labels.label]
+    columns: dict[str, store.Strings] = {
+        "path": names.of(clustering.row),
         "split": np.array(splits, object)[split],
-        "label": called[labels.label],
+        "label": label,
         "status": np.array(STATUS, object)[labels.status],
         "confidence": sure,
         "cluster": clustering.assignment,
     }
     columns |= places(cell, clustering, params)
     links, out = Path("data/links", cell.run, *cell[:2], name), _out(cell, clusters_of, params)
-    table = Table(cell, clustering.row, columns["label"], columns, root, links)
+    table = Table(cell, clustering.row, label, columns, root, links)
     note = write(out, table, params)
     counted = np.bincount(labels.status, minlength=len(STATUS))
     count = dict(zip(STATUS, counted.tolist(), strict=True))

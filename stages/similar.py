@@ -95,7 +95,7 @@ def _open_to(among: store.Features, target_index: Path, same: str) -> np.ndarray
     if same == "keep":
         return np.arange(len(among))
     with store.read(target_index, "index") as file:
-        digest = file["digest"]
+        digest = file.mapped("digest")
     out = np.flatnonzero(~is_in(among.id, digest))
     if not len(out):
         raise StageError(
@@ -149,7 +149,7 @@ def _write_k(
     folder: Path,
     k: int,
     near: Neighbors,
-    names: tuple[np.ndarray, np.ndarray],
+    names: tuple[store.Strings, store.Strings],
     group: Groups,
     params: Params,
 ) -> np.ndarray:

@@ -6,6 +6,7 @@ from store.files import File, read, save
 from store.kinds import KINDS, place
 from store.shard import DTYPES, Plan
 from store.shard_writer import Lent, ShardWriter
+from store.text import Strings, Text
 from store.writer import FeatureWriter
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "Plan",
     "ShardWriter",
     "StoreError",
+    "Strings",
+    "Text",
     "place",
     "read",
     "save",

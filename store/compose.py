@@ -6,7 +6,7 @@ reading a flipped byte in the older format, h5py's default, can crash the proces
 goes into it, so equal content gives equal bytes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import h5py
@@ -77,10 +77,15 @@ def _pages(at: int, count: int) -> Iterator[tuple[int, int, int]]:
 
 
 @contextmanager
-def composed(descriptor: int) -> Iterator[h5py.File]:
+def composed(descriptor: int, large: Mapping[str, np.ndarray] | None = None) -> Iterator[h5py.File]:
     """An empty HDF5 file to fill; it is written to `descriptor` when the block ends without error.
-    OSError when the disk has no room."""
+    OSError when the disk has no room.
+
+    large: arrays that were given `add_room` alone; they are written from where they are, so that
+    nothing holds them twice.
+    """
     memory = Memory()
+    places: dict[str, tuple[int, np.ndarray]] = {}
     creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
     creation.set_obj_track_times(False)
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
@@ -90,27 +95,38 @@ def composed(descriptor: int) -> Iterator[h5py.File]:
     access.set_fileobj_driver(h5py.h5fd.fileobj_driver, memory)
     with h5py.File(h5py.h5f.create(b"memory", h5py.h5f.ACC_TRUNC, creation, access)) as file:
         yield file
+        places |= {name: (file[name].id.get_offset(), of) for name, of in (large or {}).items()}
     memory.write_to(descriptor)
+    for at, array in places.values():
+        write_at(descriptor, np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, at)
 
 
 def add_array(file: h5py.File, name: str, array: np.ndarray) -> h5py.Dataset:
     """Add `array` as the contiguous dataset `name`, with the groups that the name goes through."""
-    group = name.rpartition("/")[0]
-    if group and group not in file:
-        plist = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
-        plist.set_obj_track_times(False)
-        h5py.h5g.create(file.id, group.encode(), gcpl=plist)
+    _add_group(file, name)
     return file.create_dataset(name, data=array, track_times=False)
 
 
-def add_room(file: h5py.File, name: str, shape: tuple[int, ...], dtype: type | str) -> None:
+def add_room(
+    file: h5py.File, name: str, shape: tuple[int, ...], dtype: type | str | np.dtype
+) -> h5py.Dataset:
     """Add a contiguous dataset of zeros, allocated but not written: it costs no memory here."""
+    _add_group(file, name)
     plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     plist.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     plist.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     plist.set_obj_track_times(False)
     space, kind = h5py.h5s.create_simple(shape), h5py.h5t.py_create(np.dtype(dtype))
     h5py.h5d.create(file.id, name.encode(), kind, space, plist)
+    return file[name]
+
+
+def _add_group(file: h5py.File, name: str) -> None:
+    group = name.rpartition("/")[0]
+    if group and group not in file:
+        plist = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
+        plist.set_obj_track_times(False)
+        h5py.h5g.create(file.id, group.encode(), gcpl=plist)
 
 
 def add_union(

@@ -18,33 +18,48 @@ from typing import Any
 import h5py
 import numpy as np
 
-from store.compose import add_array, composed
+from store.compose import add_array, add_room, composed
 from store.disk import replacing
 from store.errors import StoreError
-from store.kind import Array
 from store.kinds import KINDS
+from store.kinds.kind import Array
+from store.text import UTF_8, Text
 
 Attributes = Mapping[str, str | int | float | bool | list[str] | list[int]]
 
 MOMENT = 5.0  # seconds
+LARGE = 1 << 22  # bytes of an array, from which on it is not copied to be written
 REMEDY = "remove it and run `dvc repro`, or fetch a sound copy with `dvc pull`"
 
 
-def save(path: Path, kind: str, arrays: Mapping[str, np.ndarray], attrs: Attributes) -> None:
+def save(path: Path, kind: str, arrays: Mapping[str, np.ndarray | Text], attrs: Attributes) -> None:
     """Write `arrays` and `attrs` as a file of `kind`, atomically: a killed writer leaves no file.
 
-    Strings are given as arrays of dtype object or `<U`. Raises StoreError when an array is missing,
-    unknown or of another dtype than `store.kinds` says, when another process writes the same file,
-    or when the disk is full.
+    Strings are given as arrays of dtype object or `<U`, or as Text. Arrays of many bytes are
+    written from where they are, which may be a file that is mapped. Raises StoreError when an array
+    is missing, unknown or of another dtype than `store.kinds` says, when another process writes the
+    same file, or when the disk is full.
     """
-    with replacing(path) as descriptor, composed(descriptor) as file:
+    large: dict[str, np.ndarray] = {}
+    with replacing(path) as descriptor, composed(descriptor, large) as file:
         for name in sorted(arrays):
-            put(file, kind, name, np.asarray(arrays[name]))
+            array = arrays[name]
+            encoded = array.encoded if isinstance(array, Text) else np.asarray(array)
+            put(file, kind, name, encoded, large)
         seal(file, kind, attrs)
 
 
-def put(file: h5py.File, kind: str, name: str, array: np.ndarray) -> None:
-    """Add one checksummed array to an open file; refuse one that the kind does not know."""
+def put(
+    file: h5py.File,
+    kind: str,
+    name: str,
+    array: np.ndarray,
+    large: dict[str, np.ndarray] | None = None,
+) -> None:
+    """Add one checksummed array to an open file; refuse one that the kind does not know.
+
+    large: takes the array, for `composed`, if it is LARGE; else it is copied.
+    """
     said = _said(kind, name)
     if said is None:
         raise StoreError(f"a file of kind {kind} has no array '{name}'")
@@ -54,9 +69,16 @@ def put(file: h5py.File, kind: str, name: str, array: np.ndarray) -> None:
         encoded = [str(text).encode() for text in array]
         length = max(map(len, encoded), default=1) or 1
         array = np.array(encoded, dtype=h5py.string_dtype("utf-8", length))
-    elif said.dtype == "str" or array.dtype != np.dtype(said.dtype):
+    elif said.dtype == "str":
+        if array.dtype.metadata != UTF_8.metadata:
+            raise StoreError(f"array '{name}' of kind {kind} is {array.dtype}, expected str")
+    elif array.dtype != np.dtype(said.dtype):
         raise StoreError(f"array '{name}' of kind {kind} is {array.dtype}, expected {said.dtype}")
-    dataset = add_array(file, name, array)
+    if large is not None and array.nbytes >= LARGE:
+        large[name] = array
+        dataset = add_room(file, name, array.shape, array.dtype)
+    else:
+        dataset = add_array(file, name, array)
     dataset.attrs["crc32"] = np.uint32(checksum(array))
 
 
@@ -83,13 +105,27 @@ class File:
         dataset = self.raw(name)
         with refused(self.path):
             array = dataset[()]
-            if checksum(array) != dataset.attrs["crc32"]:
-                raise StoreError(
-                    f"{self.path}: array '{name}' is damaged (crc32 differs): {REMEDY}"
-                )
+            self._check(name, array, dataset)
             if array.dtype.kind == "S":
                 return np.array([text.decode() for text in array.tolist()], dtype=object)
         return array
+
+    def mapped(self, name: str) -> np.ndarray:
+        """The array `name`, its crc32 checked, mapped from the file: it may be larger than memory.
+        Strings as UTF-8 of dtype S."""
+        dataset = self.raw(name)
+        with refused(self.path):
+            array = mapped(self.path, dataset) if dataset.size else dataset[()]
+            self._check(name, array, dataset)
+        return array
+
+    def text(self, name: str) -> Text:
+        """The strings `name`, decoded where they are asked for."""
+        return Text(self.mapped(name))
+
+    def _check(self, name: str, array: np.ndarray, dataset: h5py.Dataset) -> None:
+        if checksum(array) != dataset.attrs["crc32"]:
+            raise StoreError(f"{self.path}: array '{name}' is damaged (crc32 differs): {REMEDY}")
 
     def __contains__(self, name: str) -> bool:
         return name in self._file
@@ -146,6 +182,14 @@ def refused(path: Path) -> Iterator[None]:
             raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StoreError(f"{path}: not a sound HDF5 file ({reason}): {REMEDY}") from error
+
+
+def mapped(path: Path, dataset: h5py.Dataset) -> np.ndarray:
+    """The array that a dataset of the file `path` holds, memory-mapped."""
+    offset = dataset.id.get_offset()  # None unless contiguous and allocated
+    if offset is None:
+        raise ValueError(f"{dataset.name[1:]} are chunked or empty, not contiguous")
+    return np.memmap(path, dataset.dtype, "r", offset, dataset.shape)
 
 
 def checksum(*arrays: np.ndarray) -> int:

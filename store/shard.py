@@ -9,12 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 
 from store.compose import add_room, composed
 from store.errors import StoreError
-from store.files import Attributes, File, checksum, put, read, refused, seal
+from store.files import Attributes, File, checksum, mapped, put, read, refused, seal
 
 DTYPES = ("float16", "float32")  # of the vectors of a store
 FILLED = ("features", "readable", "crc32", "done")  # what changes once the shard is laid out
@@ -64,7 +63,7 @@ class Shard:
             self.done = file.raw("done")[()].astype(bool)
             self.crc = file.raw("crc32")[()]
             self.at = {name: file.raw(name).id.get_offset() for name in FILLED}
-            self.features = _map(path, file.raw("features"))
+            self.features = mapped(path, file.raw("features"))
             count, blocks = len(self.id), -(-len(self.id) // self.block)
             lengths = [len(a) for a in (self.features, self.readable, self.done, self.crc)]
             if lengths != [count, count, blocks, blocks]:
@@ -155,10 +154,3 @@ def lay_out(descriptor: int, plan: Plan, number: int, block: int) -> None:
         add_room(file, "done", (blocks,), np.uint8)
         add_room(file, "crc32", (blocks,), np.uint32)
         seal(file, "features", {**plan.attrs(), "shard": number, "block": block})
-
-
-def _map(path: Path, dataset: h5py.Dataset) -> np.ndarray:
-    offset = dataset.id.get_offset()  # None unless contiguous and allocated
-    if offset is None:
-        raise ValueError("features are chunked or empty, not contiguous")
-    return np.memmap(path, dataset.dtype, "r", offset, dataset.shape)

@@ -89,9 +89,9 @@ INDEX = {"dataset": "birds", "splits": ["train", "test"], "n_classes": 3}
 
 
 SAVED = (
-    "index", "labels", "known", "pca", "neighbors", "map", "duplicates", "similar", "clusters",
-    "absent", "examples", "map_examples", "similar_examples", "candidates", "reviewed", "curated",
-    "curated_examples",
+    "index", "seen", "labels", "known", "pca", "neighbors", "map", "duplicates", "similar",
+    "clusters", "absent", "examples", "map_examples", "similar_examples", "candidates", "reviewed",
+    "curated", "curated_examples",
 )  # fmt: skip
 OF_SETTINGS = ("assignment", "distance", "centroids", "loss", "iterations")  # those written below
 
@@ -100,6 +100,8 @@ def save_each_kind(folder: Path) -> dict[str, Path]:
     """One file of each kind that `store.save` writes, by kind."""
     paths = {kind: folder / f"{kind}.h5" for kind in SAVED}
     store.save(paths["index"], "index", index_of(12), INDEX)
+    seen = {"first": np.arange(12, dtype=np.uint64), "second": np.arange(12, dtype=np.uint64)}
+    store.save(paths["seen"], "seen", {**seen, "digest": digests(range(12))}, {"spec": "{}"})
     label = {"label": np.arange(12, dtype=np.int32) % 3}
     store.save(paths["labels"], "labels", label, {"dataset": "birds", "classes": ["a", "b", "ü"]})
     known = {"label": np.arange(12, dtype=np.int32) % 3 - 1, "class": np.array([2, 0], np.int32)}

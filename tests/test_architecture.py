@@ -25,6 +25,7 @@ MAY_IMPORT = {
 ROOMS = {
     "cluster": {
         "errors": set[str](),
+        "scratch": set(),
         "metrics": {"errors"},
         "vectors": {"errors"},
         "kernels": {"errors", "vectors"},

@@ -21,7 +21,7 @@ ITEM = {
 KEYS = {"datasets": "colours", "known": "colours", "backbones": NET, "imported": "outside"}
 KEYS |= {"adapted": "learns", "resized": "smaller"}
 # Of this machine, or kept for other runs: they are no outs
-NO_OUTS = re.compile(r"\.seen\.(json|npz)$|^data/(frozen|links)/")
+NO_OUTS = re.compile(r"\.seen\.(json|h5)$|^data/(frozen|links)/")
 # Before a stage: have it write down what it has opened. (h5py opens files past Python.)
 RECORD = """
 import atexit, json, os, sys

@@ -16,7 +16,7 @@ from cluster.heads.model import Linear
 from pages.report.charts import curves, training
 from pages.report.tables import costs, how_many, probes, rows
 from pages.report.tables.settings import read_settings
-from pipeline.embedding import index
+from pipeline.embedding.seen import Seen
 from pipeline.fitting.checkpoint import Checkpoint
 from pipeline.io import arrays, estimate, learned, scores, whole
 from pipeline.io.cell import Cell
@@ -58,7 +58,7 @@ def refused_or_same(path: Path, look: Callable[[], object], seen: object) -> boo
 
 
 KINDS = (
-    "known", "neighbors", "duplicates", "similar", "learned", "absent", "examples",
+    "seen", "known", "neighbors", "duplicates", "similar", "learned", "absent", "examples",
     "similar_examples", "candidates", "map", "map_examples", "reviewed", "curated",
     "curated_examples",
 )  # fmt: skip
@@ -135,19 +135,30 @@ def test_every_byte_of_kept_arrays_counts(tmp_path):
     assert count > 0.6 * len(data)
 
 
+@pytest.mark.parametrize("left", [False, True])
 @settings(COMMON, max_examples=60)
 @given(flip=FLIPS, cut=st.booleans())
-def test_a_damaged_memory_of_the_index_costs_time_never_digests(scratch, flip, cut):
+def test_a_damaged_memory_of_the_index_costs_time_never_digests(scratch, left, flip, cut):
+    """left: by a run that was stopped."""
     folder = scratch / "seen"
     folder.mkdir(exist_ok=True)
-    path, spec = folder / "d.seen.npz", {"from": "folder"}
-    names = [f"{i}.png" for i in range(9)]
-    stats, digests = np.arange(36).reshape(9, 4), np.arange(144, dtype=np.uint8).reshape(9, 16)
-    index.save_seen(path, spec, names, stats, digests)
-    seen, data = index.load_seen(path, spec), path.read_bytes()
-    assert len(seen) == 9
+    path, spec = folder / "d.seen.h5", {"from": "folder"}
+    for file in folder.iterdir():
+        file.unlink()
+    hashes = np.arange(36, dtype=np.uint64).reshape(18, 2) + 1
+    digests = np.arange(288, dtype=np.uint8).reshape(18, 16)
+    for some in (slice(0, 9), slice(9, 18)):
+        seen = Seen(path, spec)
+        (seen.keep if left else seen.save)(hashes[some], digests[some])
+    (path,) = folder.iterdir()
+    data = path.read_bytes()
+    whole = Seen(folder / "d.seen.h5", spec).find(hashes)[0]
+    assert whole.tolist() == [left] * 9 + [True] * 9
     path.write_bytes(data[: int(flip[0] * len(data))] if cut else flipped(data, flip))
-    assert index.load_seen(path, spec) in (seen, {})
+    found, digest = Seen(folder / "d.seen.h5", spec).find(hashes)
+    assert not (found & ~whole).any()
+    assert (digest[found] == digests[found]).all()
+    assert not Seen(folder / "d.seen.h5", {"from": "digits"}).find(hashes)[0].any()
 
 
 @pytest.mark.parametrize("k", [1, 12, 1000])

@@ -25,7 +25,7 @@ Opener = Callable[[str], Raw]
 
 
 class Collection(NamedTuple):
-    """found: the store, an image a row as in the clustering; name: object [image], of the files;
+    """found: the store, an image a row as in the clustering; name: [image], of the files;
     untypical: float32 [image], 0 (most typical) to 1 within the own cluster; by_typical: int32
     [image], the rows by it; by_row: what turns decisions into labels; near: the nearest
     neighbours as rows, None without stage neighbors; others: clusters of another run with about as
@@ -35,7 +35,7 @@ class Collection(NamedTuple):
     asked: Asked
     clustering: Clustering
     found: store.Features
-    name: np.ndarray
+    name: store.Text
     split: np.ndarray
     untypical: np.ndarray
     by_typical: np.ndarray
@@ -65,7 +65,7 @@ def open_collection(asked: Asked) -> Collection:
             f"{clustering.path} is not of the images in {cell.features}: run `dvc repro`"
         )
     with store.read(cell.images, "index") as file:
-        name, split = file["name"][clustering.row], file["split"][clustering.row]
+        name, split = file.text("name").of(clustering.row), file["split"][clustering.row]
         split = np.array(file.attrs["splits"], object)[split]
     notes: list[str] = []
     untypical = _untypical(clustering)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+import store
 from pipeline.io.table import in_parts, write_csv
 from pipeline.io.whole import whole_text
 
@@ -14,20 +15,20 @@ DIGITS = 4  # of a score
 
 def write_table(
     path: Path,
-    name: np.ndarray,
+    name: store.Strings,
     split: np.ndarray,
     reason: np.ndarray,
     kept: np.ndarray,
     score: np.ndarray,
     clusters: Sequence[np.ndarray],
 ) -> None:
-    """A row an image. name, split: object [image]; reason: uint8 [image], of REASONS; kept: int64
+    """A row an image. name, split: [image]; reason: uint8 [image], of REASONS; kept: int64
     [image], the place of the image that is kept for each; score: float32 [image]; clusters: int32
     [image] of each level, the finest first."""
     said = np.array(REASONS, object)[reason]
     dropped = reason == REASONS.index("duplicate")
     said[dropped] = "duplicate of " + name[kept[dropped]]
-    columns = {
+    columns: dict[str, store.Strings] = {
         "path": name,
         "split": split,
         "chosen": (reason == 0).astype(np.int8),

@@ -14,7 +14,7 @@ import images
 import store
 from backbones.stream import Batch, Reader, stream
 from pipeline.embedding.others import Other, others
-from pipeline.embedding.pictures import Alter, Dataset, Pictures
+from pipeline.embedding.pictures import Alter, Dataset, Names, Pictures
 from pipeline.embedding.rounding import Rounding, storable, why_not
 from pipeline.io.origin import to_float32
 from pipeline.params import Runtime, StageError, count_cores, torch_device
@@ -30,7 +30,7 @@ class Embedder:
         self,
         row: backbones.Backbone,
         dataset: Dataset,
-        names: np.ndarray,
+        names: Names,
         runtime: Runtime,
         load: Callable[[str], backbones.Encoder],
         beside: int = 0,

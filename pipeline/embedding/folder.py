@@ -13,9 +13,10 @@ import numpy as np
 import backbones
 import images
 import store
+from pipeline.embedding.digests import digests
 from pipeline.embedding.embedder import Embedder
 from pipeline.embedding.fill import fill_store, finish_without
-from pipeline.embedding.index import digests, save_index
+from pipeline.embedding.index import save_index
 from pipeline.params import Runtime, StageError
 
 
@@ -62,7 +63,7 @@ def embed_folder(
         "device": device, "batch_size": batch_size, "workers": workers, "memory_gb": "auto",
         "gpus": 1, "share_decoding": 1, "engine": "local", "ray_address": "local",
     })  # fmt: skip
-    digest = digests(spec, listing.names, path.with_suffix(".seen.npz"), runtime)
+    digest = digests(spec, listing.names, path.with_suffix(".seen.h5"), runtime)
     index = save_index(path, root.resolve().name, listing, digest)
     embedder = Embedder(
         row, spec, index.name, runtime, lambda device: backbones.load(backbone, device),

@@ -65,7 +65,7 @@ class Copier:
         which they then have no more; add the reasons why some of them cannot be stored."""
         matrix, start = open_matrix(self._source.features), 0
         root = root_of(writer.plan.dataset)
-        row, dtype = _rows_of(self._source, matrix, self._names, root), writer.plan.dtype
+        row, dtype = _rows_of(self._source, matrix, self._names[:], root), writer.plan.dtype
         expected = int(((row >= 0) & (place[row] >= 0)).sum())
         rounding = Rounding(writer, expected, self._way_out)
         for block in _tiles(matrix):
@@ -102,7 +102,8 @@ def _encoder(source: Source, index: Index) -> str:
     """What names these vectors. They are copied anew when the images change, not found again by
     the digests of images: those of equal bytes may have unequal vectors."""
     found = hashlib.blake2b(source.digest.encode(), digest_size=16)
-    found.update("\n".join(index.name.tolist()).encode())
+    for at, name in enumerate(index.name):
+        found.update(f"\n{name}".encode() if at else name.encode())
     found.update(index.digest.tobytes())
     return found.hexdigest() + OF_A_FILE
 

@@ -11,11 +11,13 @@ from PIL.Image import Image, Resampling
 import backbones
 import images
 import images.augment as augmentations
+import store
 from pipeline.embedding.dark import Dark
 from pipeline.embedding.memory_limit import MemoryLimit
 from pipeline.params import StageError, read_params
 
 Alter = Callable[[Image, bytes], Image]  # a picture and the digest of its bytes
+Names = store.Text | np.ndarray | dict[int, str]  # by row of the index
 Dataset = str | Mapping[str, Any]  # its key under `datasets` in params.yaml, or what stands there
 
 
@@ -24,7 +26,7 @@ class Pictures:
     in all threads together, unless one picture alone needs more. Thread-safe."""
 
     def __init__(
-        self, row: backbones.Backbone, dataset: Dataset, names: np.ndarray, memory_gb: float
+        self, row: backbones.Backbone, dataset: Dataset, names: Names, memory_gb: float
     ) -> None:
         self._row, self._names = row, names
         self._memory, self.dark = MemoryLimit(memory_gb * 1e9), Dark()

@@ -36,13 +36,13 @@ class RayEmbedder:
         self,
         row: backbones.Backbone,
         dataset: str,
-        names: np.ndarray,
+        names: store.Text,
         runtime: Runtime,
         load: Callable[[str], backbones.Encoder],
     ) -> None:
         """The cluster is joined when the first store lacks something."""
         self.row, self._names, self._runtime = row, names, runtime
-        self._held = (Path.cwd(), row, dataset, len(names), load)
+        self._held = (Path.cwd(), row, dataset, load)
         self.embedded = 0
         self.spent = {"decode": 0.0, "forward": 0.0, "write": 0.0, "wall": 0.0}
 
@@ -86,12 +86,10 @@ class Shards:
         folder: Path,
         row: backbones.Backbone,
         dataset: str,
-        images: int,
         load: Callable[[str], backbones.Encoder],
         runtime: Runtime,
     ) -> None:
-        """images: in the index."""
-        self._folder, self._names = folder, np.empty(images, object)
+        self._folder, self._names = folder, dict[int, str]()
         self._embedder = Embedder(row, dataset, self._names, runtime, load)
 
     def run(
@@ -100,8 +98,8 @@ class Shards:
         """Fill one shard, or go on where another actor was lost. rows: those of the index that it
         lacks; names: theirs."""
         enter(self._folder)
-        self._names[:] = None
-        self._names[rows] = names
+        self._names.clear()
+        self._names.update(zip(rows.tolist(), names, strict=True))
         before = dict(self._embedder.spent)
         with store.ShardWriter(lent) as writer:
             reasons = self._embedder.fill(writer, lent.path.name, alter)

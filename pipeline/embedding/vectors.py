@@ -8,7 +8,6 @@ each of its rows; `rows` says how many there are where no file does. Labels may 
 rows. Its vectors are those of backbones under `imported:`.
 """
 
-from collections import Counter
 from hashlib import blake2b
 from typing import Annotated, Any, Literal
 
@@ -59,10 +58,11 @@ def list_vectors(dataset: str) -> tuple[images.Listing, np.ndarray]:
     labels = _read_labels(spec.labels) if spec.labels else None
     rows = _rows(spec, where, ids=ids, labels=labels, splits=splits)
     if ids is None:
-        names, facts = [f"{i:08d}" for i in range(rows)], [f"{dataset}/{i}" for i in range(rows)]
+        names = images.Names(f"{i:08d}" for i in range(rows))
     else:
-        names = facts = ids.astype(str).tolist()
-        _require_names(names, f"{spec.ids}")
+        ids = ids.astype(str)
+        names = images.Names(map(str, ids))
+        _require_names(ids, f"{spec.ids}")
     if labels is None and spec.unlabelled != images.NEGATIVE:
         raise StageError(f"{where}: unlabelled names labels, and there are none: give labels")
     label, classes, notes = (
@@ -70,24 +70,25 @@ def list_vectors(dataset: str) -> tuple[images.Listing, np.ndarray]:
         if labels is None
         else images.number_classes(labels, f"labels of {spec.labels}", spec.unlabelled)
     )
-    of_all, more = ["train"] * rows, list[str]()
+    split, of_all, more = np.zeros(rows, np.int32), ["train"], list[str]()
     if splits is not None:
-        of_all, more = images.same_splits(splits.astype(str).tolist(), f"splits of {spec.splits}")
+        split, of_all = images.coded(splits.astype(str).tolist())
+        split, of_all, more = images.same_splits(split, of_all, f"splits of {spec.splits}")
         if "" in of_all:
+            none = np.count_nonzero(split == of_all.index(""))
             raise StageError(
-                f"{spec.splits}: {of_all.count('')} of {rows} rows are in no split: write one, "
-                "such as train"
+                f"{spec.splits}: {none} of {rows} rows are in no split: write one, such as train"
             )
-    listing = images.Listing(names, of_all, label, classes, len(classes), (*more, *notes))
+    listing = images.Listing(names, split, of_all, label, classes, len(classes), (*more, *notes))
     chosen = {
         k: v
         for k, v in (("train", spec.train), ("part", spec.part), ("classes", spec.classes))
         if v
     }
     listing = images.choose(listing, chosen)
-    number = dict(zip(names, facts, strict=True))
-    digests = [blake2b(number[name].encode(), digest_size=16).digest() for name in listing.names]
-    return listing, np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 16)
+    facts = (f"{dataset}/{int(name)}" if ids is None else name for name in listing.names)
+    digests = b"".join(blake2b(fact.encode(), digest_size=16).digest() for fact in facts)
+    return listing, np.frombuffer(digests, np.uint8).reshape(-1, 16)
 
 
 def _rows(spec: Vectors, where: str, **columns: np.ndarray | None) -> int:
@@ -103,14 +104,14 @@ def _rows(spec: Vectors, where: str, **columns: np.ndarray | None) -> int:
     return next(iter(said.values()))
 
 
-def _require_names(ids: list[str], source: str) -> None:
+def _require_names(ids: np.ndarray, source: str) -> None:
     """Each image has one, of its own."""
-    times = Counter(ids)
-    if "" in times:
-        raise StageError(f"{source}: {times['']} of {len(ids)} ids are empty: write one for each")
-    name, most = times.most_common(1)[0] if ids else ("", 0)
-    if most > 1:
-        raise StageError(f"{source}: '{name}' is there more than once: ids must be unique")
+    if empty := np.count_nonzero(ids == ""):
+        raise StageError(f"{source}: {empty} of {len(ids)} ids are empty: write one for each")
+    ordered = np.sort(ids)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if len(twice):
+        raise StageError(f"{source}: '{twice[0]}' is there more than once: ids must be unique")
 
 
 def _read_labels(source: str) -> np.ndarray:

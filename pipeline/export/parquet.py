@@ -1,11 +1,12 @@
 """parquet: columns of types of their own, a group of rows at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+import store
 from pipeline.export.table import Table
 from pipeline.io.whole import whole_bytes
 
@@ -22,7 +23,7 @@ def write(path: Path, table: Table) -> str:
     return ""
 
 
-def arrow(columns: dict[str, np.ndarray], rows: slice) -> "pyarrow.Table":
+def arrow(columns: Mapping[str, store.Strings], rows: slice) -> "pyarrow.Table":
     """Some rows of columns [image]; text is object."""
     import pyarrow
 

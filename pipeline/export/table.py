@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+import store
 from images import natural
 from pipeline.io.cell import Cell
 
@@ -25,7 +26,7 @@ class Table(NamedTuple):
     cell: Cell
     row: np.ndarray
     label: np.ndarray
-    columns: dict[str, np.ndarray]
+    columns: dict[str, store.Strings]
     root: Path = Path()
     links: Path = Path()
 

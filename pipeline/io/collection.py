@@ -10,23 +10,32 @@ from pipeline.io.absent import Absent
 from pipeline.io.origin import OF_A_FILE, OF_PARTS
 from pipeline.params import StageError
 
+BLOCK = 65_536  # images that are compared at once
+
 
 class Collection(NamedTuple):
-    """features: the store; name: object [image], of each image in it."""
+    """features: the store; name: [image], of each image in it."""
 
     features: store.Features
-    name: np.ndarray
+    name: store.Text
 
 
 def open_collection(features: Path, index: Path) -> Collection:
     """The store FEATURES with the names that INDEX has; StageError if that is of other images."""
     found = store.Features(features)
     with store.read(index, "index") as file:
-        name, digest, dataset = file["name"], file["digest"], file.attrs["dataset"]
-    known = dataset == found.dataset and found.row.max(initial=-1) < len(name)
-    if not known or not np.array_equal(digest[found.row], found.id):
+        name, digest, dataset = file.text("name"), file.mapped("digest"), file.attrs["dataset"]
+    if dataset != found.dataset or not _same(digest, found):
         raise StageError(f"{index} is not the index of the images in {features}: run `dvc repro`")
-    return Collection(found, name[found.row])
+    return Collection(found, name.of(found.row))
+
+
+def _same(digest: np.ndarray, found: store.Features) -> bool:
+    """Whether the images of a store are those of an index with these digests."""
+    if found.row.max(initial=-1) >= len(digest):
+        return False
+    blocks = (slice(start, start + BLOCK) for start in range(0, len(found), BLOCK))
+    return all(np.array_equal(digest[found.row[some]], found.id[some]) for some in blocks)
 
 
 def require_one_backbone(one: store.Features, other: store.Features) -> None:

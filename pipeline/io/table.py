@@ -9,6 +9,7 @@ from typing import IO
 
 import numpy as np
 
+import store
 from pipeline.params import StageError
 
 PART = 4096  # rows that are text at once
@@ -35,8 +36,8 @@ def write_csv(
         (quoted if odd else plain).writerows(zip(*texts, strict=True))
 
 
-def in_parts(columns: Sequence[np.ndarray]) -> Iterable[Sequence[np.ndarray]]:
-    """Columns, arrays [row], a few rows at a time."""
+def in_parts(columns: Sequence[store.Strings]) -> Iterable[Sequence[np.ndarray]]:
+    """Columns [row], a few rows at a time."""
     for start in range(0, len(columns[0]), PART):
         yield [column[start : start + PART] for column in columns]
 

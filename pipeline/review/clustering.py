@@ -57,7 +57,7 @@ def read_clustering(
         assignment = file[f"{setting}/assignment"][seed].astype(np.int64)
         names = dict(enumerate(file.attrs.get("old", [])))
     with store.read(cell.images, "index") as file:
-        digest = file["digest"]
+        digest = file.mapped("digest")
     if row.max(initial=-1) >= len(digest):
         raise StageError(f"{cell.images} is not the index of the images in {path}: run `dvc repro`")
     own = np.ascontiguousarray(digest[row])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+import store
 from pipeline.io.table import PART, in_parts, write_csv
 from pipeline.io.whole import whole_text
 
@@ -13,14 +14,14 @@ DIGITS = 6  # of a similarity
 
 def write_found(
     path: Path,
-    names: tuple[np.ndarray, np.ndarray],
+    names: tuple[store.Strings, store.Strings],
     neighbor: np.ndarray,
     similarity: np.ndarray,
     minimum: float,
 ) -> None:
     """A row a pair: target, rank (from 1), name, similarity; those below `minimum` left out.
 
-    names: of the targets, object [target], and of the images searched; neighbor: int [target,
+    names: of the targets [target], and of the images searched [image]; neighbor: int [target,
     neighbor]; similarity: float32 [target, neighbor].
     """
     targets, among = names

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from listed import splits_of
 
 from images import ImagesError, decode, list_images, open_images, stat_images
 
@@ -88,7 +89,7 @@ def test_cifar10_is_five_batches_and_a_test(cifar10):
     spec = {"from": "cifar10", "root": str(cifar10)}
     listing = list_images(spec)
     assert listing.names[:3] == ["train/00000", "train/00001", "train/00002"]
-    assert listing.splits == ["train"] * 10 + ["test"] * 2
+    assert splits_of(listing) == ["train"] * 10 + ["test"] * 2
     assert listing.labels.tolist() == [0, 9, 1, 9, 2, 9, 3, 9, 4, 9, 5, 9]
     assert listing.labels.dtype == np.int32
     assert listing.classes == CIFAR10

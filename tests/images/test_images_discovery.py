@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from listed import splits_of
 from scipy.io import savemat
 
 from images import ImagesError, list_images, open_images, stat_images
@@ -130,7 +131,7 @@ def test_a_set_is_listed_in_the_order_of_its_own_lists(tmp_path, name):
     expected = SETS[name](tmp_path)
     spec = {"from": name, "root": str(tmp_path)}
     listing = list_images(spec)
-    assert listing.splits == [split for split, of in expected.items() for _ in of]
+    assert splits_of(listing) == [split for split, of in expected.items() for _ in of]
     assert listing.names == [image for of in expected.values() for image, _ in of]
     assert listing.labels.tolist() == [label for of in expected.values() for _, label in of]
     assert listing.labels.dtype == np.int32

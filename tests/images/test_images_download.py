@@ -110,7 +110,8 @@ CIFAR10.train_list = [[n, md5[n]] for n, _ in CIFAR10.train_list]
 CIFAR10.test_list = [[n, md5[n]] for n, _ in CIFAR10.test_list]
 CIFAR10.meta = dict(CIFAR10.meta, md5=md5["batches.meta"])
 spec = {{"from": "cifar10", "root": str(root / "raw")}}
-print(images.list_images(spec).splits)
+listing = images.list_images(spec)
+print([listing.splits[s] for s in listing.split])
 archive = _download.Archive(CIFAR10.url, CIFAR10.tgz_md5)
 where = ("A set", root / "packed", folder.name, ["batches.meta"], "https://a.site")
 print(_download.folder(*where, archive=archive).relative_to(root))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from listed import splits_of
 
 from images import ImagesError, list_images, open_images, stat_images
 
@@ -34,7 +35,7 @@ def test_images_are_found_by_suffix_in_any_case_at_any_depth(tmp_path):
 
 def test_a_flat_tree_is_unlabelled_and_all_train(tmp_path):
     listing = list_images({"from": "folder", "root": str(plant(tmp_path, "cat/1.png", "2.png"))})
-    assert listing.splits == ["train", "train"]
+    assert splits_of(listing) == ["train", "train"]
     assert listing.labels.tolist() == [-1, -1]
     assert listing.labels.dtype == np.int32
     assert (listing.classes, listing.n_classes) == ([], 0)
@@ -54,7 +55,7 @@ def test_splits_may_have_different_classes_and_share_their_numbers(tmp_path):
     listing = list_images({"from": "folder", "root": str(tmp_path), "tree": "split/class"})
     assert listing.names[:2] == ["test/ant/1.png", "test/dog/1.png"]
     assert listing.names[2:] == ["train/cat/1.png", "train/dog/1.png"]
-    assert listing.splits == ["test", "test", "train", "train"]
+    assert splits_of(listing) == ["test", "test", "train", "train"]
     assert [listing.classes[label] for label in listing.labels] == ["ant", "dog", "cat", "dog"]
 
 
@@ -210,7 +211,7 @@ def test_the_clothing_photographs_are_listed():
     listing = list_images(spec)
     assert len(listing.names) == 713
     assert len(listing.classes) == 10
-    assert set(listing.splits) == {"train", "test"}
+    assert set(splits_of(listing)) == {"train", "test"}
     del spec["train"]
     with pytest.raises(ImagesError, match="no split called train; found: test, validation"):
         list_images(spec)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from listed import splits_of
 from PIL import Image
 
 from images import ImagesError, decode, list_images, open_images, stat_images
@@ -59,7 +60,7 @@ def test_imagenet_is_train_and_val(imagenet):
     spec = {"from": "imagenet", "root": str(imagenet)}
     listing = list_images(spec)
     assert listing.names[0] == "train/n01440764/n01440764_1.JPEG"
-    assert listing.splits == ["train"] * 1000 + ["val"] * 1000
+    assert splits_of(listing) == ["train"] * 1000 + ["val"] * 1000
     assert listing.labels.tolist() == [*range(1000), *range(1000)]
     assert listing.classes == list(names().values())
     assert open_images(spec)(listing.names[1999]) == b"valn15075141"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from listed import splits_of
 
 import images
 from images import ImagesError, _imagenet, _old, list_images, old_classes
@@ -105,7 +106,7 @@ def test_imagenet_100_of_category_discovery_is_a_draw_with_seed_0(tmp_path):
 
 def known(listing: images.Listing, old: list[int]) -> list[int]:
     """Places of the images of train of known classes, in the order in which GCD draws of them."""
-    train = np.array([split == "train" for split in listing.splits])
+    train = np.array([split == "train" for split in splits_of(listing)])
     return np.flatnonzero(train & np.isin(listing.labels, old)).tolist()
 
 
@@ -160,9 +161,9 @@ def test_the_published_counts_are_those_of_the_real_set(name):
     root = raw / "imagenet" if folder == "imagenet" else raw
     spec = {"from": name, "root": str(root)} | ({"of": "gcd"} if name == "imagenet100" else {})
     listing = list_images(spec)
-    train = listing.splits.count("train")
+    train = splits_of(listing).count("train")
     if name in COUNTS:
-        assert (train, len(listing.splits) - train) == COUNTS[name]
+        assert (train, len(splits_of(listing)) - train) == COUNTS[name]
     if labelled is not None:
         drawn = len(known(listing, old_classes(spec))) // 2
         within = 1 if labelled > 100 else 0.05

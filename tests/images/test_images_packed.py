@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from listed import splits_of
 from sklearn.datasets import load_digits
 
 from images import ImagesError, decode, list_images, open_images, stat_images
@@ -32,7 +33,7 @@ def stl10(tmp_path):
 
 def test_stl10_has_a_split_without_labels(stl10):
     listing = list_images({"from": "stl10", "root": str(stl10)})
-    assert listing.splits == ["train"] * 3 + ["test"] * 2 + ["unlabeled"] * 4
+    assert splits_of(listing) == ["train"] * 3 + ["test"] * 2 + ["unlabeled"] * 4
     assert listing.labels.tolist() == [0, 9, 1, 8, 0, -1, -1, -1, -1]
     assert listing.classes == STL10
     assert listing.names[-1] == "unlabeled/00003"
@@ -61,7 +62,7 @@ def test_stl10_may_do_without_the_unlabeled_images_or_fit_on_them(stl10):
     spec = {"from": "stl10", "root": str(stl10)}
     assert len(list_images({**spec, "splits": ["train", "test"]}).names) == 5
     both = list_images({**spec, "train": ["train", "unlabeled"]})
-    assert both.splits.count("train") == 7
+    assert splits_of(both).count("train") == 7
 
 
 @pytest.mark.parametrize("file", ["test_X.bin", "test_y.bin", "unlabeled_X.bin", "class_names.txt"])
@@ -113,7 +114,7 @@ def test_fashion_mnist_is_read_gzipped_or_not(fashion):
         "test/00000",
         "test/00001",
     ]
-    assert listing.splits == ["train"] * 3 + ["test"] * 2
+    assert splits_of(listing) == ["train"] * 3 + ["test"] * 2
     assert listing.labels.tolist() == [9, 0, 3, 1, 9]
     assert (listing.classes[0], listing.classes[9]) == ("T-shirt/top", "Ankle boot")
     read = open_images(spec)
@@ -164,14 +165,14 @@ def test_debians_fashion_mnist_is_found(tmp_path):
     if not module.DEBIAN.is_dir():
         pytest.skip("Debian's package dataset-fashion-mnist is not installed")
     listing = list_images({"from": "fashion_mnist", "root": str(tmp_path)})
-    assert (listing.splits.count("train"), listing.splits.count("test")) == (60_000, 10_000)
+    assert (splits_of(listing).count("train"), splits_of(listing).count("test")) == (60_000, 10_000)
     assert np.bincount(listing.labels).tolist() == [7000] * 10
 
 
 def test_the_digits_have_a_split_of_our_own():
     spec = {"from": "digits"}
     listing = list_images(spec)
-    assert (listing.splits.count("train"), listing.splits.count("test")) == (1437, 360)
+    assert (splits_of(listing).count("train"), splits_of(listing).count("test")) == (1437, 360)
     assert listing.classes == [str(i) for i in range(10)]
     assert set(listing.labels.tolist()) == set(range(10))
     assert (listing.names[0], listing.names[-1]) == ("train/00000", "test/00359")

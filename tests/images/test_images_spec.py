@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
+from listed import splits_of
 
 import images
 from images import (
@@ -145,7 +146,7 @@ def test_a_set_without_train_says_what_there_is(tmp_path):
 def test_splits_are_merged_into_train_and_keep_their_names(tmp_path):
     spec = tree(tmp_path, "a/cat/1.png", "b/cat/1.png", "test/cat/1.png")
     listing = list_images({**spec, "train": ["b", "a"]})
-    assert listing.splits == ["train", "train", "test"]
+    assert splits_of(listing) == ["train", "train", "test"]
     assert listing.names == ["a/cat/1.png", "b/cat/1.png", "test/cat/1.png"]
 
 
@@ -153,13 +154,13 @@ def test_renaming_does_not_mix_with_a_train_that_is_there(tmp_path):
     spec = tree(tmp_path, "train/cat/1.png", "val/cat/1.png")
     with pytest.raises(ImagesError, match=r"mixed with .* say train: \[train, val\] to merge"):
         list_images({**spec, "train": ["val"]})
-    assert list_images({**spec, "train": ["train", "val"]}).splits == ["train", "train"]
+    assert splits_of(list_images({**spec, "train": ["train", "val"]})) == ["train", "train"]
     assert list_images({**spec, "splits": ["val"], "train": ["val"]}).names == ["val/cat/1.png"]
 
 
 def test_only_some_splits_may_be_kept():
     listing = list_images({"from": "digits", "splits": ["test"], "train": ["test"]})
-    assert set(listing.splits) == {"train"}
+    assert set(splits_of(listing)) == {"train"}
     assert len(listing.names) == len(listing.labels) == 360
     assert listing.names[0] == "test/00000"
 
@@ -200,10 +201,10 @@ def part_of(part: float, **options: object) -> list[str]:
 
 def test_a_part_of_each_split_is_kept_in_order():
     whole, listing = list_images({"from": "digits"}), list_images({"from": "digits", "part": 0.1})
-    assert [listing.splits.count(split) for split in ("train", "test")] == [144, 36]
+    assert [splits_of(listing).count(split) for split in ("train", "test")] == [144, 36]
     at = [whole.names.index(name) for name in listing.names]
     assert at == sorted(at)
-    assert listing.splits == [whole.splits[i] for i in at]
+    assert splits_of(listing) == [splits_of(whole)[i] for i in at]
     np.testing.assert_array_equal(listing.labels, whole.labels[at])
     assert listing.n_classes == whole.n_classes == 10
     assert listing.classes == whole.classes
@@ -225,7 +226,7 @@ def test_a_larger_part_holds_a_smaller_one_and_1_holds_all():
 def test_a_part_is_of_what_splits_and_train_leave():
     assert set(part_of(0.1, splits=["train"])) < set(part_of(0.1))
     merged = list_images({"from": "digits", "train": ["train", "test"], "part": 0.1})
-    assert merged.splits == ["train"] * 180
+    assert splits_of(merged) == ["train"] * 180
 
 
 def test_the_same_names_are_kept_in_any_order():
@@ -233,7 +234,9 @@ def test_the_same_names_are_kept_in_any_order():
     labels = np.arange(50, dtype=np.int32)
 
     def kept(order: list[int]) -> dict[str, int]:
-        listing = Listing([names[i] for i in order], ["train"] * 50, labels[order], [], 0)
+        listing = Listing(
+            [names[i] for i in order], np.zeros(50, np.int32), ["train"], labels[order], [], 0
+        )
         found = _splits.apply(listing, {"part": 0.3})
         return dict(zip(found.names, found.labels.tolist(), strict=True))
 

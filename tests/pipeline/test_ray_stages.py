@@ -22,7 +22,7 @@ from ray_nodes import (
 )  # fmt: skip
 
 import images
-import pipeline.embedding.index
+import pipeline.embedding.digests
 import stages.assign
 import stages.curate
 import stages.index
@@ -192,11 +192,11 @@ def test_an_index_is_that_of_one_machine_and_what_is_known_is_not_read(
     project.params["datasets"] = {"mine": {"from": "folder", "root": str(root)}}
     project.write_params()
     monkeypatch.chdir(project.folder)
-    monkeypatch.setattr(pipeline.embedding.index, "CHUNK", 4)
-    monkeypatch.setattr(pipeline.embedding.index, "TASK", 12)
+    monkeypatch.setattr(pipeline.embedding.digests, "CHUNK", 4)
+    monkeypatch.setattr(pipeline.embedding.digests, "TASK", 12)
     index, nowhere = images_of("mine"), runtime(engine="ray", ray_address="nowhere")
     stages.index.main("mine", runtime())
-    here, seen = index.read_bytes(), index.with_suffix(".seen.npz")
+    here, seen = index.read_bytes(), index.with_suffix(".seen.h5")
     index.unlink()
     seen.unlink()
     stages.index.main("mine", on_ray(nodes))
@@ -209,7 +209,7 @@ def test_an_index_is_that_of_one_machine_and_what_is_known_is_not_read(
         asked.extend(names for (names,) in each)
         return over_ray(prepare, each, *rest)
 
-    monkeypatch.setattr(pipeline.embedding.index, "over_ray", counting)
+    monkeypatch.setattr(pipeline.embedding.digests, "over_ray", counting)
     stages.index.main("mine", on_ray(nodes))
     assert asked == [["050.png"]]
     stages.index.main("mine", nowhere)  # all are known, so nobody is asked
@@ -227,6 +227,6 @@ def test_a_picture_that_cannot_be_read_is_named(
     (project.folder / "params.yaml").touch()
     monkeypatch.chdir(project.folder)
     with pytest.raises(images.ImagesError, match=r"004\.png"):
-        pipeline.embedding.index.digests(
-            spec, gone.names, project.folder / "seen.npz", on_ray(nodes)
+        pipeline.embedding.digests.digests(
+            spec, gone.names, project.folder / "images.seen.h5", on_ray(nodes)
         )

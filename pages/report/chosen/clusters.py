@@ -120,7 +120,7 @@ def _choose(
     both = [rows for p in picks for rows in (p.typical, p.untypical)]
     shown = row[np.concatenate([*both, np.zeros(0, np.int64)])]
     with store.read(cell.images, "index") as file:
-        name, digest = file["name"][shown], file["digest"][shown]
+        name, digest = file.text("name")[shown], file.mapped("digest")[shown]
     cluster = [c for p in picks for c in [p.cluster] * (len(p.typical) + len(p.untypical))]
     typical = [t for p in picks for t in [1] * len(p.typical) + [0] * len(p.untypical)]
     return Chosen(

@@ -23,7 +23,7 @@ class Curated(NamedTuple):
 def save_curated(
     cell: Cell,
     rows: Rows,
-    name: np.ndarray,
+    name: store.Strings,
     digest: np.ndarray,
     kept: np.ndarray,
     score: np.ndarray,
@@ -32,7 +32,7 @@ def save_curated(
     """Write cell.curated_examples: groups of near-duplicates, evenly from the largest to the
     smallest, and the strangest of the images that were not dropped for another.
 
-    rows: [image, dim]; name: object [image]; digest: uint8 [image, 16]; kept: int64 [image], which
+    rows: [image, dim]; name: [image]; digest: uint8 [image, 16]; kept: int64 [image], which
     image is kept for each; score: float32 [image]."""
     dropped = np.flatnonzero(kept != np.arange(len(kept)))
     group, size = np.unique(kept[dropped], return_counts=True)

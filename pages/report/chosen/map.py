@@ -54,7 +54,7 @@ def save_on_map(cell: Cell, points: int, pictures: int, across: int, seed: int) 
     drawn = np.random.default_rng(seed).choice(len(row), min(points, len(row)), replace=False)
     kept = np.union1d(drawn, seen)  # what is seen is drawn too
     with store.read(cell.images, "index") as file:
-        name, digest = file["name"][row[seen]], file["digest"][row[seen]]
+        name, digest = file.text("name")[row[seen]], file.mapped("digest")[row[seen]]
     found = OnMap(
         shown.run, shown.setting, shown.k, shown.seed, len(row), across,
         place[kept], cluster[kept], _medians(place, cluster, shown.k),

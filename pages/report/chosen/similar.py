@@ -15,10 +15,10 @@ ROWS = 2  # of found images beside a target
 
 
 class Side(NamedTuple):
-    """The images of one of both collections, as positions count them: name object [image], digest
+    """The images of one of both collections, as positions count them: name [image], digest
     uint8 [image, 16]."""
 
-    name: np.ndarray
+    name: store.Strings
     digest: np.ndarray
 
 

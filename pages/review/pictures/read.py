@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 from PIL.Image import Image
 
+import store
 from images import ImagesError, Raw, decode, decoding_memory, digest, picture_size
 from pages.review.collection import Opener
 from pipeline.embedding.memory_limit import MemoryLimit
@@ -16,11 +17,16 @@ class Away(Exception):
 
 
 class Pictures:
-    """name: object [image]; id: uint8 [image, 16]. Nothing but these images can be read. Thread-
+    """name: [image]; id: uint8 [image, 16]. Nothing but these images can be read. Thread-
     safe; `memory` bytes are taken by all threads together that decode, unless one needs more."""
 
     def __init__(
-        self, read: Opener | None, why_not: str, name: np.ndarray, id: np.ndarray, memory: float
+        self,
+        read: Opener | None,
+        why_not: str,
+        name: store.Strings,
+        id: np.ndarray,
+        memory: float,
     ) -> None:
         self._read, self._why_not, self._name, self._id = read, why_not, name, id
         self._memory = MemoryLimit(memory)

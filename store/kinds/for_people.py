@@ -1,6 +1,6 @@
 """The kinds of file that pages and tables are made from; `store.kinds` has all."""
 
-from store.kind import Array, Kind
+from store.kinds.kind import Array, Kind
 
 FOR_PEOPLE: dict[str, Kind] = {
     "examples": Kind(

@@ -1,15 +1,8 @@
-"""The kinds of file in the store: what lies in each, on which axes, with which meaning.
+"""The kinds of file that stages make from one another; `store.kinds` has all."""
 
-The file is the interface: a reader in another language needs this table and HDF5, nothing else.
-Every file carries its kind and version; a reader refuses what it does not know.
-"""
+from store.kinds.kind import Array, Kind
 
-from pathlib import Path
-
-from store.kind import Array, Kind
-from store.kinds_for_people import FOR_PEOPLE
-
-KINDS: dict[str, Kind] = {
+FOR_STAGES: dict[str, Kind] = {
     "absent": Kind(
         1, "in place of any other, where a dataset cannot be had by a backbone", {}, ("reason",)
     ),
@@ -22,6 +15,20 @@ KINDS: dict[str, Kind] = {
             "split": Array("uint8", "image", "which of `splits` the image is in"),
         },
         ("dataset", "splits", "n_classes"),
+    ),
+    "seen": Kind(
+        1,
+        "data/{dataset}/images.seen.h5",
+        {
+            "first": Array(
+                "uint64",
+                "file",
+                "8 bytes of a hash of a file's name, size, times and inode, rising",
+            ),
+            "second": Array("uint64", "file", "8 more bytes of it"),
+            "digest": Array("uint8", "file 16", "BLAKE2b-128 of the file's bytes"),
+        },
+        ("spec",),
     ),
     "labels": Kind(
         1,
@@ -180,10 +187,4 @@ KINDS: dict[str, Kind] = {
         },
         ("dataset", "backbone", "run", "reasons"),
     ),
-    **FOR_PEOPLE,
 }
-
-
-def place(kind: str, **names: str) -> Path:
-    """Where a file of `kind` lies in a project; names: dataset, backbone, run, among."""
-    return Path(KINDS[kind].place.format(**names))

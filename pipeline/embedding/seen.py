@@ -1,0 +1,117 @@
+"""What is remembered of files that were read: the digest of each, by its name, size, times, inode.
+
+It lies beside the index, in no out of a stage: times are this machine's. It saves time alone, so
+what is damaged is forgotten. What a run has read is kept on the way, too: a stopped one goes on.
+"""
+
+import json
+import os
+import struct
+import zlib
+from collections.abc import Mapping
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import store
+from cluster.scratch import scratch_array
+
+Spec = Mapping[str, Any]  # a dataset's description, as under `datasets` in params.yaml
+AT_ONCE = 65_536  # entries that are read at once
+
+# The hash is of a name and what `images.stat_images` says of its file: 16 bytes, as two numbers, of
+# which the first sorts. ENTRY is one that is kept on the way, HEAD stands before some of them.
+ENTRY = np.dtype([("hash", "<u8", 2), ("digest", "u1", 16)])
+HEAD = struct.Struct("<II")  # number of entries, their crc32
+
+
+def hash_of(name: str, stat: tuple[int, ...]) -> bytes:
+    """The 16 bytes by which a file's digest is found."""
+    return blake2b(f"{name}\0{stat}".encode(), digest_size=16).digest()
+
+
+class Seen:
+    """What an earlier run wrote to `path` of an equal `spec`, and what one that was stopped left.
+
+    Entries lie on the disk, mapped, by their hash."""
+
+    def __init__(self, path: Path, spec: Spec) -> None:
+        self._path, self._part = path, path.with_suffix(".part")
+        self._spec = json.dumps(dict(spec), sort_keys=True)
+        left, self._length = self._left()
+        self._known = [*self._written(), _sorted(left["hash"], left["digest"])]
+
+    def find(self, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which files (uint64 [file, 2]) are known, bool [file], and the digest of each one that
+        is, uint8 [file, 16]."""
+        found, digest = np.zeros(len(hashes), bool), np.zeros((len(hashes), 16), np.uint8)
+        for first, second, digests in self._known:
+            if len(first):
+                at = np.minimum(np.searchsorted(first, hashes[:, 0]), len(first) - 1)
+                here = (first[at] == hashes[:, 0]) & (second[at] == hashes[:, 1])
+                found |= here
+                digest[here] = digests[at[here]]
+        return found, digest
+
+    def keep(self, hashes: np.ndarray, digests: np.ndarray) -> None:
+        """Keep some that were read now, for the case that this run is stopped."""
+        entries = np.empty(len(hashes), ENTRY)
+        entries["hash"], entries["digest"] = hashes, digests
+        data = entries.tobytes()
+        with suppress(OSError), self._part.open("r+b" if self._part.exists() else "w+b") as file:
+            file.seek(self._length)
+            file.write(HEAD.pack(len(entries), self._checksum(data)) + data)
+            file.truncate()
+            file.flush()
+            os.fsync(file.fileno())
+            self._length = file.tell()
+
+    def save(self, hashes: np.ndarray, digests: np.ndarray) -> None:
+        """Remember these files alone, those that were known among them."""
+        first, second, digest = _sorted(hashes, digests)
+        arrays = {"first": first, "second": second, "digest": digest}
+        store.save(self._path, "seen", arrays, {"spec": self._spec})
+        self._part.unlink(missing_ok=True)
+
+    def _written(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        try:
+            with store.read(self._path, "seen") as file:
+                if file.attrs["spec"] != self._spec:
+                    return []  # what is read of a file may hang on it
+                first, second, digest = (file.mapped(n) for n in ("first", "second", "digest"))
+        except (OSError, store.StoreError):
+            return []
+        return [(first, second, digest)] if len(first) == len(second) == len(digest) else []
+
+    def _left(self) -> tuple[np.ndarray, int]:
+        """What is whole of the entries that a run of an equal spec left, and how far it goes."""
+        blocks, at = [np.empty(0, ENTRY)], 0
+        try:
+            with self._part.open("rb") as file:
+                while len(head := file.read(HEAD.size)) == HEAD.size:
+                    count, crc = HEAD.unpack(head)
+                    data = file.read(count * ENTRY.itemsize)
+                    if len(data) < count * ENTRY.itemsize or self._checksum(data) != crc:
+                        break
+                    blocks.append(np.frombuffer(data, ENTRY))
+                    at = file.tell()
+        except OSError:
+            pass
+        return np.concatenate(blocks), at
+
+    def _checksum(self, data: bytes) -> int:
+        return zlib.crc32(data, zlib.crc32(self._spec.encode()))
+
+
+def _sorted(hashes: np.ndarray, digests: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The two numbers of each hash and its digest, by the hash."""
+    order = np.argsort(hashes[:, 0], kind="stable")
+    first, second = (scratch_array(len(order), np.uint64) for _ in range(2))
+    digest = scratch_array((len(order), 16), np.uint8)
+    for start in range(0, len(order), AT_ONCE):
+        some, of = slice(start, start + AT_ONCE), order[start : start + AT_ONCE]
+        first[some], second[some], digest[some] = hashes[of, 0], hashes[of, 1], digests[of]
+    return first, second, digest

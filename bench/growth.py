@@ -23,7 +23,7 @@ from bench._watch import Taken, watch
 
 PACKAGES = ("numpy", "torch", "h5py", "scipy", "pyarrow")
 SIZES, SMALLEST, DIM = (10_000, 30_000, 100_000, 300_000, 1_000_000), 4000, 64
-FURTHER = {"neighbors, compressed": 3_000_000, "kmeans, hierarchical": 3_000_000}
+FURTHER = dict.fromkeys(("index", "neighbors, compressed", "kmeans, hierarchical"), 3_000_000)
 TARGETS = 1000
 LONGEST, MINUTE = 600.0, 60.0  # seconds
 SECONDS, BYTES = 0.3, 30e6  # of less growth nothing is said

@@ -59,8 +59,9 @@ def digests(spec: Spec, names: Sequence[str], seen_path: Path, runtime: Runtime)
 def _keep(seen: Seen, made: list[np.ndarray], hashes: np.ndarray, digest: np.ndarray) -> None:
     rows = np.concatenate([np.empty(0, np.int64), *made])
     rows = rows[(hashes[rows] != 0).any(axis=1)]
-    if len(rows):
-        seen.keep(hashes[rows], digest[rows])
+    for start in range(0, len(rows), BLOCK):
+        some = rows[start : start + BLOCK]
+        seen.keep(hashes[some], digest[some])
 
 
 def _hashes(spec: Spec, names: Sequence[str]) -> Iterator[tuple[int, np.ndarray]]:

@@ -128,7 +128,7 @@ def test_from_compress_from_on_codes_are_searched_and_nothing_is_left_of_them(fo
 def test_a_compressed_search_that_was_stopped_goes_on(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(search, "SHARD", 40)
+    monkeypatch.setattr("cluster.neighbors.compressed.part.SHARD", 40)
     settings = SEARCHES["compressed"]
     run(folder, **settings)
     whole = (folder / CELL.neighbors).read_bytes()

@@ -13,6 +13,7 @@ Codes are computed and searched in blocks of a fixed size, each by one thread, s
 threads changes no byte.
 """
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -66,14 +67,28 @@ def train_codes(
 class Codes:
     """Inverted lists of codes, filled and searched."""
 
-    def __init__(self, rotation: np.ndarray, index: np.ndarray) -> None:
-        """As `train_codes` gave them."""
+    def __init__(self, rotation: np.ndarray, index: np.ndarray | str) -> None:
+        """As `train_codes` gave them; index may also be the name of a file of what `write` gave:
+        its lists are searched where they lie, so that several processes share their pages."""
         import faiss
 
-        self._rotation = rotation
-        self._index = cast(Any, faiss.deserialize_index(index))
+        self.rotation = rotation
+        if isinstance(index, str):
+            flags = faiss.IO_FLAG_MMAP | faiss.IO_FLAG_SKIP_PRECOMPUTE_TABLE
+            self._index = cast(Any, faiss.read_index(index, flags))
+            # Else each search starts threads that read its lists before it does
+            lists = cast(Any, faiss.downcast_InvertedLists(self._index.invlists))
+            lists.prefetch_nthread = 0
+        else:
+            self._index = cast(Any, faiss.deserialize_index(index))
         self._index.use_precomputed_table = -1
         self.lists: int = self._index.nlist
+
+    def write(self, write: Callable[[bytes], object]) -> None:
+        """Give write() the index and its codes, some bytes at a time."""
+        import faiss
+
+        faiss.write_index(self._index, cast(Any, faiss).PyCallbackIOWriter(write))
 
     def encode(self, x: Float32[np.ndarray, "image dim"]) -> UInt8[np.ndarray, "image byte"]:
         """The number of the list of each vector, and its code."""
@@ -110,7 +125,7 @@ class Codes:
         import faiss
 
         faiss.omp_set_num_threads(1)  # of this thread
-        return x @ self._rotation
+        return x @ self.rotation
 
 
 def _padded(x: np.ndarray, width: int) -> np.ndarray:

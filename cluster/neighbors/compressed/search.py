@@ -9,29 +9,28 @@ Vectors are read block by block and only the codes stay in memory.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from cluster.kernels.similarity import Metric, Survey, survey
+from cluster.kernels.similarity import Metric, survey
 from cluster.kmeans.hierarchical.two_levels import two_level_centroids
 from cluster.neighbors.approximate import (
     FITTED,
     PASSES,
     ProductRows,
     drawn_queries,
-    exact_of_found,
     list_count,
     recall_of,
 )
 from cluster.neighbors.compressed.codes import TRAINED, Codes, train_codes
+from cluster.neighbors.compressed.part import Effort, Scope, find, find_part, parts_of
 from cluster.neighbors.equal_rows import zeros_first
 from cluster.neighbors.exact import nearest_neighbors
-from cluster.neighbors.prepared_search import PreparedSearch, prepare_search, require_neighbors
+from cluster.neighbors.prepared_search import prepare_search, require_neighbors
 from cluster.neighbors.table import Neighbors
 from cluster.vectors.rows import Rows, Subset
 
-SHARD = 65_536  # images that are encoded, or searched for, and then kept
 FIRST_PROBES = 8  # lists that a query searches at first
 FIRST_COMPARED = 2  # times k: images that are compared exactly at first
 MOST_COMPARED = 4096  # at most: heaps of more are slow
@@ -39,16 +38,55 @@ MOST_COMPARED = 4096  # at most: heaps of more are slow
 Keep = Callable[[str, Callable[[], dict[str, np.ndarray]]], dict[str, np.ndarray]]
 
 
-class Effort(NamedTuple):
-    """probes: lists that a query searches; compared: images of these that it is compared with
-    exactly; share: of the true neighbours, which that finds."""
+class Prepared(NamedTuple):
+    """All of a search but its parts (`find_part`), without the vectors. squares: float64 [query],
+    x·x; own: int64 [query], which of the images that are searched the query is itself, -1 for none;
+    finish: to be called with the table of all parts, which it changes."""
 
-    probes: int
-    compared: int
-    share: float
+    scope: Scope
+    squares: np.ndarray
+    own: np.ndarray
+    finish: Callable[[Neighbors], None]
 
 
 def compressed_neighbors(
+    rows: Rows,
+    among: Rows,
+    k: int,
+    *,
+    own: np.ndarray | None = None,
+    out: Neighbors | None = None,
+    keep: Keep = lambda name, compute: compute(),
+    progress: Callable[[int], object] = lambda images: None,
+    **settings: Any,
+) -> tuple[Neighbors, Effort]:
+    """Neighbours as of `nearest_neighbors`, and with what effort they were found: `share` may be
+    less than `recall`, where codes of `code_bytes` bytes an image are too coarse for it.
+
+    settings: those of `prepare_compressed`, as `keep` is. out: where the neighbours are written.
+    progress is called with the images that were encoded, and then with those that were searched
+    for. Raises what `nearest_neighbors` does.
+    """
+    codes, prepared = prepare_compressed(
+        rows, among, k, own=own, keep=keep, progress=progress, **settings
+    )
+    scope, squares, own, finish = prepared
+    shape = len(rows), k
+    out = out or Neighbors(np.empty(shape, np.int32), np.empty(shape, np.float32))
+    for name, here in parts_of("found", len(rows)):
+
+        def search(here: slice = here) -> dict[str, np.ndarray]:
+            query = Subset(rows, np.arange(here.start, here.stop))
+            return find_part(codes, query, squares[here], own[here], among, scope)
+
+        found = keep(name, search)
+        out.neighbor[here], out.similarity[here] = found["neighbor"], found["similarity"]
+        progress(here.stop - here.start)
+    finish(out)
+    return out, scope.effort
+
+
+def prepare_compressed(
     rows: Rows,
     among: Rows,
     k: int,
@@ -59,17 +97,15 @@ def compressed_neighbors(
     seed: int,
     code_bytes: int,
     own: np.ndarray | None = None,
-    out: Neighbors | None = None,
     keep: Keep = lambda name, compute: compute(),
     device: str = "cpu",
     progress: Callable[[int], object] = lambda images: None,
-) -> tuple[Neighbors, Effort]:
-    """Neighbours as of `nearest_neighbors`, and with what effort they were found: `share` may be
-    less than `recall`, where codes of `code_bytes` bytes an image are too coarse for it.
+) -> tuple[Codes, Prepared]:
+    """The codes of all images that are searched, and what is known before the first part.
 
-    out: where the neighbours are written. keep(name, compute) gives named arrays: what it has of
-    an earlier call with equal arguments, or else compute(). progress is called with the images that
-    were encoded, and then with those that were searched for. Raises what `nearest_neighbors` does.
+    sample: queries on which the recall is measured, drawn by `seed`. keep(name, compute) gives
+    named arrays: what it has of an earlier call with equal arguments, or else compute(). progress
+    is called with the images that were encoded. Raises what `nearest_neighbors` does.
     """
     own = np.full(len(rows), -1, np.int64) if own is None else own.astype(np.int64)
     require_neighbors(rows, among, k, own)
@@ -78,14 +114,13 @@ def compressed_neighbors(
     search = prepare_search(among, targets, k, metric, own)
     product = ProductRows(search.targets, search.facts.squares, search.space)
     codes = Codes(**keep("trained", lambda: _trained(product, code_bytes, seed, device, metric)))
-    for start in range(0, len(product), SHARD):
-        stop = min(start + SHARD, len(product))
+    for name, here in parts_of("codes", len(product)):
 
-        def encode(start: int = start, stop: int = stop) -> dict[str, np.ndarray]:
-            return {"code": codes.encode(product.block(start, stop))}
+        def encode(here: slice = here) -> dict[str, np.ndarray]:
+            return {"code": codes.encode(product.block(here.start, here.stop))}
 
-        codes.add(keep(f"codes-{start // SHARD:06}", encode)["code"], start)
-        progress(stop - start)
+        codes.add(keep(name, encode)["code"], here.start)
+        progress(here.stop - here.start)
 
     def tuned() -> dict[str, np.ndarray]:
         drawn = drawn_queries(len(rows), sample, seed)
@@ -93,7 +128,7 @@ def compressed_neighbors(
         true = nearest_neighbors(some, among, k, metric=metric, own=own[drawn], device=device)
 
         def share(probes: int, compared: int) -> float:
-            found = _find(codes, some, queries.squares[drawn], drawn, search, k, probes, compared)
+            found = find(codes, some, queries.squares[drawn], drawn, search, k, probes, compared)
             return recall_of(found, true)
 
         effort = _effort(share, recall, codes.lists, k, len(product))
@@ -101,20 +136,14 @@ def compressed_neighbors(
 
     said = keep("effort", tuned)
     effort = Effort(int(said["probes"]), int(said["compared"]), float(said["share"]))
-    shape = len(rows), k
-    out = out or Neighbors(np.empty(shape, np.int32), np.empty(shape, np.float32))
-    for start in range(0, len(rows), SHARD):
-        number = np.arange(start, min(start + SHARD, len(rows)))
+    scope = Scope(k, effort, search.keep, search.facts.squares, search.space)
+    squares, of_all, itself = queries.squares, targets.squares, own
 
-        def find(number: np.ndarray = number) -> dict[str, np.ndarray]:
-            return _shard(codes, rows, queries, number, search, k, effort)
+    def finish(out: Neighbors) -> None:
+        if metric == "cosine":
+            zeros_first(out, squares, of_all, itself)
 
-        found = keep(f"found-{start // SHARD:06}", find)
-        out.neighbor[number], out.similarity[number] = found["neighbor"], found["similarity"]
-        progress(len(number))
-    if metric == "cosine":
-        zeros_first(out, queries.squares, targets.squares, own)
-    return out, effort
+    return codes, Prepared(scope, squares, search.own, finish)
 
 
 def _trained(
@@ -151,43 +180,3 @@ def _effort(
             break
         best = max(tried, key=lambda effort: effort.share)  # of equal ones more lists
     return best
-
-
-def _shard(
-    codes: Codes,
-    rows: Rows,
-    queries: Survey,
-    number: np.ndarray,
-    search: PreparedSearch,
-    k: int,
-    effort: Effort,
-) -> dict[str, np.ndarray]:
-    """The neighbours of the queries `number`; those whose lists hold fewer than k search more."""
-    probes, compared = effort.probes, effort.compared
-    squares = queries.squares[number]
-    block = Subset(rows, number)
-    found = _find(codes, block, squares, number, search, k, probes, compared)
-    few = np.flatnonzero((found.neighbor < 0).any(1))
-    while len(few) and probes < codes.lists:
-        probes = min(2 * probes, codes.lists)
-        again = _find(
-            codes, Subset(block, few), squares[few], number[few], search, k, probes, compared
-        )
-        found.neighbor[few], found.similarity[few] = again
-        few = few[(again.neighbor < 0).any(1)]
-    return found._asdict()
-
-
-def _find(
-    codes: Codes,
-    rows: Rows,
-    squares: np.ndarray,
-    number: np.ndarray,
-    search: PreparedSearch,
-    k: int,
-    probes: int,
-    compared: int,
-) -> Neighbors:
-    return exact_of_found(
-        lambda query: codes.search(query, probes, compared), rows, squares, number, search, k
-    )

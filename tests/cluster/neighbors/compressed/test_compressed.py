@@ -1,15 +1,17 @@
 """Neighbours by product quantisation: exact similarities, the recall that is said, odd inputs."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from cluster import ClusterError
-from cluster.neighbors.compressed import search
+from cluster.neighbors.compressed import part, search
 from cluster.neighbors.compressed.codes import Codes, train_codes
-from cluster.neighbors.compressed.search import Effort, compressed_neighbors
+from cluster.neighbors.compressed.part import Effort
+from cluster.neighbors.compressed.search import compressed_neighbors
 from cluster.neighbors.exact import nearest_neighbors
 from cluster.neighbors.table import Neighbors
 from cluster.vectors.rows import ArrayRows
@@ -49,6 +51,18 @@ def test_a_code_is_the_list_and_the_nearest_of_what_each_piece_had():
     assert len(np.unique(code[:4, 1:], axis=0)) == 4
     codes.add(code, 100)
     np.testing.assert_array_equal(codes.search(x, 2, 1)[:, 0], np.arange(100, 108))
+
+
+@pytest.mark.parametrize("inner", [False, True])
+def test_lists_that_lie_in_a_file_are_searched_as_those_in_memory(tmp_path: Path, inner: bool):
+    x, file = vectors(5000), tmp_path / "lists"
+    codes = Codes(**train_codes(x, x[:20], 5, inner))
+    codes.add(codes.encode(x), 0)
+    with file.open("wb") as out:
+        codes.write(out.write)
+    there = Codes(codes.rotation, str(file))
+    assert there.lists == 20
+    np.testing.assert_array_equal(there.search(x, 4, 30), codes.search(x, 4, 30))
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -106,7 +120,7 @@ def test_the_same_bytes_at_any_number_of_threads():
 
 
 def test_a_search_that_was_stopped_goes_on_and_ends_in_the_same(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(search, "SHARD", 500)
+    monkeypatch.setattr(part, "SHARD", 500)
     x, kept, computed, most = vectors(1800), dict[str, Arrays](), list[str](), [3]
 
     def keep(name: str, compute: Callable[[], Arrays]) -> Arrays:

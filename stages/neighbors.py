@@ -18,6 +18,7 @@ from cluster.vectors.rows import Subset, cached
 from pipeline.io.cell import Cell
 from pipeline.io.space import train_rows
 from pipeline.params import Runtime, Section, StageError, torch_device
+from pipeline.searching.codes_on_ray import neighbors_by_codes_on_ray
 from pipeline.searching.kept import Kept
 from pipeline.searching.on_ray import neighbors_on_ray
 from stages import run
@@ -94,39 +95,59 @@ def _search(
     removes the files that are kept until they are saved."""
     own = np.full(len(found), -1, np.int64)
     own[train] = np.arange(len(train))
-    exact = len(train) <= params.exact_up_to
+    wanted: dict[str, Any] = {"metric": params.metric, "own": own}
 
     def nothing() -> None: ...
 
     with tqdm(total=len(found), desc="neighbors", disable=None, unit="img") as bar:
-        if exact and runtime.engine == "ray":
-            metric, path = params.metric, found.path
-            return neighbors_on_ray(path, own, k, metric, runtime, bar.update), 1.0, nothing
-        rows = cached(found, runtime.memory_gb)
-        among, device = Subset(rows, train), torch_device(runtime.device)
-        if exact:
-            table = nearest_neighbors(
-                rows, among, k, metric=params.metric, own=own, device=device, progress=bar.update
-            )
-            return table, 1.0, nothing
-        wanted: dict[str, Any] = {
-            "metric": params.metric, "recall": params.recall, "sample": SAMPLE, "seed": SEED,
-            "own": own, "device": device, "progress": bar.update,
-        }  # fmt: skip
+        wanted["progress"] = bar.update
+        if len(train) <= params.exact_up_to:
+            return _exact(found, train, k, wanted, runtime), 1.0, nothing
+        wanted |= {"recall": params.recall, "sample": SAMPLE, "seed": SEED}
         if len(train) < params.compress_from:
-            return *approximate_neighbors(rows, among, k, **wanted, stored=found.dtype), nothing
+            rows, device = cached(found, runtime.memory_gb), torch_device(runtime.device)
+            wanted |= {"device": device, "stored": found.dtype}
+            return *approximate_neighbors(rows, Subset(rows, train), k, **wanted), nothing
         bar.total = len(found) + len(train)  # which are encoded first
         kept = Kept(cell.neighbors, "codes", _follows_from(found, k, params))
-        table, effort = compressed_neighbors(
-            rows, among, k, **wanted, code_bytes=params.code_bytes, keep=kept.keep,
-            out=Neighbors(*(kept.mapped(*each, (len(found), k)) for each in DTYPES.items())),
-        )  # fmt: skip
-    if effort.share < params.recall:
+        table = Neighbors(*(kept.mapped(*each, (len(found), k)) for each in DTYPES.items()))
+        wanted["code_bytes"] = params.code_bytes
+        recall = _by_codes(found, train, k, kept, table, wanted, runtime)
+    if recall < params.recall:
         print(
-            f"neighbors: a recall of {effort.share:.3f} is reached, {params.recall:g} asked for: "
+            f"neighbors: a recall of {recall:.3f} is reached, {params.recall:g} asked for: "
             "raise neighbors.code_bytes, or neighbors.compress_from where memory allows"
         )
-    return table, effort.share, kept.remove
+    return table, recall, kept.remove
+
+
+def _exact(
+    found: store.Features, train: np.ndarray, k: int, wanted: dict[str, Any], runtime: Runtime
+) -> Neighbors:
+    """wanted: what searches take by name."""
+    if runtime.engine == "ray":
+        return neighbors_on_ray(found.path, k=k, runtime=runtime, **wanted)
+    rows, device = cached(found, runtime.memory_gb), torch_device(runtime.device)
+    return nearest_neighbors(rows, Subset(rows, train), k, device=device, **wanted)
+
+
+def _by_codes(
+    found: store.Features,
+    train: np.ndarray,
+    k: int,
+    kept: Kept,
+    out: Neighbors,
+    wanted: dict[str, Any],
+    runtime: Runtime,
+) -> float:
+    """Writes the neighbours to `out`; returns their recall."""
+    wanted = {**wanted, "device": torch_device(runtime.of_driver().device)}
+    if runtime.engine == "ray":
+        return neighbors_by_codes_on_ray(found.path, k, kept, out, runtime, **wanted).share
+    rows = cached(found, runtime.memory_gb)
+    among = Subset(rows, train)
+    _, effort = compressed_neighbors(rows, among, k, keep=kept.keep, out=out, **wanted)
+    return effort.share
 
 
 def _follows_from(found: store.Features, k: int, params: Params) -> dict[str, object]:

@@ -32,15 +32,25 @@ class Kept:
     ) -> dict[str, np.ndarray]:
         """The arrays of the part `name`: those of an earlier run, or else of compute(), which are
         then written. StageError where they are damaged."""
-        path = self.folder / f"{name}.npz"
+        arrays = self.found(name)
+        if arrays is None:
+            arrays = compute()
+            self.save(name, arrays)
+        return arrays
+
+    def found(self, name: str) -> dict[str, np.ndarray] | None:
+        """Those of an earlier run, None where it had not come to them. Raises as `keep` does."""
+        path = self._path(name)
         try:
             return read_arrays(path)
         except FileNotFoundError:
-            arrays = compute()
-            save_arrays(path, arrays)
-            return arrays
+            return None
         except ValueError as error:
             raise StageError(f"{path}: damaged ({error}): remove it to compute it again") from None
+
+    def save(self, name: str, arrays: dict[str, np.ndarray]) -> None:
+        """Write the part `name`."""
+        save_arrays(self._path(name), arrays)
 
     def mapped(self, name: str, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
         """An array whose pages lie in a file, begun anew by each run. OSError on a full disk."""
@@ -49,6 +59,9 @@ class Kept:
         with path.open("r+b") as file:  # else a full disk would be noticed at a page, by a signal
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
         return array
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.npz"
 
     def remove(self) -> None:
         """Delete the folder, once the run's file is written."""

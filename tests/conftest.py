@@ -66,7 +66,7 @@ def no_power_cut() -> Iterator[None]:
 # Files of half a minute of work and more, the longest first
 LONGEST = (
     *("test_ray.py", "test_pipeline.py", "test_ray_stages.py", "test_docs_commands.py"),
-    *("test_bench_gpu.py",),
+    *("test_ray_lost.py", "test_bench_gpu.py"),
     *("test_dvc.py", "test_pipeline_changes.py", "test_adapt.py", "test_page_in_browser.py"),
     *("test_absent.py", "test_store_kill.py", "test_faults.py", "test_from_checkpoint.py"),
     *("test_adapt_tokens.py", "test_text.py", "test_export.py", "test_heads_stages.py"),

@@ -3,13 +3,16 @@
 import re
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partialmethod
+from typing import Any
 
 import pytest
 from conftest import ROOT, runtime
 
 from pipeline.params import Runtime
 from pipeline.ray.connect import connect
+from pipeline.ray.tasks import over_ray
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install ray==2.60.0")
 
@@ -74,3 +77,31 @@ def require_one_line(capfd: pytest.CaptureFixture[str]) -> None:
 def remove(nodes: Cluster, node: str) -> None:
     [lost] = [one for one in nodes.worker_nodes if one.node_id == node]
     nodes.remove_node(lost, allow_graceful=False)
+
+
+@contextmanager
+def losing_a_node(
+    nodes: Cluster, module: str, capfd: pytest.CaptureFixture[str]
+) -> Iterator[list[int]]:
+    """`over_ray`, as `module` calls it, loses a node when its first task is done, others are being
+    done and others are not taken yet: that is to be said in one line. Gives the numbers of the
+    tasks that were done. In the end there are as many nodes as before."""
+    done, lost = list[int](), list[str]()
+
+    def losing(*arguments: Any) -> Iterator[tuple[int, Any]]:
+        for number, answer in over_ray(*arguments):
+            done.append(number)
+            yield number, answer
+            if not lost:
+                lost.append(min(node.node_id for node in nodes.worker_nodes))
+                remove(nodes, *lost)
+
+    capfd.readouterr()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(f"{module}.over_ray", losing)
+            yield done
+        require_one_line(capfd)
+    finally:
+        for _ in lost:
+            nodes.add_node(num_cpus=1, **NODE)

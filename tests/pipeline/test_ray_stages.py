@@ -11,23 +11,19 @@ from conftest import Project, runtime
 from drawn import draw
 from learning import CELL, HEADS, call, outs, run_stage, write_all, written
 from ray_nodes import (
-    NODE,
     PATIENT,
     Cluster,
+    losing_a_node,
     on_ray,
     quarter_of_an_hour,
-    remove,
-    require_one_line,
     two_nodes,
 )  # fmt: skip
 
 import images
 import pipeline.embedding.digests
 import stages.assign
-import stages.curate
 import stages.index
 import store
-from pages.report.chosen.pick import Examples
 from pipeline.io.cell import Cell, Pair, images_of
 from pipeline.ray.tasks import over_ray
 
@@ -37,11 +33,6 @@ nodes = pytest.fixture(two_nodes, scope="module")
 KMEANS = {
     "k": (10, 7), "dims": (8,), "metric": "euclidean", "n_init": 2, "max_iter": 9, "tol": 1e-4,
     "batch": 40, "init_images": 100, "seeds": (0, 4),
-}  # fmt: skip
-CURATE = {
-    "levels": (30, 6), "dims": 8, "resampling": 1, "nearest": 2, "images": 40, "leaves": "nearest",
-    "duplicates": 0.05, "outliers": 2.0, "neighbors": 5, "radius": "auto", "coverage_images": 100,
-    "links": False, "n_init": 2, "max_iter": 20, "tol": 1e-4, "init_images": 1000, "seed": 0,
 }  # fmt: skip
 
 
@@ -66,24 +57,13 @@ def test_heads_are_those_of_one_machine(nodes: Cluster, folder: Path, name: str)
 
 
 def test_heads_are_the_same_though_a_node_is_killed_while_they_learn(
-    nodes: Cluster, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    nodes: Cluster, folder: Path, capfd: pytest.CaptureFixture[str]
 ):
     longer = {**HEADS["temi"], "steps": 400, "seeds": (0, 4, 7)}
     call(folder, "temi", longer)
-    here, done = written(folder, "temi"), list[int]()
-    capfd.readouterr()
-
-    def killing(*arguments: Any) -> Iterator[tuple[int, Any]]:
-        for number, answer in over_ray(*arguments):
-            done.append(number)
-            yield number, answer
-            if len(done) == 1:  # the others have tasks now, or get them
-                remove(nodes, min(node.node_id for node in nodes.worker_nodes))
-
-    monkeypatch.setattr("pipeline.fitting.heads.on_ray.over_ray", killing)
-    call(folder, "temi", longer, runtime=on_ray(nodes))
-    require_one_line(capfd)
-    nodes.add_node(num_cpus=1, **NODE)
+    here = written(folder, "temi")
+    with losing_a_node(nodes, "pipeline.fitting.heads.on_ray", capfd) as done:
+        call(folder, "temi", longer, runtime=on_ray(nodes))
     assert sorted(done) == list(range(6))
     assert written(folder, "temi") == here
 
@@ -117,30 +97,27 @@ def test_a_stage_as_a_process_finds_its_functions_on_the_cluster(nodes: Cluster,
         assert clusters.read_bytes() == here
 
 
-@pytest.mark.parametrize("algorithm", ["minibatch", "hierarchical"])
-def test_seeds_of_k_means_are_those_of_one_machine(nodes: Cluster, folder: Path, algorithm: str):
+def test_seeds_of_k_means_are_those_of_one_machine(nodes: Cluster, folder: Path):
     clusters, found = folder / CELL._replace(run="kmeans").clusters, list[bytes]()
     for run in (runtime(), on_ray(nodes)):
-        call(folder, "kmeans", {**KMEANS, "algorithm": algorithm}, runtime=run)
+        call(folder, "kmeans", {**KMEANS, "algorithm": "hierarchical"}, runtime=run)
         found.append(clusters.read_bytes())
         clusters.unlink()
     assert found[0] == found[1]
 
 
-@pytest.mark.parametrize("how", ["centroids", "mlp", "neighbors"])
+@pytest.mark.parametrize("how", ["mlp", "neighbors"])
 def test_images_are_assigned_as_on_one_machine(
     nodes: Cluster, folder: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ):
     """In blocks of 32."""
     write_dataset(folder, "more")
-    if how == "centroids":
-        call(folder, "kmeans", {**KMEANS, "algorithm": "lloyd", "k": (10,)})
-    elif how == "mlp":
+    if how == "mlp":
         run_stage(folder, "temi", {**HEADS["temi"], "dims": (0,)})
     else:
         spectral = {"k": (5,), "neighbors": 6, "eigenvalues": 20, "voters": 5, "n_init": 2}
         call(folder, "spectral", {**spectral, "max_iter": 30, "tol": 1e-4, "seeds": (0, 4)})
-    name = {"centroids": "kmeans", "mlp": "temi", "neighbors": "spectral"}[how]
+    name = {"mlp": "temi", "neighbors": "spectral"}[how]
     pair = Pair(CELL, Cell("more", "pixels"))
     monkeypatch.setattr("pipeline.fitting.assign_blocks.CHUNK_ROWS", 32)
     found = []
@@ -157,23 +134,6 @@ def test_images_are_assigned_as_on_one_machine(
             np.testing.assert_allclose(found[1][key], here, rtol=1e-6)
         else:
             np.testing.assert_array_equal(found[1][key], here)
-
-
-def test_a_curated_collection_is_that_of_one_machine(
-    nodes: Cluster, folder: Path, monkeypatch: pytest.MonkeyPatch
-):
-    """Near-duplicates in tasks of 20 images."""
-    cell, found = CELL._replace(run="curate"), list[Any]()
-    monkeypatch.setattr("pipeline.curating.on_ray.IMAGES", 20)
-    params = stages.curate.Params(**CURATE)
-    for run in (runtime(), on_ray(nodes)):
-        facts = stages.curate.main(cell, params, Examples(clusters=3, images=2), run)
-        paths = [cell.curated_examples, *sorted(cell.curated.parent.iterdir())]
-        found.append((facts, [(path.name, path.read_bytes()) for path in paths]))
-        for path in paths:
-            path.unlink()
-    assert facts["duplicate"] > 0
-    assert found[0] == found[1]
 
 
 def pictures(project: Project, count: int) -> Path:

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partialmethod
@@ -75,8 +76,13 @@ def require_one_line(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def remove(nodes: Cluster, node: str) -> None:
+    """Kill a node; the cluster knows it when this ends."""
     [lost] = [one for one in nodes.worker_nodes if one.node_id == node]
     nodes.remove_node(lost, allow_graceful=False)
+    until = time.monotonic() + 60
+    while any(one["NodeID"] == node and one["Alive"] for one in ray.nodes()):
+        assert time.monotonic() < until, "the cluster does not notice that a node is gone"
+        time.sleep(0.1)
 
 
 @contextmanager

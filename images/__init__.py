@@ -72,7 +72,7 @@ def list_images(spec: Mapping[str, Any]) -> Listing:
 
 def _unique(names: Sequence[str]) -> bool:
     if isinstance(names, Names):
-        return all(one < other for one, other in pairwise(names))  # what is walked is sorted
+        return all(one < other for one, other in pairwise(names))  # sorted, as they are walked
     return len(set(names)) == len(names)
 
 

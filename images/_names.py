@@ -1,12 +1,15 @@
 """The names of many images, packed: a str takes a hundred bytes, its text a third of that."""
 
+import errno
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice, pairwise
-from tempfile import TemporaryFile
-from typing import overload
+from tempfile import TemporaryFile, gettempdir
+from typing import IO, overload
 
 import numpy as np
+
+from images._listing import ImagesError
 
 BLOCK = 65_536  # names that are text at once
 IN_MEMORY = 1 << 26  # bytes, beyond which the text lies in a temporary file ($TMPDIR), mapped
@@ -83,12 +86,24 @@ def _packed(blocks: Iterable[bytes]) -> np.ndarray:
         for block in blocks:
             if file is None and len(kept) + len(block) > IN_MEMORY:
                 file = files.enter_context(TemporaryFile())
-                file.write(kept)
+                _write(file, kept)
             if file is None:
                 kept += block
             else:
-                file.write(block)
+                _write(file, block)
         if file is None:
             return np.frombuffer(kept, np.uint8)
-        file.flush()
         return np.memmap(file, np.uint8, "r")
+
+
+def _write(file: IO[bytes], data: bytes | bytearray) -> None:
+    try:
+        file.write(data)
+        file.flush()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise ImagesError(
+            f"{gettempdir()}: no room for the names of the images: make room, or let TMPDIR name "
+            "another folder"
+        ) from error

@@ -1,7 +1,7 @@
 """Walk through a folder of images, in the order of their names' code points, a folder at a time.
 
 Sorting the entries of each folder, with the names of folders ending in '/', sorts all paths. So
-names come one after the other, and nothing holds them all.
+names come one after the other, and no more are held than those of the folders on the way.
 """
 
 import heapq
@@ -39,17 +39,17 @@ def _walk(
     follow: Callable[[str], Iterable[str]],
 ) -> Iterator[str]:
     """The images under a folder, and what `follow` says of the links to folders met on the way."""
-    todo = [_entries(top, prefix, tree, skip)]
+    todo = [(prefix, *_entries(top, prefix, tree, skip))]
     while todo:
-        paths, links = todo[-1]
-        if not paths:
+        here, names, links = todo[-1]
+        if not names:
             todo.pop()
-        elif not (path := paths.pop()).endswith("/"):
-            yield path
-        elif path in links:
-            yield from follow(path[:-1])
+        elif not (name := names.pop()).endswith("/"):
+            yield here + name
+        elif name in links:
+            yield from follow(here + name[:-1])
         else:
-            todo.append(_entries(top, path, tree, skip))
+            todo.append((here + name, *_entries(top, here + name, tree, skip)))
 
 
 def _follow(top: str, link: str, tree: Found, skip: Skip | None) -> Iterator[str]:
@@ -77,13 +77,13 @@ def _follow(top: str, link: str, tree: Found, skip: Skip | None) -> Iterator[str
 
 
 def _entries(top: str, here: str, tree: Found, skip: Skip | None) -> tuple[list[str], set[str]]:
-    """The images and folders in a folder, the last one first, the folders ending in '/'; and those
-    of them that are links to folders.
+    """The names of the images and folders in a folder, the last one first, the folders ending in
+    '/'; and those of them that are links to folders.
 
     A million files are listed in seconds because nothing here asks the disk about single files,
     unless their suffix does not tell what they are.
     """
-    paths, links, place = list[str](), set[str](), here[:-1]
+    names, links, place = list[str](), set[str](), here[:-1]
     if place.count("/") < CLASSES_AT:
         tree.folders.add(place)
     else:
@@ -102,24 +102,24 @@ def _entries(top: str, here: str, tree: Found, skip: Skip | None) -> tuple[list[
                 if kind == "folder" and is_of_a_system(name):
                     tree.system[name] += 1
                 elif kind == "folder":
-                    paths.append(f"{here}{name}/")
+                    names.append(f"{name}/")
                     if not is_folder:
-                        links.add(paths[-1])
+                        links.add(names[-1])
                 elif kind == "file":
                     ending = suffix(name)
                     known = ending in IMAGES
                     if known or (ending not in OTHERS and ending not in RAW and _looks(entry)):
-                        paths.append(here + name)
+                        names.append(name)
                         if not name.isascii() or not here.isascii():
-                            _check_unicode(top, paths[-1])
+                            _check_unicode(top, here + name)
                         if not known:
                             tree.by_content[ending] += 1
                     else:
                         tree.others.setdefault(place, Counter())[ending] += 1
     except OSError as error:
         raise _no_folder(Path(top, here), here, error) from error
-    paths.sort(reverse=True)
-    return paths, links
+    names.sort(reverse=True)
+    return names, links
 
 
 def _looks(entry: os.DirEntry[str]) -> bool:

@@ -27,6 +27,7 @@ from images._depth import check_depth, of_depth
 from images._found import Found
 from images._kinds_of_file import counted
 from images._listing import ImagesError, Listing, Opener, Stater, coded
+from images._names import Names
 
 Tree = Literal["flat", "class", "split/class"]
 SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
@@ -53,7 +54,7 @@ def list_images(
         train, none = np.zeros(len(names), np.int32), np.full(len(names), -1, np.int32)
         return Listing(names, train, ["train"], none, [], 0, notes)
     levels = tree.count("/") + 1
-    loose = [name for name in names if name.count("/") < levels]
+    loose = Names(name for name in names if name.count("/") < levels)
     if loose:
         tops = list(dict.fromkeys(name.split("/")[0] for name in loose))
         flatter = "class" if all(name.count("/") == 1 for name in names) else "flat"

@@ -6,7 +6,8 @@ reading a flipped byte in the older format, h5py's default, can crash the proces
 goes into it, so equal content gives equal bytes.
 """
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import h5py
@@ -15,15 +16,18 @@ import numpy as np
 from store.disk import reserve, write_at
 
 PAGE = 1 << 16
+LARGE = 1 << 22  # bytes
 ALIGNED = 4096  # bytes: arrays of this size or more start at a multiple of it, good to memory-map
 
 
 class Memory:
-    """A file in memory, as h5py wants one; what was never written takes no room."""
+    """A file in memory, as h5py wants one; what was never written takes no room. Of arrays that are
+    LARGE all but the ends goes straight to `descriptor`, so that nothing holds them twice."""
 
-    def __init__(self) -> None:
-        self._pages: dict[int, bytearray] = {}
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._pages = descriptor, dict[int, bytearray]()
         self._at = self._size = 0
+        self._error: OSError | None = None
 
     def seek(self, offset: int, whence: int = 0) -> int:
         self._at = offset + (0, self._at, self._size)[whence]
@@ -42,12 +46,23 @@ class Memory:
         data = memoryview(data).cast("B")
         done = 0
         for page, low, high in _pages(self._at, len(data)):
-            whole = self._pages.setdefault(page, bytearray(PAGE))
-            whole[low:high] = data[done : done + high - low]
+            if len(data) >= LARGE and high - low == PAGE:
+                self._write_through(data[done : done + PAGE], page * PAGE)
+            else:
+                whole = self._pages.setdefault(page, bytearray(PAGE))
+                whole[low:high] = data[done : done + high - low]
             done += high - low
         self._at += done
         self._size = max(self._size, self._at)
         return done
+
+    def _write_through(self, data: memoryview, at: int) -> None:
+        """HDF5 is not to see an error: it is raised when the file is written."""
+        try:
+            if not self._error:
+                write_at(self._descriptor, data, at)
+        except OSError as error:
+            self._error = error
 
     def readinto(self, data: memoryview) -> int:
         data = memoryview(data).cast("B")
@@ -59,12 +74,14 @@ class Memory:
         self._at += done
         return done
 
-    def write_to(self, descriptor: int) -> None:
-        """Make it the content of an open file. OSError when the disk has no room."""
-        reserve(descriptor, self._size)
+    def finish(self) -> None:
+        """Make it the content of the open file. OSError when the disk has no room."""
+        if self._error:
+            raise self._error
+        reserve(self._descriptor, self._size)
         for page, whole in sorted(self._pages.items()):
             start = page * PAGE
-            write_at(descriptor, memoryview(whole)[: max(0, self._size - start)], start)
+            write_at(self._descriptor, memoryview(whole)[: max(0, self._size - start)], start)
 
 
 def _pages(at: int, count: int) -> Iterator[tuple[int, int, int]]:
@@ -77,15 +94,11 @@ def _pages(at: int, count: int) -> Iterator[tuple[int, int, int]]:
 
 
 @contextmanager
-def composed(descriptor: int, large: Mapping[str, np.ndarray] | None = None) -> Iterator[h5py.File]:
+def composed(descriptor: int) -> Iterator[h5py.File]:
     """An empty HDF5 file to fill; it is written to `descriptor` when the block ends without error.
-    OSError when the disk has no room.
-
-    large: arrays that were given `add_room` alone; they are written from where they are, so that
-    nothing holds them twice.
-    """
-    memory = Memory()
-    places: dict[str, tuple[int, np.ndarray]] = {}
+    OSError when the disk has no room."""
+    os.ftruncate(descriptor, 0)
+    memory = Memory(descriptor)
     creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
     creation.set_obj_track_times(False)
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
@@ -95,38 +108,27 @@ def composed(descriptor: int, large: Mapping[str, np.ndarray] | None = None) -> 
     access.set_fileobj_driver(h5py.h5fd.fileobj_driver, memory)
     with h5py.File(h5py.h5f.create(b"memory", h5py.h5f.ACC_TRUNC, creation, access)) as file:
         yield file
-        places |= {name: (file[name].id.get_offset(), of) for name, of in (large or {}).items()}
-    memory.write_to(descriptor)
-    for at, array in places.values():
-        write_at(descriptor, np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, at)
+    memory.finish()
 
 
 def add_array(file: h5py.File, name: str, array: np.ndarray) -> h5py.Dataset:
     """Add `array` as the contiguous dataset `name`, with the groups that the name goes through."""
-    _add_group(file, name)
+    group = name.rpartition("/")[0]
+    if group and group not in file:
+        plist = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
+        plist.set_obj_track_times(False)
+        h5py.h5g.create(file.id, group.encode(), gcpl=plist)
     return file.create_dataset(name, data=array, track_times=False)
 
 
-def add_room(
-    file: h5py.File, name: str, shape: tuple[int, ...], dtype: type | str | np.dtype
-) -> h5py.Dataset:
+def add_room(file: h5py.File, name: str, shape: tuple[int, ...], dtype: type | str) -> None:
     """Add a contiguous dataset of zeros, allocated but not written: it costs no memory here."""
-    _add_group(file, name)
     plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     plist.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     plist.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     plist.set_obj_track_times(False)
     space, kind = h5py.h5s.create_simple(shape), h5py.h5t.py_create(np.dtype(dtype))
     h5py.h5d.create(file.id, name.encode(), kind, space, plist)
-    return file[name]
-
-
-def _add_group(file: h5py.File, name: str) -> None:
-    group = name.rpartition("/")[0]
-    if group and group not in file:
-        plist = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
-        plist.set_obj_track_times(False)
-        h5py.h5g.create(file.id, group.encode(), gcpl=plist)
 
 
 def add_union(

@@ -66,8 +66,7 @@ def publish(part: Path, path: Path, claimed: int | None = None) -> None:
 
 
 def reserve(descriptor: int, size: int) -> None:
-    """Empty a file and give it `size` bytes of zeros. A full disk is found now, not after hours."""
-    os.ftruncate(descriptor, 0)
+    """Give a file `size` bytes, zeros where it had none: a full disk is found now, not in hours."""
     os.ftruncate(descriptor, size)
     if size and hasattr(os, "posix_fallocate"):  # not on macOS
         try:

@@ -18,7 +18,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from store.compose import add_array, add_room, composed
+from store.compose import add_array, composed
 from store.disk import replacing
 from store.errors import StoreError
 from store.kinds import KINDS
@@ -28,7 +28,6 @@ from store.text import UTF_8, Text
 Attributes = Mapping[str, str | int | float | bool | list[str] | list[int]]
 
 MOMENT = 5.0  # seconds
-LARGE = 1 << 22  # bytes of an array, from which on it is not copied to be written
 REMEDY = "remove it and run `dvc repro`, or fetch a sound copy with `dvc pull`"
 
 
@@ -40,26 +39,16 @@ def save(path: Path, kind: str, arrays: Mapping[str, np.ndarray | Text], attrs: 
     is missing, unknown or of another dtype than `store.kinds` says, when another process writes the
     same file, or when the disk is full.
     """
-    large: dict[str, np.ndarray] = {}
-    with replacing(path) as descriptor, composed(descriptor, large) as file:
+    with replacing(path) as descriptor, composed(descriptor) as file:
         for name in sorted(arrays):
             array = arrays[name]
             encoded = array.encoded if isinstance(array, Text) else np.asarray(array)
-            put(file, kind, name, encoded, large)
+            put(file, kind, name, encoded)
         seal(file, kind, attrs)
 
 
-def put(
-    file: h5py.File,
-    kind: str,
-    name: str,
-    array: np.ndarray,
-    large: dict[str, np.ndarray] | None = None,
-) -> None:
-    """Add one checksummed array to an open file; refuse one that the kind does not know.
-
-    large: takes the array, for `composed`, if it is LARGE; else it is copied.
-    """
+def put(file: h5py.File, kind: str, name: str, array: np.ndarray) -> None:
+    """Add one checksummed array to an open file; refuse one that the kind does not know."""
     said = _said(kind, name)
     if said is None:
         raise StoreError(f"a file of kind {kind} has no array '{name}'")
@@ -74,11 +63,7 @@ def put(
             raise StoreError(f"array '{name}' of kind {kind} is {array.dtype}, expected str")
     elif array.dtype != np.dtype(said.dtype):
         raise StoreError(f"array '{name}' of kind {kind} is {array.dtype}, expected {said.dtype}")
-    if large is not None and array.nbytes >= LARGE:
-        large[name] = array
-        dataset = add_room(file, name, array.shape, array.dtype)
-    else:
-        dataset = add_array(file, name, array)
+    dataset = add_array(file, name, array)
     dataset.attrs["crc32"] = np.uint32(checksum(array))
 
 
@@ -115,7 +100,8 @@ class File:
         Strings as UTF-8 of dtype S."""
         dataset = self.raw(name)
         with refused(self.path):
-            array = mapped(self.path, dataset) if dataset.size else dataset[()]
+            contiguous = dataset.id.get_offset() is not None  # else a file that others wrote
+            array = mapped(self.path, dataset) if contiguous else dataset[()]
             self._check(name, array, dataset)
         return array
 

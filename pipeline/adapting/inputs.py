@@ -66,7 +66,7 @@ def read_inputs(run: Any, wanted: str) -> Inputs:
     if run.learns_from == NEIGHBORS:
         neighbor = neighbors_in_train(cell.neighbors, space, run.neighbors)
     with store.read(cell.images, "index") as file:
-        names, n_classes = file["name"], file.attrs["n_classes"]
+        names, n_classes = file.text("name"), file.attrs["n_classes"]
     plan = store.Plan(
         found.dataset, found.backbone, found.encoder, found.dim, found.splits,
         found.id[space.train], found.row[space.train], found.split[space.train],

@@ -23,7 +23,7 @@ import store
 from backbones.engine import encoder
 from pipeline.adapting.settings import Run
 from pipeline.embedding.embedder import Embedder
-from pipeline.embedding.pictures import Alter, Pictures, altered
+from pipeline.embedding.pictures import Alter, Names, Pictures, altered
 from pipeline.embedding.views import view_digest
 from pipeline.params import Runtime, StageError, count_cores
 
@@ -37,7 +37,7 @@ class Collection(NamedTuple):
     """names: of all images of the index; plan: of a store of the images of train, whose encoder
     and dim are still to be set."""
 
-    names: np.ndarray
+    names: Names
     plan: store.Plan
 
 

@@ -65,7 +65,7 @@ class Copier:
         which they then have no more; add the reasons why some of them cannot be stored."""
         matrix, start = open_matrix(self._source.features), 0
         root = root_of(writer.plan.dataset)
-        row, dtype = _rows_of(self._source, matrix, self._names[:], root), writer.plan.dtype
+        row, dtype = _rows_of(self._source, matrix, self._names, root), writer.plan.dtype
         expected = int(((row >= 0) & (place[row] >= 0)).sum())
         rounding = Rounding(writer, expected, self._way_out)
         for block in _tiles(matrix):
@@ -117,7 +117,7 @@ def _stored_dim(features: Path, encoder: str) -> int:
     return found.dim if found.encoder == encoder else 0
 
 
-def _rows_of(source: Source, matrix: Matrix, names: np.ndarray, root: str) -> np.ndarray:
+def _rows_of(source: Source, matrix: Matrix, names: store.Text, root: str) -> np.ndarray:
     """The row of the index that each vector is of, -1 where it is of none: int64 [vector]."""
     if not source.ids:
         if matrix.rows != len(names):
@@ -133,7 +133,7 @@ def _rows_of(source: Source, matrix: Matrix, names: np.ndarray, root: str) -> np
         raise StageError(
             f"{source.ids}: {len(ids)} ids for {matrix.rows} vectors of {source.features}"
         )
-    find = finder(names.tolist(), root)
+    find = finder(list(names), root)
     each = (find(name) for name in ids.tolist())
     found = np.array([-1 if row is None else row for row in each])
     if (found < 0).all():

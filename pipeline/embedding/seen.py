@@ -34,21 +34,20 @@ def hash_of(name: str, stat: tuple[int, ...]) -> bytes:
 
 
 class Seen:
-    """What an earlier run wrote to `path` of an equal `spec`, and what one that was stopped left.
-
-    Entries lie on the disk, mapped, by their hash."""
+    """What an earlier run wrote to `path` of an equal `spec`, and what one that was stopped left
+    beside it. Many entries lie on the disk, mapped, sorted by their hash."""
 
     def __init__(self, path: Path, spec: Spec) -> None:
         self._path, self._part = path, path.with_suffix(".part")
         self._spec = json.dumps(dict(spec), sort_keys=True)
-        left, self._length = self._left()
-        self._known = [*self._written(), _sorted(left["hash"], left["digest"])]
+        entries, self._length = self._of_a_stopped_run()
+        self._tables = [*self._written(), _sorted(entries["hash"], entries["digest"])]
 
     def find(self, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which files (uint64 [file, 2]) are known, bool [file], and the digest of each one that
         is, uint8 [file, 16]."""
         found, digest = np.zeros(len(hashes), bool), np.zeros((len(hashes), 16), np.uint8)
-        for first, second, digests in self._known:
+        for first, second, digests in self._tables:
             if len(first):
                 at = np.minimum(np.searchsorted(first, hashes[:, 0]), len(first) - 1)
                 here = (first[at] == hashes[:, 0]) & (second[at] == hashes[:, 1])
@@ -62,7 +61,8 @@ class Seen:
         entries["hash"], entries["digest"] = hashes, digests
         data = entries.tobytes()
         with suppress(OSError), self._part.open("r+b" if self._part.exists() else "w+b") as file:
-            file.seek(self._length)
+            # Another run may have removed what was here
+            file.seek(self._length if file.seek(0, os.SEEK_END) >= self._length else 0)
             file.write(HEAD.pack(len(entries), self._checksum(data)) + data)
             file.truncate()
             file.flush()
@@ -86,28 +86,36 @@ class Seen:
             return []
         return [(first, second, digest)] if len(first) == len(second) == len(digest) else []
 
-    def _left(self) -> tuple[np.ndarray, int]:
-        """What is whole of the entries that a run of an equal spec left, and how far it goes."""
-        blocks, at = [np.empty(0, ENTRY)], 0
+    def _of_a_stopped_run(self) -> tuple[np.ndarray, int]:
+        """The entries that it kept, as far as they are whole, and how far that is in the file."""
+        places, end = list[tuple[int, int]](), 0
         try:
             with self._part.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(0)
                 while len(head := file.read(HEAD.size)) == HEAD.size:
-                    count, crc = HEAD.unpack(head)
-                    data = file.read(count * ENTRY.itemsize)
-                    if len(data) < count * ENTRY.itemsize or self._checksum(data) != crc:
+                    (count, crc), at = HEAD.unpack(head), file.tell()
+                    if at + count * ENTRY.itemsize > size:
                         break
-                    blocks.append(np.frombuffer(data, ENTRY))
-                    at = file.tell()
-        except OSError:
-            pass
-        return np.concatenate(blocks), at
+                    if self._checksum(file.read(count * ENTRY.itemsize)) != crc:
+                        break
+                    places.append((at, count))
+                    end = file.tell()
+                out, done = scratch_array(sum(count for _, count in places), ENTRY), 0
+                for at, count in places:
+                    file.seek(at)
+                    out[done : done + count] = np.fromfile(file, ENTRY, count)
+                    done += count
+                return out, end
+        except FileNotFoundError:
+            return np.empty(0, ENTRY), 0
 
     def _checksum(self, data: bytes) -> int:
         return zlib.crc32(data, zlib.crc32(self._spec.encode()))
 
 
 def _sorted(hashes: np.ndarray, digests: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The two numbers of each hash and its digest, by the hash."""
+    """The two numbers of each hash and its digest, by the hash. Sorting takes 16 bytes an entry."""
     order = np.argsort(hashes[:, 0], kind="stable")
     first, second = (scratch_array(len(order), np.uint64) for _ in range(2))
     digest = scratch_array((len(order), 16), np.uint8)

@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field
 
 import images
+from cluster.scratch import scratch_array
 from pipeline.io.labelled import Unlabelled
 from pipeline.params import Section, StageError, section
 from store import StoreError
@@ -87,8 +88,10 @@ def list_vectors(dataset: str) -> tuple[images.Listing, np.ndarray]:
     }
     listing = images.choose(listing, chosen)
     facts = (f"{dataset}/{int(name)}" if ids is None else name for name in listing.names)
-    digests = b"".join(blake2b(fact.encode(), digest_size=16).digest() for fact in facts)
-    return listing, np.frombuffer(digests, np.uint8).reshape(-1, 16)
+    digests = scratch_array(len(listing.names), "V16")
+    for at, fact in enumerate(facts):
+        digests[at] = blake2b(fact.encode(), digest_size=16).digest()
+    return listing, digests.view(np.uint8).reshape(-1, 16)
 
 
 def _rows(spec: Vectors, where: str, **columns: np.ndarray | None) -> int:

@@ -42,10 +42,6 @@ def neighbors_by_codes_on_ray(
     `out`; settings: as there. Raises StageError where no cluster can be had, and what the search
     raises."""
     connect(runtime)  # before hours of training
-    lists = kept.folder / "lists.faiss"
-    rotation, prepared = _prepared(
-        features, k, kept, lists, runtime, own=own, progress=progress, **settings
-    )
     left = list[tuple[str, slice]]()
 
     def put(here: slice, found: dict[str, np.ndarray]) -> None:
@@ -57,6 +53,10 @@ def neighbors_by_codes_on_ray(
             left.append((name, here))
         else:
             put(here, found)
+    lists = kept.folder / "lists.faiss"
+    rotation, prepared = _prepared(
+        features, k, kept, lists if left else None, runtime, own=own, progress=progress, **settings
+    )
     tasks = ((here.start, prepared.squares[here], prepared.own[here]) for _, here in left)
     prepare = partial(_finder, features, lists, rotation, prepared.scope)
     # Codes are searched by cores, so that an actor is a machine, whether it has GPUs or not
@@ -70,16 +70,17 @@ def neighbors_by_codes_on_ray(
 
 
 def _prepared(
-    features: Path, k: int, kept: Kept, lists: Path, runtime: Runtime, **settings: Any
+    features: Path, k: int, kept: Kept, lists: Path | None, runtime: Runtime, **settings: Any
 ) -> tuple[np.ndarray, Prepared]:
-    """The rotation before the codes, and what is known before the first part; LISTS is written.
-    Neither vectors nor codes stay in memory, which is that of actors from now on."""
+    """The rotation before the codes, and what is known before the first part; LISTS is written, if
+    it is wanted. Neither vectors nor codes stay in memory, which is that of actors from now on."""
     found = store.Features(features)
     rows = cached(found, runtime.memory_gb)
     among = Subset(rows, train_rows(found))
     codes, prepared = prepare_compressed(rows, among, k, keep=kept.keep, **settings)
-    with whole_bytes(lists) as file:
-        codes.write(file.write)
+    if lists:
+        with whole_bytes(lists) as file:
+            codes.write(file.write)
     return codes.rotation, prepared
 
 

@@ -131,6 +131,29 @@ def test_what_a_killed_run_has_kept_is_known_as_far_as_it_is_whole(root: Path, r
     assert len(reads) == 10
 
 
+def test_any_byte_of_what_was_kept_may_be_wrong(root: Path):
+    """The number of entries, too, which says how much is read."""
+    spec, path = {"from": "folder", "root": str(root)}, root.parent / "images.seen.h5"
+    hashes = np.arange(6, dtype=np.uint64).reshape(3, 2) + 1
+    Seen(path, spec).keep(hashes, np.ones((3, 16), np.uint8))
+    part = path.with_suffix(".part")
+    data = part.read_bytes()
+    for at in range(len(data)):
+        part.write_bytes(data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :])
+        assert not Seen(path, spec).find(hashes)[0].any()
+
+
+def test_what_was_kept_may_be_removed_by_another_run(root: Path):
+    spec, path = {"from": "folder", "root": str(root)}, root.parent / "images.seen.h5"
+    hashes = np.arange(8, dtype=np.uint64).reshape(4, 2) + 1
+    digest, seen = np.ones((4, 16), np.uint8), Seen(path, spec)
+    seen.keep(hashes[:2], digest[:2])
+    path.with_suffix(".part").unlink()
+    seen.keep(hashes[2:3], digest[2:3])
+    seen.keep(hashes[3:], digest[3:])
+    assert Seen(path, spec).find(hashes)[0].tolist() == [False, False, True, True]
+
+
 def test_a_packed_set_has_no_files_to_know(tmp_path: Path):
     spec = {"from": "digits"}
     names = images.list_images(spec).names[:40]

@@ -1,14 +1,16 @@
 """Strings that are read where they are asked for; arrays that are written from where they lie."""
 
+import errno
+import tracemalloc
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-from stored import INDEX, digests, index_of, read_all
+from stored import INDEX, digests, index_of
 
 import store
-from store import files
+from store import compose
 
 
 @pytest.fixture
@@ -67,20 +69,54 @@ def test_no_strings_are_text_too(tmp_path: Path):
         assert file.mapped("digest").shape == (0, 16)
 
 
-def test_large_arrays_say_the_same_as_small_ones(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("count", [1, 1000, 30_000])
+def test_large_arrays_give_the_same_bytes_as_small_ones(
+    count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(files, "LARGE", 1)
-    store.save(tmp_path / "large.h5", "index", index_of(12), INDEX)
-    assert read_all(tmp_path / "large.h5", "index") == read_all(path, "index")
-    with h5py.File(path) as one, h5py.File(tmp_path / "large.h5") as other:
-        for name in one:
-            assert one[name].dtype == other[name].dtype
-            assert h5py.check_string_dtype(one[name].dtype) == h5py.check_string_dtype(
-                other[name].dtype
-            )
-    store.save(tmp_path / "twice.h5", "index", index_of(12), INDEX)
-    assert (tmp_path / "twice.h5").read_bytes() == (tmp_path / "large.h5").read_bytes()
-    turned = np.asfortranarray(digests(range(12)))
-    store.save(tmp_path / "turned.h5", "index", {**index_of(12), "digest": turned}, INDEX)
-    assert (tmp_path / "turned.h5").read_bytes() == (tmp_path / "large.h5").read_bytes()
+    arrays = index_of(count)
+    store.save(tmp_path / "i.h5", "index", arrays, INDEX)
+    monkeypatch.setattr(compose, "LARGE", 1)
+    (tmp_path / "large.h5.part").write_bytes(b"left by a run that was killed" * 10_000)
+    store.save(tmp_path / "large.h5", "index", arrays, INDEX)
+    assert (tmp_path / "large.h5").read_bytes() == (tmp_path / "i.h5").read_bytes()
+    turned = {**arrays, "digest": np.asfortranarray(digests(range(count)))}
+    store.save(tmp_path / "turned.h5", "index", turned, INDEX)
+    assert (tmp_path / "turned.h5").read_bytes() == (tmp_path / "i.h5").read_bytes()
+
+
+def test_large_arrays_are_not_held_twice(tmp_path: Path):
+    digest = np.ones((2_000_000, 16), np.uint8)
+    name = store.Text(np.zeros(2_000_000, "S1"))
+    arrays = {"name": name, "digest": digest, "split": np.zeros(2_000_000, np.uint8)}
+    tracemalloc.start()
+    store.save(tmp_path / "i.h5", "index", arrays, INDEX)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8_000_000
+    with store.read(tmp_path / "i.h5", "index") as file:
+        np.testing.assert_array_equal(file["digest"], digest)
+
+
+def test_a_disk_that_is_full_of_a_large_array_is_said_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full(descriptor: int, data: memoryview, at: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(compose, "LARGE", 1)
+    monkeypatch.setattr(compose, "write_at", full)
+    with pytest.raises(store.StoreError, match=r"i\.h5: no room on the disk"):
+        store.save(tmp_path / "i.h5", "index", index_of(30_000), INDEX)
+    assert not list(tmp_path.iterdir())
+
+
+def test_arrays_that_others_wrote_in_chunks_are_read_too(path: Path):
+    with h5py.File(path, "r+") as file:
+        for name in ("name", "digest"):
+            array, crc = file[name][()], file[name].attrs["crc32"]
+            kind = file[name].dtype
+            del file[name]
+            file.create_dataset(name, data=array, dtype=kind, chunks=True).attrs["crc32"] = crc
+    with store.read(path, "index") as file:
+        assert list(file.text("name")) == file["name"].tolist()
+        np.testing.assert_array_equal(file.mapped("digest"), file["digest"])

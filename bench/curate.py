@@ -42,7 +42,7 @@ ROOT = Path(__file__).parents[1]
 FASHION = Path(os.environ.get("CAIRN_FASHION", ROOT.parent / "fashion"))
 FOLDER = Path(tempfile.gettempdir()) / "cairn_curate"  # stays, with the stages that are done
 BACKBONE, SEEDS = "efficientnet_lite0_96", range(20)
-DRAWS = 10  # at random, of a mixture
+DRAWS = 3  # at random, of a mixture
 CHOSEN = (200, 400)
 
 

@@ -60,14 +60,16 @@ class Seen:
         entries = np.empty(len(hashes), ENTRY)
         entries["hash"], entries["digest"] = hashes, digests
         data = entries.tobytes()
-        with suppress(OSError), self._part.open("r+b" if self._part.exists() else "w+b") as file:
-            # Another run may have removed what was here
-            file.seek(self._length if file.seek(0, os.SEEK_END) >= self._length else 0)
-            file.write(HEAD.pack(len(entries), self._checksum(data)) + data)
-            file.truncate()
-            file.flush()
-            os.fsync(file.fileno())
-            self._length = file.tell()
+        with suppress(OSError):
+            self._part.parent.mkdir(parents=True, exist_ok=True)
+            with self._part.open("r+b" if self._part.exists() else "w+b") as file:
+                # Another run may have removed what was here
+                file.seek(self._length if file.seek(0, os.SEEK_END) >= self._length else 0)
+                file.write(HEAD.pack(len(entries), self._checksum(data)) + data)
+                file.truncate()
+                file.flush()
+                os.fsync(file.fileno())
+                self._length = file.tell()
 
     def save(self, hashes: np.ndarray, digests: np.ndarray) -> None:
         """Remember these files alone, those that were known among them."""

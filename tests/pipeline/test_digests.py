@@ -50,7 +50,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def look(root: Path) -> np.ndarray:
     spec = {"from": "folder", "root": str(root)}
     names = images.list_images(spec).names
-    return digests(spec, names, root.parent / "images.seen.h5", RUNTIME)
+    return digests(spec, names, root.parent / "data/photos/images.seen.h5", RUNTIME)
 
 
 def expected(root: Path) -> list[bytes]:
@@ -86,14 +86,14 @@ def test_a_stopped_run_goes_on(
         return digest(read, name)
 
     monkeypatch.setattr(module, "_digest", stopping)
-    part, read_by = root.parent / "images.seen.part", list[int]()
+    part, read_by = root.parent / "data/photos/images.seen.part", list[int]()
     for count in (9, 14, 1):
         reads.clear()
         stop[0] = count
         with pytest.raises(error):
             look(root)
         assert part.exists()
-        assert not (root.parent / "images.seen.h5").exists()
+        assert not (root.parent / "data/photos/images.seen.h5").exists()
         read_by.append(len(reads))
     assert read_by == [9, 14, 1]
     stop[0] = 100
@@ -107,7 +107,7 @@ def test_a_stopped_run_goes_on(
 
 
 def test_what_a_killed_run_has_kept_is_known_as_far_as_it_is_whole(root: Path, reads: list[str]):
-    spec, path = {"from": "folder", "root": str(root)}, root.parent / "images.seen.h5"
+    spec, path = {"from": "folder", "root": str(root)}, root.parent / "data/photos/images.seen.h5"
     look(root)
     hashes = np.concatenate([found for _, found in module._hashes(spec, sorted(reads))])
     digest = look(root)
@@ -133,7 +133,7 @@ def test_what_a_killed_run_has_kept_is_known_as_far_as_it_is_whole(root: Path, r
 
 def test_any_byte_of_what_was_kept_may_be_wrong(root: Path):
     """The number of entries, too, which says how much is read."""
-    spec, path = {"from": "folder", "root": str(root)}, root.parent / "images.seen.h5"
+    spec, path = {"from": "folder", "root": str(root)}, root.parent / "data/photos/images.seen.h5"
     hashes = np.arange(6, dtype=np.uint64).reshape(3, 2) + 1
     Seen(path, spec).keep(hashes, np.ones((3, 16), np.uint8))
     part = path.with_suffix(".part")
@@ -144,7 +144,7 @@ def test_any_byte_of_what_was_kept_may_be_wrong(root: Path):
 
 
 def test_what_was_kept_may_be_removed_by_another_run(root: Path):
-    spec, path = {"from": "folder", "root": str(root)}, root.parent / "images.seen.h5"
+    spec, path = {"from": "folder", "root": str(root)}, root.parent / "data/photos/images.seen.h5"
     hashes = np.arange(8, dtype=np.uint64).reshape(4, 2) + 1
     digest, seen = np.ones((4, 16), np.uint8), Seen(path, spec)
     seen.keep(hashes[:2], digest[:2])

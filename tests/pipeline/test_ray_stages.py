@@ -145,9 +145,10 @@ def pictures(project: Project, count: int) -> Path:
     return root
 
 
-def test_an_index_is_that_of_one_machine_and_what_is_known_is_not_read(
-    nodes: Cluster, project: Project, monkeypatch: pytest.MonkeyPatch
-):
+def test_an_index_is_the_same_though_a_node_is_killed_and_what_is_known_is_not_read(
+    nodes: Cluster, project: Project, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+):  # fmt: skip
     root = pictures(project, 50)
     project.params["datasets"] = {"mine": {"from": "folder", "root": str(root)}}
     project.write_params()
@@ -159,7 +160,9 @@ def test_an_index_is_that_of_one_machine_and_what_is_known_is_not_read(
     here, seen = index.read_bytes(), index.with_suffix(".seen.h5")
     index.unlink()
     seen.unlink()
-    stages.index.main("mine", on_ray(nodes))
+    with losing_a_node(nodes, "pipeline.embedding.digests", capfd) as done:
+        stages.index.main("mine", on_ray(nodes))
+    assert sorted(done) == list(range(5))
     assert index.read_bytes() == here
     (root / "050.png").write_bytes((root / "000.png").read_bytes())
     asked: list[list[str]] = []

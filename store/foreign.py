@@ -62,10 +62,29 @@ def read_column(source: str) -> np.ndarray:
             return parquet.read_values(path, name_of(path, key, names, kinds))
     column = choose(path, key, _arrays(path), ndim=1)
     with _readable(path):
-        if hasattr(column, "asstr") and column.dtype.kind in "SO":  # text in HDF5
-            return column.asstr("utf-8")[()].astype(str)
-        array = np.asarray(column)
-        return np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
+        return _values(column, slice(None))
+
+
+def read_texts(source: str) -> Iterator[str]:
+    """The column of `read_column` as text, one value after the other: all may be more than memory
+    holds. Of parquet they are read at once."""
+    path, key = _split(source)
+    if path.suffix.lower() == ".parquet":
+        yield from read_column(source).astype(str).tolist()
+        return
+    column = choose(path, key, _arrays(path), ndim=1)
+    for low in range(0, len(column), BLOCK):
+        with _readable(path):
+            texts = _values(column, slice(low, low + BLOCK)).astype(str).tolist()
+        yield from texts
+
+
+def _values(column: Any, rows: slice) -> np.ndarray:
+    """Some values of an array in a file; bytes are text."""
+    if hasattr(column, "asstr") and column.dtype.kind in "SO":  # text in HDF5
+        return column.asstr("utf-8")[rows].astype(str)
+    array = np.asarray(column[rows])
+    return np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
 
 
 def source_path(source: str) -> Path:

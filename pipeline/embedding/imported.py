@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+import images
 import store
 from pipeline.embedding.index import Index
 from pipeline.embedding.rounding import Rounding, storable, why_not
 from pipeline.io.labelled import finder, root_of
 from pipeline.io.origin import OF_A_FILE, Imported, Source, to_float32
 from pipeline.params import StageError
-from store.foreign import Matrix, open_matrix, read_column, source_path
+from store.foreign import Matrix, open_matrix, read_texts, source_path
 
 TILE = 4096  # vectors that are copied at a time
 
@@ -128,21 +129,23 @@ def _rows_of(source: Source, matrix: Matrix, names: store.Text, root: str) -> np
                 "images, or one vector for each image in the order of the index"
             )
         return np.arange(matrix.rows)
-    ids = read_column(source.ids).astype(str)
+    ids = images.Names(read_texts(source.ids))
     if len(ids) != matrix.rows:
         raise StageError(
             f"{source.ids}: {len(ids)} ids for {matrix.rows} vectors of {source.features}"
         )
+    if len(ids) == len(names) and all(map(str.__eq__, ids, names)):
+        return np.arange(len(ids))
     find = finder(list(names), root)
-    each = (find(name) for name in ids.tolist())
-    found = np.array([-1 if row is None else row for row in each])
+    found = np.array([-1 if row is None else row for row in map(find, ids)])
     if (found < 0).all():
         raise StageError(
             f"{source.ids}: none of its ids is the name of an image, such as {names[0]!r}; the "
-            f"first id is {str(ids[0])!r}"
+            f"first id is {ids[0]!r}"
         )
     own = found[found >= 0]
-    if otherwise := int((names[own] != ids[found >= 0]).sum()):
+    known = (name for name, row in zip(ids, found.tolist(), strict=True) if row >= 0)
+    if otherwise := sum(map(str.__ne__, names.of(own), known)):
         print(
             f"embed: {otherwise} ids of {source.ids} are spelled otherwise than the images (\\ for "
             "/, ./, the root, blanks or Unicode's forms), and were found",

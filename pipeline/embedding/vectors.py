@@ -8,6 +8,7 @@ each of its rows; `rows` says how many there are where no file does. Labels may 
 rows. Its vectors are those of backbones under `imported:`.
 """
 
+from collections.abc import Sized
 from hashlib import blake2b
 from typing import Annotated, Any, Literal
 
@@ -19,7 +20,7 @@ from cluster.scratch import scratch_array
 from pipeline.io.labelled import Unlabelled
 from pipeline.params import Section, StageError, section
 from store import StoreError
-from store.foreign import Matrix, open_matrix, read_column, source_path
+from store.foreign import Matrix, open_matrix, read_column, read_texts, source_path
 
 
 class Vectors(Section):
@@ -55,15 +56,14 @@ def list_vectors(dataset: str) -> tuple[images.Listing, np.ndarray]:
     """
     where = f"datasets.{dataset}"
     spec = section(Vectors, where)
-    ids, splits = (read_column(s) if s else None for s in (spec.ids, spec.splits))
+    names = images.Names(read_texts(spec.ids)) if spec.ids else None
+    split, of_all = images.coded(read_texts(spec.splits)) if spec.splits else (None, ["train"])
     labels = _read_labels(spec.labels) if spec.labels else None
-    rows = _rows(spec, where, ids=ids, labels=labels, splits=splits)
-    if ids is None:
+    rows = _rows(spec, where, ids=names, labels=labels, splits=split)
+    if names is None:
         names = images.Names(f"{i:08d}" for i in range(rows))
     else:
-        ids = ids.astype(str)
-        names = images.Names(map(str, ids))
-        _require_names(ids, f"{spec.ids}")
+        _require_names(names, f"{spec.ids}")
     if labels is None and spec.unlabelled != images.NEGATIVE:
         raise StageError(f"{where}: unlabelled names labels, and there are none: give labels")
     label, classes, notes = (
@@ -71,9 +71,10 @@ def list_vectors(dataset: str) -> tuple[images.Listing, np.ndarray]:
         if labels is None
         else images.number_classes(labels, f"labels of {spec.labels}", spec.unlabelled)
     )
-    split, of_all, more = np.zeros(rows, np.int32), ["train"], list[str]()
-    if splits is not None:
-        split, of_all = images.coded(splits.astype(str).tolist())
+    more = list[str]()
+    if split is None:
+        split = np.zeros(rows, np.int32)
+    else:
         split, of_all, more = images.same_splits(split, of_all, f"splits of {spec.splits}")
         if "" in of_all:
             none = np.count_nonzero(split == of_all.index(""))
@@ -87,14 +88,14 @@ def list_vectors(dataset: str) -> tuple[images.Listing, np.ndarray]:
         if v
     }
     listing = images.choose(listing, chosen)
-    facts = (f"{dataset}/{int(name)}" if ids is None else name for name in listing.names)
+    facts = (name if spec.ids else f"{dataset}/{int(name)}" for name in listing.names)
     digests = scratch_array(len(listing.names), "V16")
     for at, fact in enumerate(facts):
         digests[at] = blake2b(fact.encode(), digest_size=16).digest()
     return listing, digests.view(np.uint8).reshape(-1, 16)
 
 
-def _rows(spec: Vectors, where: str, **columns: np.ndarray | None) -> int:
+def _rows(spec: Vectors, where: str, **columns: Sized | None) -> int:
     """How many rows there are, by all that says so."""
     said = {name: len(column) for name, column in columns.items() if column is not None}
     if spec.rows:
@@ -107,14 +108,16 @@ def _rows(spec: Vectors, where: str, **columns: np.ndarray | None) -> int:
     return next(iter(said.values()))
 
 
-def _require_names(ids: np.ndarray, source: str) -> None:
-    """Each image has one, of its own."""
-    if empty := np.count_nonzero(ids == ""):
-        raise StageError(f"{source}: {empty} of {len(ids)} ids are empty: write one for each")
-    ordered = np.sort(ids)
-    twice = ordered[1:][ordered[1:] == ordered[:-1]]
-    if len(twice):
-        raise StageError(f"{source}: '{twice[0]}' is there more than once: ids must be unique")
+def _require_names(names: images.Names, source: str) -> None:
+    """Each image has one, of its own. Equal ones are looked for among those of equal hash."""
+    if empty := sum(not name for name in names):
+        raise StageError(f"{source}: {empty} of {len(names)} ids are empty: write one for each")
+    hashes = np.fromiter(map(hash, names), np.int64, len(names))
+    order = np.argsort(hashes, kind="stable")
+    for at in np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]]).tolist():
+        one, other = (names[i] for i in order[at : at + 2].tolist())
+        if one == other:
+            raise StageError(f"{source}: '{one}' is there more than once: ids must be unique")
 
 
 def _read_labels(source: str) -> np.ndarray:

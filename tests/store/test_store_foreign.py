@@ -10,7 +10,7 @@ import pytest
 
 import store
 from store import foreign
-from store.foreign import open_matrix, read_column
+from store.foreign import open_matrix, read_column, read_texts
 
 VECTORS = np.random.default_rng(0).normal(size=(10, 4)).astype(np.float32)
 
@@ -319,3 +319,23 @@ def test_an_array_an_image_a_sparse_matrix_and_a_table_of_text_say_what_to_save(
     assert "save the table as parquet and write labels.parquet:COLUMN" in said
     pq.write_table(pa.table({"v": [[1.0, 2.0], None]}), tmp_path / "gap.parquet")
     assert "column 'v' has missing vectors" in refusal(whole, tmp_path / "gap.parquet")
+
+
+@pytest.mark.parametrize("block", [1, 4, 100])
+def test_texts_are_the_column_as_text(tmp_path, monkeypatch, block):
+    monkeypatch.setattr(foreign, "BLOCK", block)
+    text = np.array(["a", "Vögel/ü", "", "日本", "e"])
+    bytes_of = np.char.encode(text, "utf-8")
+    np.savez(tmp_path / "a.npz", u=text, s=bytes_of, i=np.arange(5), f=np.arange(5) / 2)
+    np.save(tmp_path / "b.npy", bytes_of)
+    with h5py.File(tmp_path / "c.h5", "w") as file:
+        file["text"] = text.astype(object)
+    pq.write_table(pa.table({"t": ["a", None, "c"], "i": [1, 2, None]}), tmp_path / "d.parquet")
+    for source in (
+        *(f"a.npz:{key}" for key in "usif"),
+        *("b.npy", "c.h5:text", "d.parquet:t", "d.parquet:i"),
+    ):
+        expected = read_column(f"{tmp_path}/{source}").astype(str).tolist()
+        assert list(read_texts(f"{tmp_path}/{source}")) == expected
+    with pytest.raises(store.StoreError, match="no file"):
+        list(read_texts(f"{tmp_path}/e.npy"))

@@ -1,30 +1,54 @@
-"""Arrays that may be larger than memory, for the time of a computation."""
+"""Arrays that may be larger than memory: past a size they are the pages of a file without a name.
 
-import errno
+What a graph of millions of images needs is written once and then read in order, many times. In
+memory of its own a process would have to hold all of it; pages of a file the kernel writes out and
+drops when it needs room, and reads again, in order, when they are asked for.
+"""
+
 import math
 import os
-from tempfile import TemporaryFile, gettempdir
+import shutil
+import tempfile
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import DTypeLike
 
-IN_MEMORY = 1 << 26  # bytes
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+from cluster.errors import ClusterError
+
+LIMIT = 64_000_000  # bytes up to which an array lies in memory
+
+ROWS = 65_536  # that are copied at once
 
 
-def scratch_array(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray:
-    """An array to fill: in memory, or, if it is larger than IN_MEMORY, mapped from a temporary file
-    without a name ($TMPDIR), which goes with the array. OSError when the disk has no room."""
-    shape = (shape,) if isinstance(shape, int) else shape
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    if size <= IN_MEMORY:
-        return np.empty(shape, dtype)
-    with TemporaryFile() as file:
-        try:
+def scratch_array(shape: int | Sequence[int], dtype: DTypeLike) -> np.ndarray:
+    """An array to be written and read, of any content at first, freed as any other.
+
+    A large one lies in the folder of temporary files (TMPDIR), which it gives back in whatever way
+    the process ends. ClusterError where that disk has no room: it is reserved, since a full disk
+    under written pages would end the process without a word.
+    """
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    size = math.prod(sizes) * np.dtype(dtype).itemsize
+    if size <= LIMIT:
+        return np.empty(sizes, dtype)
+    try:
+        with tempfile.TemporaryFile() as file:
             if hasattr(os, "posix_fallocate"):  # not on macOS
-                os.posix_fallocate(file.fileno(), 0, size)  # else a full disk would be a signal
-        except OSError as error:
-            if error.errno in FULL:
-                said = f"no room for {size / 1e9:.1f} GB: make room, or let TMPDIR name another"
-                raise OSError(error.errno, said, gettempdir()) from error
-        return np.memmap(file, dtype, "w+", shape=shape)
+                os.posix_fallocate(file.fileno(), 0, size)
+            return np.asarray(np.memmap(file, dtype, "r+", shape=sizes))
+    except OSError as error:
+        folder = tempfile.gettempdir()
+        free = shutil.disk_usage(folder).free
+        raise ClusterError(
+            f"{folder}: no room for {size / 1e9:.1f} GB of what is computed ({error.strerror}; "
+            f"{free / 1e9:.1f} GB are free): make room, or let TMPDIR name a folder of another disk"
+        ) from error
+
+
+def taken(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The `rows` (int [row]) of an array, in an array that may be larger than memory."""
+    out = scratch_array((len(rows), *array.shape[1:]), array.dtype)
+    for low in range(0, len(rows), ROWS):
+        out[low : low + ROWS] = array[rows[low : low + ROWS]]
+    return out

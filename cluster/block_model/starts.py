@@ -85,8 +85,8 @@ def starts(
         )
         return assign(x, fit.centroids, device=device).assignment[0], fit.centroids[0]
 
-    def of_vectors(scaled: np.ndarray, number: int) -> np.ndarray:
-        return cluster(ArrayRows(unit_rows(scaled)), k, number)[0]
+    def of_vectors(m: int, number: int, scale: np.ndarray | None = None) -> np.ndarray:
+        return cluster(ArrayRows(unit_rows(vectors[:, :m], scale)), k, number)[0]
 
     def balanced() -> np.ndarray:
         first = ArrayRows(unit_rows(vectors[:, :k]))
@@ -100,9 +100,9 @@ def starts(
 
     finer = [min(times * k, images) for times in FINER]
     return [
-        lambda: of_vectors(vectors[:, :k], 0),
-        lambda: of_vectors(vectors[:, : k + MORE], 1),
-        *(partial(of_vectors, vectors * walked**power, 2 + i) for i, power in enumerate(POWERS)),
+        lambda: of_vectors(k, 0),
+        lambda: of_vectors(k + MORE, 1),
+        *(partial(of_vectors, m, 2 + i, walked**power) for i, power in enumerate(POWERS)),
         balanced,
         *(partial(merged, fine, 4 + i) for i, fine in enumerate(finer) if fine > k),
         *(lambda i=i: cluster(source.vectors, k, 6 + i)[0] for i in range(PLAIN)),

@@ -11,6 +11,7 @@ eigenvectors are equal for copies, so that they are those of the smaller graph,
 with m_a the number of copies.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,8 @@ import numpy as np
 from cluster.kernels.similarity import Metric
 from cluster.neighbors.equal_rows import Distinct
 from cluster.neighbors.exact import nearest_neighbors
+from cluster.scratch import scratch_array
+from cluster.spectral.row_blocks import ROWS, Block, of_blocks, of_rows
 from cluster.vectors.rows import Rows, Subset
 
 if TYPE_CHECKING:
@@ -42,7 +45,7 @@ def neighbors_of_distinct(
     in it are too few, since they are copies, is searched for among the distinct ones.
     """
     vectors = len(distinct.first)
-    out = np.empty((vectors, k := min(k, vectors - 1)), np.int32)
+    out = scratch_array((vectors, k := min(k, vectors - 1)), np.int32)
     short = []
     for start in range(0, vectors, BLOCK):
         number = np.arange(start, min(start + BLOCK, vectors))
@@ -65,9 +68,22 @@ def weighted_graph(graph: "csr_array", copies: np.ndarray) -> "csr_array":
     """W' of the graph W (without a diagonal) of distinct vectors, with int [vector] `copies`."""
     from scipy.sparse import csr_array, diags_array
 
-    weight = np.repeat(copies, np.diff(graph.indptr)) * graph.data * copies[graph.indices]
-    joined = csr_array((weight, graph.indices, graph.indptr), graph.shape)
-    return csr_array(joined + diags_array(copies * (copies - 1.0)))
+    vectors, more = len(copies), int((copies > 1).sum())
+    inside = copies * (copies - 1.0)
+
+    def blocks() -> Iterator[Block]:
+        for low in range(0, vectors, ROWS):
+            here, number = of_rows(graph, low, ROWS), np.arange(low, min(low + ROWS, vectors))
+            begin = graph.indptr[low : low + len(number) + 1]
+            other = graph.indices[here]
+            weight = np.repeat(copies[number], np.diff(begin)) * graph.data[here] * copies[other]
+            shape = (len(number), vectors)
+            joined = csr_array((weight, other, begin - begin[0]), shape)
+            same = diags_array(inside[number], offsets=low, shape=shape)
+            block = csr_array(joined + same)
+            yield np.diff(block.indptr), block.indices, block.data
+
+    return of_blocks(blocks(), vectors, graph.nnz + more)
 
 
 def _are_new(number: np.ndarray) -> np.ndarray:

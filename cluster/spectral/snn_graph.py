@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cluster.errors import ClusterError
+from cluster.kernels.jit import in_order
+from cluster.scratch import scratch_array
+from cluster.spectral.row_blocks import ROWS, Block, begins, of_blocks
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -24,26 +27,17 @@ COST = 15_000_000  # pairs of list entries that are processed at once (some hund
 def shared_neighbor_graph(neighbor: np.ndarray) -> "csr_array":
     """The weights as float64 csr [image, image], symmetric, without a diagonal.
 
-    neighbor: int [image, neighbor], positions among these images. Raises ClusterError when a list
-    holds a position out of range, its own image, or an image twice.
+    neighbor: int [image, neighbor], positions among these images. Its arrays are scratch_arrays: no
+    more than some hundred MB of the process's own memory, whatever the number of images. Raises
+    ClusterError when a list holds a position out of range, its own image, or an image twice.
     """
     from scipy.sparse import csr_array
 
     _require_lists(neighbor)
-    images, k = neighbor.shape
+    images = len(neighbor)
     if not neighbor.size:
         return csr_array((images, images))
-    blocks = list(_blocks(neighbor))
-    begin = _begins(np.concatenate([length for length, _, _ in blocks]))
-    other, weight = np.empty(begin[-1], np.int32), np.empty(begin[-1])
-    blocks.reverse()
-    stop = 0
-    while blocks:  # each goes when it is copied
-        _, own, shared = blocks.pop()
-        start, stop = stop, stop + len(own)
-        other[start:stop] = own
-        np.divide(shared, k + 1, out=weight[start:stop])
-    return csr_array((weight, other, begin), (images, images))
+    return of_blocks(_blocks(neighbor), images, 2 * neighbor.size)
 
 
 def jaccard_graph(neighbor: np.ndarray) -> "csr_array":
@@ -56,36 +50,59 @@ def jaccard_graph(neighbor: np.ndarray) -> "csr_array":
     return graph
 
 
-def _blocks(neighbor: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Rows of the graph, block by block: the number of edges of each image, int [image]; the other
-    image of each edge, sorted, int32 [edge]; and the size of the overlap, uint16 [edge]."""
+def _blocks(neighbor: np.ndarray) -> Iterator[Block]:
+    """Rows of the graph, block by block."""
     from scipy.sparse import csr_array
 
     images, k = neighbor.shape
-    member = np.column_stack([np.arange(images, dtype=np.int32), neighbor.astype(np.int32)])
-    member.sort(axis=1)
-    begin = _begins(np.full(images, k + 1))
-    lists = csr_array((np.ones(member.size, np.uint16), member.ravel(), begin), (images, images))
-    listed = lists.T.tocsr()
-    for low, high in _steps(member, np.diff(listed.indptr)):
+    member = scratch_array((images, k + 1), np.int32)
+    lists_with = np.zeros(images, np.int64)  # an image is in so many
+    for low in range(0, images, ROWS):
+        some = member[low : low + ROWS]
+        some[:, 0] = np.arange(low, low + len(some))
+        some[:, 1:] = neighbor[low : low + ROWS]
+        some.sort(axis=1)
+        _count(some, lists_with)
+    flat, ones = member.reshape(-1), scratch_array(member.size, np.uint16)
+    ones[:] = 1
+    begin, found = begins(np.full(images, k + 1)), scratch_array(member.size, np.int32)
+    _transpose(member, begins(lists_with)[:-1].astype(np.int64), found)
+    lists = csr_array((ones, flat, begin), (images, images))
+    listed = csr_array((ones, found, begins(lists_with)), (images, images))
+    for low, high in _steps(member, lists_with):
         joined = (lists[low:high] + listed[low:high]).astype(bool)
         block = (lists[low:high] @ listed).multiply(joined).tocsr()
         block.setdiag(0, k=low)
         block.eliminate_zeros()
         block.sort_indices()
-        yield np.diff(block.indptr), block.indices, block.data
+        yield np.diff(block.indptr), block.indices, np.divide(block.data, k + 1, dtype=np.float64)
 
 
-def _begins(length: np.ndarray) -> np.ndarray:
-    """The index pointer of rows of such lengths: 32-bit if possible, since scipy then stores the
-    column indices in 32 bits as well."""
-    out = np.concatenate([[0], np.cumsum(length, dtype=np.int64)])
-    return out.astype(np.int32) if out[-1] < 2**31 else out
+@in_order
+def _count(member: np.ndarray, lists_with: np.ndarray) -> None:
+    for image in range(len(member)):
+        for column in range(member.shape[1]):
+            lists_with[member[image, column]] += 1
+
+
+@in_order
+def _transpose(member: np.ndarray, end: np.ndarray, out: np.ndarray) -> None:
+    """Which lists hold each image, sorted. `end`: where those of each image begin in `out`; it
+    moves along."""
+    for image in range(len(member)):
+        for column in range(member.shape[1]):
+            there = member[image, column]
+            out[end[there]] = image
+            end[there] += 1
 
 
 def _steps(member: np.ndarray, lists_with: np.ndarray) -> list[tuple[int, int]]:
     """Blocks of rows (low, high) of about equal cost: an image in many lists is expensive."""
-    cost = np.cumsum(lists_with[member].sum(axis=1, dtype=np.int64))
+    each = np.empty(len(member), np.int64)
+    for low in range(0, len(member), ROWS):
+        rows = slice(low, low + ROWS)
+        each[rows] = lists_with[member[rows]].sum(axis=1)
+    cost = np.cumsum(each)
     cuts = np.searchsorted(cost, np.arange(COST, cost[-1], COST), side="right")
     edges = np.unique(np.concatenate([[0], cuts, [len(member)]]))
     return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
@@ -100,11 +117,13 @@ def _require_lists(neighbor: np.ndarray) -> None:
             f"neighbours are {neighbor.min()} to {neighbor.max()}, expected positions among the "
             f"{images} images: 0 to {images - 1}"
         )
-    ordered = np.sort(neighbor, axis=1)
-    wrong = (neighbor == np.arange(images)[:, None]).any(axis=1)
-    wrong |= (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
-    if wrong.any():
-        raise ClusterError(
-            f"the neighbours of image {int(wrong.argmax())} hold itself, or an image twice: make "
-            "the table of neighbours again"
-        )
+    for low in range(0, images, ROWS):
+        some = neighbor[low : low + ROWS]
+        ordered = np.sort(some, axis=1)
+        wrong = (some == np.arange(low, low + len(some))[:, None]).any(axis=1)
+        wrong |= (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
+        if wrong.any():
+            raise ClusterError(
+                f"the neighbours of image {low + int(wrong.argmax())} hold itself, or an image "
+                "twice: make the table of neighbours again"
+            )

@@ -92,14 +92,15 @@ def cluster_weights(graph: "csr_array", assignment: np.ndarray, k: int, *, lag: 
 
 def walk(graph: "csr_array", at: np.ndarray, steps: int, *, begun: bool = False) -> np.ndarray:
     """(W D^-1)^(steps-1) W applied to float64 [image, column], which is never formed; where a walk
-    has `begun`, (W D^-1)^steps."""
-    degree, images = graph.sum(axis=1), graph.shape[0]
+    has `begun`, (W D^-1)^steps. Overwrites `at`: a step leads from one of two arrays to the other,
+    which are all that it holds."""
+    degree, images, to = graph.sum(axis=1), graph.shape[0], np.empty_like(at)
     per_weight = 1 / np.where(degree > 0, degree, 1)
     for number in range(steps):
         scale = per_weight if begun or number else np.ones(images)
-        arrays = (graph.indptr, graph.indices, graph.data, scale, at, out := np.zeros_like(at))
+        arrays = (graph.indptr, graph.indices, graph.data, scale, at, to)
         on_cores(partial(_step_of_block, arrays), range(0, images, ROWS))
-        at = out
+        at, to = to, at
     return at
 
 
@@ -128,6 +129,7 @@ def _step(
 ) -> None:  # fmt: skip
     for image in range(low, high):
         row = out[image]
+        row[:] = 0
         for edge in range(begin[image], begin[image + 1]):
             source = other[edge]
             share, there = weight[edge] * scale[source], at[source]

@@ -79,17 +79,20 @@ def best_clusters(
             _edge_scores(low, graph.indptr, graph.indices, graph.data, own, ratio, score)
         take(rows, slice(0, k), score)
 
+    def by_clusters(first: int) -> None:
+        clusters = slice(first, min(first + width, k))
+        score = walk(graph, ratio[own, clusters], lag)
+        for low in range(0, images, ROWS):
+            rows = slice(low, min(low + ROWS, images))
+            take(rows, clusters, score[rows])
+
     if lag == 1 or reached.arrived is not None:
         step = max(1, min(ROWS, CELLS // k))
         on_cores(by_images, range(0, images, step))
     else:
         width = max(1, COLUMN_CELLS // max(1, images))
         for first in range(0, k, width):
-            clusters = slice(first, min(first + width, k))
-            score = walk(graph, ratio[own, clusters], lag)
-            for low in range(0, images, ROWS):
-                rows = slice(low, min(low + ROWS, images))
-                take(rows, clusters, score[rows])
+            by_clusters(first)
     return best if prior else np.where(degree > 0, best, own).astype(np.int32)
 
 

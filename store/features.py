@@ -3,6 +3,7 @@
 Nothing needs the whole array in RAM: `block` and `take` turn the rows asked for into float32.
 """
 
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -80,12 +81,18 @@ class Features:
             out[here] = self._shards[number].features[local]
         return out
 
+    @cached_property
+    def _order(self) -> np.ndarray | None:
+        """The images by their row of the index; None where these are 0, 1, 2, ..."""
+        in_order = np.array_equal(self.row, np.arange(len(self)))
+        return None if in_order else np.argsort(self.row, kind="stable")
+
     def places(self, row: np.ndarray) -> np.ndarray:
         """Where the images with these rows of the index lie in the store, int32 of the shape of
         `row`. Raises StoreError when one of them is not here."""
-        if np.array_equal(self.row, np.arange(len(self))) and row.max(initial=-1) < len(self):
+        if self._order is None and row.max(initial=-1) < len(self):
             return row.astype(np.int32)
-        order = np.argsort(self.row, kind="stable")
+        order = np.arange(len(self)) if self._order is None else self._order
         at = np.searchsorted(self.row, row, sorter=order)
         at = order[np.minimum(at, len(order) - 1)]
         if not np.array_equal(self.row[at], row):

@@ -9,16 +9,18 @@ import numpy as np
 
 from cluster.kernels.jit import in_order
 from cluster.kernels.threads import on_cores
+from cluster.scratch import scratch_array
 from cluster.vectors.rows import ArrayRows, Rows
 
 ROWS = 1024  # images that a core takes at once
+TAKEN = 4096  # of their candidates' vectors that are read at once: whole ones, projected then
 
 
 def nearest_candidates(rows: Rows, candidates: np.ndarray, k: int) -> np.ndarray:
     """The k of int [image, candidate] with the largest inner product to the image, nearest first;
     of equal ones the first: int32 [image, neighbor]. rows: [image, dim], at length 1."""
     images, k = len(candidates), min(k, candidates.shape[1])
-    out = np.empty((images, k), np.int32)
+    out = scratch_array((images, k), np.int32)
 
     def some(low: int) -> None:
         here = candidates[low : low + ROWS]
@@ -27,7 +29,9 @@ def nearest_candidates(rows: Rows, candidates: np.ndarray, k: int) -> np.ndarray
             among, place = rows.array, here
         else:
             name, place = np.unique(here, return_inverse=True)
-            among, place = rows.take(name), place.reshape(here.shape)
+            among, place = np.empty((len(name), rows.dim), np.float32), place.reshape(here.shape)
+            for start in range(0, len(name), TAKEN):
+                among[start : start + TAKEN] = rows.take(name[start : start + TAKEN])
         product = np.empty(here.shape)
         _products(x, among, place, product)
         order = np.argsort(-product, axis=1, kind="stable")[:, :k]

@@ -7,10 +7,13 @@ two images have in common.
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from cluster.block_model.nearest_candidates import nearest_candidates
 from cluster.block_model.starts import DIMS
+from cluster.scratch import taken
 from cluster.spectral.snn_graph import jaccard_graph
-from cluster.vectors.rows import ArrayRows, Reduced, Rows, Subset, UnitRows, cached
+from cluster.vectors.rows import TILE, ArrayRows, Reduced, Rows, Subset, UnitRows, cached
 from pipeline.fitting.train_graph import TrainGraph, open_train_graph
 from pipeline.io.cell import Cell
 from pipeline.io.space import Count, Space
@@ -50,12 +53,7 @@ def open_edge_graph(cell: Cell, space: Space, params: Edges, runtime: Runtime) -
         )
     found, train = space.found, space.train
     joined = open_train_graph(cell, found, train, max(params.candidates, params.voters))
-    whole = cached(_components(joined, space, params.dims), runtime.memory_gb)
-    vectors = cached(UnitRows(whole), runtime.memory_gb)
-    leading = _components(joined, space, DIMS)
-    if isinstance(whole, ArrayRows) and leading.dim <= whole.dim:  # no need to read them again
-        leading = ArrayRows(whole.array[:, : leading.dim])
-    del whole
+    vectors, leading = _vectors(joined, space, params.dims, runtime.memory_gb)
     among = params.candidates
     if joined.copies is not None:  # copies fill the table: to ask for more is a search of all
         among = max(params.neighbors, among // 2)
@@ -63,6 +61,20 @@ def open_edge_graph(cell: Cell, space: Space, params: Edges, runtime: Runtime) -
         vectors, joined.lists(among, torch_device(runtime.device)), params.neighbors
     )
     return EdgeGraph(joined, joined.weighted(jaccard_graph(near)), vectors, leading)
+
+
+def _vectors(joined: TrainGraph, space: Space, dims: int, memory_gb: float) -> tuple[Rows, Rows]:
+    """As `vectors` and `leading` of EdgeGraph; in RAM, and but once, if they fit there."""
+    leading = _components(joined, space, DIMS)
+    whole = cached(_components(joined, space, dims), memory_gb)
+    if not isinstance(whole, ArrayRows):
+        return UnitRows(whole), leading
+    if leading.dim <= whole.dim:  # no need to read them again
+        leading = ArrayRows(taken(whole.array[:, : leading.dim], np.arange(len(whole))))
+    unit = UnitRows(whole)
+    for low in range(0, len(whole), TILE):
+        whole.array[low : low + TILE] = unit.block(low, low + TILE)
+    return whole, leading
 
 
 def _components(joined: TrainGraph, space: Space, dims: int) -> Rows:

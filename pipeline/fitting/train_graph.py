@@ -14,6 +14,7 @@ from cluster.kernels.similarity import Metric, survey
 from cluster.neighbors.equal_rows import Distinct, distinct_rows
 from cluster.neighbors.knn_vote import knn_vote, support
 from cluster.neighbors.table import Neighbors
+from cluster.scratch import taken
 from cluster.spectral.distinct_points import neighbors_of_distinct, weighted_graph
 from cluster.vectors.rows import Basis, Subset
 from pipeline.io.cell import Cell
@@ -22,6 +23,8 @@ from pipeline.io.neighbors import among_train, read_neighbors
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
+
+VOTING = 262_144  # images that get their clusters at once
 
 
 class TrainGraph(NamedTuple):
@@ -39,9 +42,9 @@ class TrainGraph(NamedTuple):
 
     def lists(self, k: int, device: str) -> np.ndarray:
         """The k nearest points of each, int32 [point, neighbor]; fewer where there are fewer."""
-        own = self.table.neighbor[self.train]
         if self.copies is None:
-            return own[:, :k]
+            return taken(self.table.neighbor[:, :k], self.train)
+        own = taken(self.table.neighbor, self.train)
         rows = Subset(self.found, self.train)
         return neighbors_of_distinct(rows, own, self.points, k, metric=self.metric, device=device)
 
@@ -95,12 +98,16 @@ def voted_everywhere(
     assignment = np.empty((seeds, images), np.int32)
     probability = np.empty((seeds, images), np.float32)
     others = np.setdiff1d(np.arange(images), train)
-    voted = knn_vote(near[others], similar[others], fitted, k)
-    assignment[:, train], assignment[:, others] = fitted, voted.assignment
-    probability[:, others] = voted.probability
     size = np.stack([np.bincount(of_seed, minlength=k) for of_seed in fitted])
-    alike = np.take_along_axis(size, fitted, 1) - 1
-    probability[:, train] = support(near[train], similar[train], fitted, fitted, alike)
+    for low in range(0, len(others), VOTING):
+        some = others[low : low + VOTING]
+        voted = knn_vote(near[some], similar[some], fitted, k)
+        assignment[:, some], probability[:, some] = voted
+    for low in range(0, len(train), VOTING):
+        some, own = train[low : low + VOTING], fitted[:, low : low + VOTING]
+        alike = np.take_along_axis(size, own, 1) - 1
+        assignment[:, some] = own
+        probability[:, some] = support(near[some], similar[some], fitted, own, alike)
     number = np.full(seeds, near.shape[1], np.int32)
     return {"assignment": assignment, "probability": probability, "voters": number}
 

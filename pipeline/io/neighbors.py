@@ -8,8 +8,11 @@ import numpy as np
 
 import store
 from cluster.neighbors.table import Neighbors
+from cluster.scratch import scratch_array
 from pipeline.io.space import Space, train_rows
 from pipeline.params import StageError
+
+ROWS = 262_144  # images whose neighbours are read at once
 
 
 @contextmanager
@@ -37,14 +40,24 @@ def read_neighbors(path: Path, found: store.Features, k: int) -> Neighbors:
     Raises StageError when the table is of other images, or has fewer columns.
     """
     with open_neighbors(path, (found.dataset, found.backbone), found.row) as file:
-        neighbor, similarity = file["neighbor"], file["similarity"]
-    others = len(train_rows(found)) - 1
-    if neighbor.shape[1] < min(k, others):
-        raise StageError(
-            f"{k} neighbours are asked for, {path} has {neighbor.shape[1]}: set neighbors.k to {k}"
-        )
-    # Of fewer columns a copy: a view would keep all of them in memory.
-    return Neighbors(found.places(neighbor[:, :k]), np.ascontiguousarray(similarity[:, :k]))
+        whole = file.mapped("neighbor"), file.mapped("similarity")
+        columns, others = whole[0].shape[1], len(train_rows(found)) - 1
+        if columns < min(k, others):
+            raise StageError(
+                f"{k} neighbours are asked for, {path} has {columns}: set neighbors.k to {k}"
+            )
+        neighbor, similarity = (_columns(array, k) for array in whole)
+    for low in range(0, len(neighbor), ROWS):
+        neighbor[low : low + ROWS] = found.places(neighbor[low : low + ROWS])
+    return Neighbors(neighbor, similarity)
+
+
+def _columns(array: np.ndarray, k: int) -> np.ndarray:
+    """The first `k` columns, which may be larger than memory."""
+    out = scratch_array((len(array), min(k, array.shape[1])), array.dtype)
+    for low in range(0, len(array), ROWS):
+        out[low : low + ROWS] = array[low : low + ROWS, :k]
+    return out
 
 
 def among_train(table: Neighbors, train: np.ndarray, path: Path) -> Neighbors:
@@ -54,9 +67,12 @@ def among_train(table: Neighbors, train: np.ndarray, path: Path) -> Neighbors:
     """
     place = np.full(len(table.neighbor), -1, np.int32)
     place[train] = np.arange(len(train), dtype=np.int32)
-    neighbor = place[table.neighbor]
-    if (neighbor < 0).any():
-        raise StageError(f"{path} has neighbours outside of train: run `dvc repro neighbors`")
+    neighbor = scratch_array(table.neighbor.shape, np.int32)
+    for low in range(0, len(neighbor), ROWS):
+        some = place[table.neighbor[low : low + ROWS]]
+        if (some < 0).any():
+            raise StageError(f"{path} has neighbours outside of train: run `dvc repro neighbors`")
+        neighbor[low : low + ROWS] = some
     return Neighbors(neighbor, table.similarity)
 
 

@@ -24,26 +24,33 @@ ROWS = 65_536  # that are copied at once
 def scratch_array(shape: int | Sequence[int], dtype: DTypeLike) -> np.ndarray:
     """An array to be written and read, of any content at first, freed as any other.
 
-    A large one lies in the folder of temporary files (TMPDIR), which it gives back in whatever way
-    the process ends. ClusterError where that disk has no room: it is reserved, since a full disk
-    under written pages would end the process without a word.
+    A large one lies on the disk of the folder that TMPDIR names, else /var/tmp, and gives its room
+    back in whatever way the process ends. ClusterError where that disk has none: it is reserved,
+    since a full disk under written pages would end the process without a word.
     """
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
     size = math.prod(sizes) * np.dtype(dtype).itemsize
     if size <= LIMIT:
         return np.empty(sizes, dtype)
+    folder = _folder()
     try:
-        with tempfile.TemporaryFile() as file:
+        with tempfile.TemporaryFile(dir=folder) as file:
             if hasattr(os, "posix_fallocate"):  # not on macOS
                 os.posix_fallocate(file.fileno(), 0, size)
             return np.asarray(np.memmap(file, dtype, "r+", shape=sizes))
     except OSError as error:
-        folder = tempfile.gettempdir()
         free = shutil.disk_usage(folder).free
         raise ClusterError(
             f"{folder}: no room for {size / 1e9:.1f} GB of what is computed ({error.strerror}; "
             f"{free / 1e9:.1f} GB are free): make room, or let TMPDIR name a folder of another disk"
         ) from error
+
+
+def _folder() -> str:
+    """Where /tmp is memory, which is what there is too little of, /var/tmp is not."""
+    if "TMPDIR" not in os.environ and os.access("/var/tmp", os.W_OK):
+        return "/var/tmp"
+    return tempfile.gettempdir()
 
 
 def taken(array: np.ndarray, rows: np.ndarray) -> np.ndarray:

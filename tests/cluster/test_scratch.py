@@ -1,6 +1,7 @@
 """Arrays of a file without a name: as any other, given back with them, and refused in one line."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,17 @@ def test_a_large_one_is_no_memory_of_the_process_and_goes_with_the_last_view_of_
     assert view.sum() == 2_000_000
     del view
     assert mapped() == files
+
+
+@needs_proc
+def test_it_lies_where_tmpdir_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    out = scratch.scratch_array(scratch.LIMIT + 1, np.uint8)
+    assert f" {tmp_path}/" in Path("/proc/self/maps").read_text()
+    assert list(tmp_path.iterdir()) == []
+    del out
+    assert f" {tmp_path}/" not in Path("/proc/self/maps").read_text()
 
 
 def test_rows_are_taken_as_numpy_does(monkeypatch: pytest.MonkeyPatch):

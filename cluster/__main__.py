@@ -10,6 +10,7 @@ from cluster.kmeans.api import kmeans
 from cluster.kmeans.assign import assign
 from cluster.kmeans.small import small_kmeans
 from cluster.neighbors.exact import nearest_neighbors
+from cluster.spectral.lanczos import leading_pairs
 from cluster.spectral.snn_graph import shared_neighbor_graph
 from cluster.vectors.rows import ArrayRows
 
@@ -25,6 +26,7 @@ def main() -> None:
     graph, parity = shared_neighbor_graph(near.neighbor), np.arange(len(rows)) % 2
     for lag in (1, 2):
         cluster_weights(graph, parity, 2, lag=lag)
+    leading_pairs(graph, 2, np.ones(len(rows)), tol=1e-2)
 
 
 if __name__ == "__main__":

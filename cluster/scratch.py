@@ -5,6 +5,7 @@ memory of its own a process would have to hold all of it; pages of a file the ke
 drops when it needs room, and reads again, in order, when they are asked for.
 """
 
+import errno
 import math
 import os
 import shutil
@@ -35,8 +36,7 @@ def scratch_array(shape: int | Sequence[int], dtype: DTypeLike) -> np.ndarray:
     folder = _folder()
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
-            if hasattr(os, "posix_fallocate"):  # not on macOS
-                os.posix_fallocate(file.fileno(), 0, size)
+            _reserve(file.fileno(), size)
             return np.asarray(np.memmap(file, dtype, "r+", shape=sizes))
     except OSError as error:
         free = shutil.disk_usage(folder).free
@@ -44,6 +44,16 @@ def scratch_array(shape: int | Sequence[int], dtype: DTypeLike) -> np.ndarray:
             f"{folder}: no room for {size / 1e9:.1f} GB of what is computed ({error.strerror}; "
             f"{free / 1e9:.1f} GB are free): make room, or let TMPDIR name a folder of another disk"
         ) from error
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    os.ftruncate(descriptor, size)
+    try:
+        if hasattr(os, "posix_fallocate"):  # not on macOS
+            os.posix_fallocate(descriptor, 0, size)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise  # else a file system that cannot reserve
 
 
 def _folder() -> str:

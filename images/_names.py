@@ -1,6 +1,7 @@
 """The names of many images, packed: a str takes a hundred bytes, its text a third of that."""
 
 import errno
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice, pairwise
@@ -85,7 +86,7 @@ def _packed(blocks: Iterable[bytes]) -> np.ndarray:
     with ExitStack() as files:
         for block in blocks:
             if file is None and len(kept) + len(block) > IN_MEMORY:
-                file = files.enter_context(TemporaryFile())
+                file = files.enter_context(TemporaryFile(dir=_folder()))
                 _write(file, kept)
             if file is None:
                 kept += block
@@ -96,6 +97,13 @@ def _packed(blocks: Iterable[bytes]) -> np.ndarray:
         return np.memmap(file, np.uint8, "r")
 
 
+def _folder() -> str:
+    """Where /tmp may be memory, which is what there is too little of, /var/tmp is not."""
+    if "TMPDIR" not in os.environ and os.access("/var/tmp", os.W_OK):
+        return "/var/tmp"
+    return gettempdir()
+
+
 def _write(file: IO[bytes], data: bytes | bytearray) -> None:
     try:
         file.write(data)
@@ -104,6 +112,6 @@ def _write(file: IO[bytes], data: bytes | bytearray) -> None:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise ImagesError(
-            f"{gettempdir()}: no room for the names of the images: make room, or let TMPDIR name "
+            f"{_folder()}: no room for the names of the images: make room, or let TMPDIR name "
             "another folder"
         ) from error

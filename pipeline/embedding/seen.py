@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 
 import store
-from cluster.scratch import scratch_array
+from cluster.scratch import scratch_array, taken
 
 Spec = Mapping[str, Any]  # a dataset's description, as under `datasets` in params.yaml
-AT_ONCE = 65_536  # entries that are read at once
 
 # The hash is of a name and what `images.stat_images` says of its file: 16 bytes, as two numbers, of
 # which the first sorts. ENTRY is one that is kept on the way, HEAD stands before some of them.
@@ -119,9 +118,4 @@ class Seen:
 def _sorted(hashes: np.ndarray, digests: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The two numbers of each hash and its digest, by the hash. Sorting takes 16 bytes an entry."""
     order = np.argsort(hashes[:, 0], kind="stable")
-    first, second = (scratch_array(len(order), np.uint64) for _ in range(2))
-    digest = scratch_array((len(order), 16), np.uint8)
-    for start in range(0, len(order), AT_ONCE):
-        some, of = slice(start, start + AT_ONCE), order[start : start + AT_ONCE]
-        first[some], second[some], digest[some] = hashes[of, 0], hashes[of, 1], digests[of]
-    return first, second, digest
+    return taken(hashes[:, 0], order), taken(hashes[:, 1], order), taken(digests, order)

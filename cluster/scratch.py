@@ -17,6 +17,7 @@ from numpy.typing import DTypeLike
 
 from cluster.errors import ClusterError
 
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 LIMIT = 64_000_000  # bytes up to which an array lies in memory
 
 ROWS = 65_536  # that are copied at once
@@ -27,7 +28,7 @@ def scratch_array(shape: int | Sequence[int], dtype: DTypeLike) -> np.ndarray:
 
     A large one lies on the disk of the folder that TMPDIR names, else /var/tmp, and gives its room
     back in whatever way the process ends. ClusterError where that disk has none: it is reserved,
-    since a full disk under written pages would end the process without a word.
+    where the file system can, since a full disk under written pages ends a process without a word.
     """
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
     size = math.prod(sizes) * np.dtype(dtype).itemsize
@@ -39,6 +40,8 @@ def scratch_array(shape: int | Sequence[int], dtype: DTypeLike) -> np.ndarray:
             _reserve(file.fileno(), size)
             return np.asarray(np.memmap(file, dtype, "r+", shape=sizes))
     except OSError as error:
+        if error.errno not in FULL:
+            raise
         free = shutil.disk_usage(folder).free
         raise ClusterError(
             f"{folder}: no room for {size / 1e9:.1f} GB of what is computed ({error.strerror}; "
@@ -52,7 +55,7 @@ def _reserve(descriptor: int, size: int) -> None:
         if hasattr(os, "posix_fallocate"):  # not on macOS
             os.posix_fallocate(descriptor, 0, size)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in FULL:
             raise  # else a file system that cannot reserve
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from images._listing import ImagesError
 
 BLOCK = 65_536  # names that are text at once
-IN_MEMORY = 1 << 26  # bytes, beyond which the text lies in a temporary file ($TMPDIR), mapped
+IN_MEMORY = 1 << 26  # bytes, beyond which the text lies in a temporary file, mapped
 
 
 class Names(Sequence[str]):

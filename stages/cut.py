@@ -12,6 +12,7 @@ from cluster.heads.cut.cut import Cut, Settings
 from cluster.heads.cut.edges import Drawn, Edges, gaussian_weights, squared_distances
 from cluster.heads.cut.loss import Batch, Kind
 from cluster.kernels.mixed_precision import training_dtype
+from cluster.scratch import taken
 from cluster.vectors.gather import standardized_gather
 from cluster.vectors.rows import Rows, Subset
 from cluster.vectors.standardize import Scale
@@ -58,7 +59,7 @@ def trainings(cell: Cell, params: Params, runtime: Runtime) -> Trainings:
     space, device = open_space(cell.features, cell.pca), torch_device(runtime.device)
     found, train = space.found, space.train
     table = read_neighbors(cell.neighbors, found, params.neighbors)
-    neighbor, similarity = (of[train] for of in among_train(table, train, cell.neighbors))
+    neighbor, similarity = (taken(of, train) for of in among_train(table, train, cell.neighbors))
     with store.read(cell.neighbors, "neighbors") as file:
         metric = file.attrs["metric"]
     square = squared_distances(Subset(found, train), neighbor, similarity, metric)

@@ -90,7 +90,7 @@ class Features:
     def places(self, row: np.ndarray) -> np.ndarray:
         """Where the images with these rows of the index lie in the store, int32 of the shape of
         `row`. Raises StoreError when one of them is not here."""
-        if self._order is None and row.max(initial=-1) < len(self):
+        if self._order is None and row.min(initial=0) >= 0 and row.max(initial=-1) < len(self):
             return row.astype(np.int32)
         order = np.arange(len(self)) if self._order is None else self._order
         at = np.searchsorted(self.row, row, sorter=order)

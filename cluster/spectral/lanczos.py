@@ -2,11 +2,13 @@
 
 After Wu and Simon (SIAM J. Matrix Anal. Appl. 22, 2000). The basis grows by the product of its last
 vector with the matrix, made orthogonal to all others, twice, since once is not enough in floating
-point. When it is full it is turned into the approximate eigenvectors, of which
-the leading ones stay and are built on: in exact arithmetic the subspaces of the implicit restarts
-of ARPACK (Sorensen 1992). But: ARPACK holds its basis and a second one of results in memory; here
-each vector is a row of an array that may be larger (cluster.scratch), all work goes by blocks of
-its columns that every core has its own of, and the results stay in its first rows.
+point. When it is full it is turned into the approximate eigenvectors, of which the leading ones
+stay and are built on: in exact arithmetic the subspaces of the implicit restarts of ARPACK
+(Sorensen 1992). But: a basis that one vector begins knows one of the vectors of equal eigenvalues;
+so when all are found the search goes on from another vector, until that finds no larger ones. And
+ARPACK holds its basis and a second one of results in memory; here each vector is a row of an array
+that may be larger (cluster.scratch), all work goes by blocks of its columns that every core has its
+own of, and the results stay in its first rows.
 """
 
 from functools import partial
@@ -22,8 +24,9 @@ from cluster.scratch import scratch_array
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+CHANGE = 1e-6  # of an eigenvalue, that another vector may make
 COLUMNS = 8192  # of the basis at once; fixed, since it decides the order of sums
-RESTARTS = 10_000
+RESTARTS = 10  # at most, times the images, as ARPACK in scipy
 
 
 def basis_size(m: int) -> int:
@@ -36,9 +39,9 @@ def leading_pairs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The m largest eigenvalues, falling, and their eigenvectors, float64 [m, image].
 
-    start: float64 [image], which the basis begins with. It ends when no eigenvalue is off by more
-    than `tol` times itself. Raises ClusterError when m is not in 1..images - 1, or when that takes
-    more than RESTARTS.
+    start: float64 [image], which the basis begins with. It ends when each value is within `tol`
+    times itself of an eigenvalue, and none is found that is larger than these. Raises ClusterError
+    when m is not in 1..images - 1, or when that takes more than RESTARTS times the images.
     """
     from threadpoolctl import threadpool_limits
 
@@ -46,27 +49,35 @@ def leading_pairs(
     if not 1 <= m < size:
         raise ClusterError(f"{m} eigenvectors of {images} images cannot be found by this method")
     basis, inner, kept = scratch_array((size + 1, images), np.float64), np.zeros((size, size)), 0
+    before, restarts = np.full(m, -np.inf), RESTARTS * images
     with threadpool_limits(1, user_api="blas"):
         basis[0] = start / np.sqrt(start @ start)
-        for _ in range(RESTARTS):
+        for number in range(restarts):
             for at in range(kept, size):
                 inner[at, at], beyond = _extend(matrix, basis, at)
                 inner[at, at + 1 : at + 2] = inner[at + 1 : at + 2, at] = beyond
             values, turn = (each[..., ::-1] for each in np.linalg.eigh(inner))
             scale = np.maximum(np.abs(values[:m]), np.finfo(np.float64).eps ** (2 / 3))
-            done = beyond * np.abs(turn[-1, :m]) <= tol * scale
-            if done.all():
+            off = beyond * np.abs(turn[-1, : m + 1])
+            done = off[:m] <= tol * scale
+            settled = done.all() and (values[:m] - before <= CHANGE * scale).all()
+            if settled and values[m] + off[m] <= values[m - 1] + CHANGE * scale[-1]:
                 _turn(basis, turn[:, :m])
                 return values[:m].copy(), basis[:m]
             kept = m + min(int(done.sum()), (size - m) // 2)
+            if other := done.all() and not settled:
+                kept, before = m, values[:m].copy()
             _turn(basis, turn[:, :kept])
             inner[:] = np.diag(np.r_[values[:kept], np.zeros(size - kept)])
+            if other:
+                beyond = 0.0
+                _any_other(basis, kept, number)
             inner[kept, :kept] = inner[:kept, kept] = beyond * turn[-1, :kept]
-    raise ClusterError(f"{m} eigenvectors of {images} images are not found in {RESTARTS} restarts")
+    raise ClusterError(f"{m} eigenvectors of {images} images are not found in {restarts} restarts")
 
 
 def _extend(matrix: "csr_array", basis: np.ndarray, at: int) -> tuple[float, float]:
-    """Write the vector after number `at`. Returns the product of that one with itself by the
+    """Write the vector after number `at`. Returns the product of number `at` with itself by the
     matrix, and the length of what goes beyond the basis: 0 where nothing does, and the new vector
     is any other."""
     new, arrays = basis[at + 1], (matrix.indptr, matrix.indices, matrix.data)
@@ -76,12 +87,18 @@ def _extend(matrix: "csr_array", basis: np.ndarray, at: int) -> tuple[float, flo
     overlap += _without(basis, at + 1, overlap)
     beyond = np.sqrt(_square(new))
     if beyond <= whole * np.finfo(np.float64).eps * len(basis):
-        new[:] = np.random.default_rng(at).uniform(-1, 1, len(new))
-        _without(basis, at + 1, _overlap(basis, at + 1))
-        new /= np.sqrt(_square(new))
+        _any_other(basis, at + 1, at)
         return float(overlap[at]), 0.0
     new /= beyond
     return float(overlap[at]), float(beyond)
+
+
+def _any_other(basis: np.ndarray, at: int, seed: int) -> None:
+    """Make the vector number `at` any one that is orthogonal to those before."""
+    new = basis[at]
+    new[:] = np.random.default_rng(seed).uniform(-1, 1, len(new))
+    _without(basis, at, _overlap(basis, at))
+    new /= np.sqrt(_square(new))
 
 
 def _overlap(basis: np.ndarray, count: int) -> np.ndarray:

@@ -29,12 +29,18 @@ def shared_neighbor_graph(neighbor: np.ndarray) -> "csr_array":
 
     neighbor: int [image, neighbor], positions among these images. Its arrays are scratch_arrays: no
     more than some hundred MB of the process's own memory, whatever the number of images. Raises
-    ClusterError when a list holds a position out of range, its own image, or an image twice.
+    ClusterError when a list holds a position out of range, its own image, or an image twice, or
+    when 2 x images x neighbours, more than which edges cannot be, is 2^31 or more.
     """
     from scipy.sparse import csr_array
 
-    _require_lists(neighbor)
     images = len(neighbor)
+    if 2 * neighbor.size >= 2**31:
+        raise ClusterError(
+            f"{images} images with {neighbor.shape[1]} neighbours may have more edges than 2^31, "
+            f"too many: ask for {(2**30 - 1) // images} neighbours or fewer, or for a sample"
+        )
+    _require_lists(neighbor)
     if not neighbor.size:
         return csr_array((images, images))
     return of_blocks(_blocks(neighbor), images, 2 * neighbor.size)

@@ -11,6 +11,7 @@ from cluster.curate.hierarchy import images_of_levels
 from cluster.curate.outliers import outlier_scores
 from cluster.curate.semantic_duplicates import semantic_duplicates
 from cluster.kernels.similarity import Metric
+from cluster.scratch import taken
 from cluster.vectors.rows import Rows
 from pipeline.curating.levels import Levels
 from pipeline.curating.on_ray import duplicates_on_ray
@@ -50,11 +51,11 @@ def judge(
                 device = torch_device(runtime.device)
                 kept = semantic_duplicates(rows, *wanted, device=device, progress=bar.update)
     with store.read(cell.neighbors, "neighbors") as file:
-        metric, columns = cast(Metric, file.attrs["metric"]), file["neighbor"].shape[1]
+        metric, columns = cast(Metric, file.attrs["metric"]), file.raw("neighbor").shape[1]
     table = read_neighbors(cell.neighbors, space.found, max(columns, params.neighbors))
     table = among_train(table, space.train, cell.neighbors)
-    neighbor = table.neighbor[space.train]
-    far = dissimilarity(table.similarity[space.train], metric)
+    neighbor = taken(table.neighbor, space.train)
+    far = dissimilarity(taken(table.similarity, space.train), metric)
     k = min(params.neighbors, neighbor.shape[1])
     score = outlier_scores(neighbor, far, kept, top, k)
     return Judged(kept, score, metric, float(np.median(far[:, k - 1])))

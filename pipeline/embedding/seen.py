@@ -89,7 +89,7 @@ class Seen:
 
     def _of_a_stopped_run(self) -> tuple[np.ndarray, int]:
         """The entries that it kept, as far as they are whole, and how far that is in the file."""
-        places, end = list[tuple[int, int]](), 0
+        places, end, nothing = list[tuple[int, int]](), 0, np.empty(0, ENTRY)
         try:
             with self._part.open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
@@ -105,11 +105,14 @@ class Seen:
                 out, done = scratch_array(sum(count for _, count in places), ENTRY), 0
                 for at, count in places:
                     file.seek(at)
-                    out[done : done + count] = np.fromfile(file, ENTRY, count)
+                    some = np.fromfile(file, ENTRY, count)
+                    if len(some) < count:  # another run has shortened it
+                        return nothing, 0
+                    out[done : done + count] = some
                     done += count
                 return out, end
-        except FileNotFoundError:
-            return np.empty(0, ENTRY), 0
+        except OSError:
+            return nothing, 0
 
     def _checksum(self, data: bytes) -> int:
         return zlib.crc32(data, zlib.crc32(self._spec.encode()))

@@ -114,7 +114,8 @@ def _require_names(names: images.Names, source: str) -> None:
         raise StageError(f"{source}: {empty} of {len(names)} ids are empty: write one for each")
     hashes = np.fromiter(map(hash, names), np.int64, len(names))
     order = np.argsort(hashes, kind="stable")
-    for at in np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]]).tolist():
+    same = np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]])
+    for at in same[np.argsort(order[same + 1])].tolist():  # the first in the file is named
         one, other = (names[i] for i in order[at : at + 2].tolist())
         if one == other:
             raise StageError(f"{source}: '{one}' is there more than once: ids must be unique")

@@ -8,7 +8,7 @@ import numpy as np
 
 import store
 from cluster.neighbors.table import Neighbors
-from cluster.scratch import scratch_array
+from cluster.scratch import scratch_array, taken
 from pipeline.io.space import Space, train_rows
 from pipeline.params import StageError
 
@@ -80,4 +80,4 @@ def neighbors_in_train(path: Path, space: Space, k: int) -> np.ndarray:
     """The first `k` neighbours of each image of `train`, int32 [image, neighbor]: positions among
     these images."""
     table = among_train(read_neighbors(path, space.found, k), space.train, path)
-    return table.neighbor[space.train]
+    return taken(table.neighbor, space.train)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from scipy.sparse import csr_array, diags_array
+from scipy.sparse import csr_array, diags_array, eye_array, kron
 from scipy.sparse.linalg import eigsh
 from sklearn.datasets import make_blobs
 from sklearn.neighbors import NearestNeighbors
@@ -60,7 +60,7 @@ def test_the_bytes_are_the_same_whatever_the_cores_and_the_memory(
 
 
 def test_a_basis_that_cannot_grow_goes_on_with_any_other_vector():
-    """Of two eigenvalues, Lanczos sees but two vectors; equal ones are found all the same."""
+    """Of two eigenvalues, Lanczos sees but two vectors."""
     images = 60
     matrix = csr_array(diags_array(np.where(np.arange(images) < 4, 1.0, 0.5)))
     values, vectors = leading_pairs(matrix, 4, start(images), tol=TOL)
@@ -69,11 +69,32 @@ def test_a_basis_that_cannot_grow_goes_on_with_any_other_vector():
     np.testing.assert_allclose(np.abs(vectors[:, 4:]), 0, atol=1e-12)
 
 
+@pytest.mark.parametrize("m", [1, 2, 3, 4, 8])
+def test_equal_eigenvalues_are_all_found(m: int):
+    """Of a spectrum that does not break the basis: one 1 is seen by the first vector alone."""
+    eigenvalues = np.r_[np.linspace(0, 1, 20), 1, 1, np.full(40, 0.1)]
+    matrix = csr_array(diags_array(eigenvalues))
+    values, _ = leading_pairs(matrix, m, start(len(eigenvalues)), tol=TOL)
+    np.testing.assert_allclose(values, np.sort(eigenvalues)[::-1][:m], atol=1e-9)
+
+
+@pytest.mark.parametrize("m", [3, 12])
+def test_a_torus_has_its_eigenvalues_in_fours(m: int):
+    side = 40
+    ring = diags_array([np.ones(side - 1), np.ones(side - 1), [1.0], [1.0]],
+                       offsets=[1, -1, side - 1, 1 - side])  # fmt: skip
+    torus = csr_array((kron(ring, eye_array(side)) + kron(eye_array(side), ring)) / 4)
+    values, _ = leading_pairs(torus, m, start(side * side), tol=TOL)
+    wave = np.cos(2 * np.pi * np.arange(side) / side)
+    expected = np.sort(np.add.outer(wave, wave).ravel() / 2)[::-1][:m]
+    np.testing.assert_allclose(values, expected, atol=1e-8)
+
+
 def test_what_it_cannot_find_it_says(scaled: csr_array, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(ClusterError, match="0 eigenvectors of 3000 images cannot"):
         leading_pairs(scaled, 0, start(3000), tol=TOL)
-    monkeypatch.setattr(lanczos, "RESTARTS", 1)
-    with pytest.raises(ClusterError, match="5 eigenvectors of 3000 images are not found in 1"):
+    monkeypatch.setattr(lanczos, "RESTARTS", 0)
+    with pytest.raises(ClusterError, match="5 eigenvectors of 3000 images are not found in 0"):
         leading_pairs(scaled, 5, start(3000), tol=TOL)
 
 
@@ -93,7 +114,15 @@ def test_a_large_graph_gets_the_same_eigenvectors(limit: int, monkeypatch: pytes
     monkeypatch.setattr(scratch, "LIMIT", limit)
     monkeypatch.setattr(spectral, "BASIS", 0)
     monkeypatch.setattr(spectral, "ROWS", 400)
+    solved = list[int]()
+
+    def counting(matrix: csr_array, *rest: object, **more: object) -> object:
+        solved.append(matrix.shape[0])
+        return leading_pairs(matrix, *rest, **more)
+
+    monkeypatch.setattr(spectral, "leading_pairs", counting)
     found = spectral.leading_eigenvectors(both, 8)
+    assert solved == [1500, 900]
     np.testing.assert_array_equal(found.component, expected.component)
     np.testing.assert_allclose(found.eigenvalues, expected.eigenvalues, atol=1e-12)
     np.testing.assert_allclose(found.vectors, expected.vectors, atol=1e-6)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array, diags_array, random_array
 
-from cluster import scratch
+from cluster import ClusterError, scratch
 from cluster.spectral import distinct_points, row_blocks, snn_graph, spectral
 from cluster.spectral.distinct_points import weighted_graph
 from cluster.spectral.row_blocks import part
@@ -108,3 +108,9 @@ def test_rows_of_length_1_have_the_same_bytes(small_blocks: Callable):
     small_blocks()
     found = [unit_rows(vectors[:, :4]), unit_rows(vectors, scale), unit_rows(vectors[:, :0])]
     assert [each.tobytes() for each in found] == [each.tobytes() for each in expected]
+
+
+def test_more_edges_than_an_index_of_32_bits_has_are_refused_before_anything_is_read():
+    lists = np.broadcast_to(np.int32(0), (2**24, 64))
+    with pytest.raises(ClusterError, match=r"16777216 images with 64 .* ask for 63 neighbours or"):
+        shared_neighbor_graph(lists)

@@ -21,6 +21,8 @@ def merged(
     if not only:
         return list(measured.values())
     kept = json.loads((FOLDER / f"{part}.json").read_text())["rows"]
-    empty = dict.fromkeys(next(iter(measured.values())), "")
-    of_stage = {row["stage"]: {**empty, **row} for row in kept}
-    return list((of_stage | {name: measured[name] for name in only & measured.keys()}).values())
+    of_stage = {row["stage"]: row for row in kept} | {
+        n: measured[n] for n in only & measured.keys()
+    }
+    empty = dict.fromkeys(max(of_stage.values(), key=len), "")  # fewer sizes, fewer columns
+    return [{**empty, **row} for row in of_stage.values()]

@@ -13,10 +13,10 @@ from images.augment import Augmentation
 from pipeline.embedding.embedder import Embedder
 from pipeline.embedding.fill import Fill, fill_store, finish_without
 from pipeline.embedding.imported import Copier
-from pipeline.embedding.index import Index, read_index
 from pipeline.embedding.ray_embedder import RayEmbedder
-from pipeline.embedding.vectors import is_vectors
 from pipeline.embedding.views import no_views, save_views
+from pipeline.indexing.index import Index, read_index
+from pipeline.indexing.vectors import is_vectors
 from pipeline.io.absent import Absent, unmark
 from pipeline.io.cell import Cell
 from pipeline.io.origin import Imported, base_name, dtype_of, read_origin

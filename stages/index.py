@@ -9,16 +9,16 @@ import numpy as np
 
 import images
 import store
-from pipeline.embedding.digests import digests
-from pipeline.embedding.index import save_index
-from pipeline.embedding.vectors import files_of, is_vectors, list_vectors
+from pipeline.indexing.digests import digests
+from pipeline.indexing.index import save_index
+from pipeline.indexing.vectors import files_of, is_vectors, list_vectors
 from pipeline.io.cell import images_of, labels_of
 from pipeline.kept import keep
 from pipeline.names import require_split_names
 from pipeline.params import Runtime, read_params
 from stages import run
 
-GROUPS = 16  # in which equal images are looked for, one after the other
+PARTS = 16  # in which equal images are looked for, one after the other
 
 
 def main(dataset: str, runtime: Runtime) -> None:
@@ -72,11 +72,11 @@ def _holds_project(spec: Any) -> bool:
 
 
 def _twins(digest: np.ndarray, split: np.ndarray, label: np.ndarray) -> tuple[int, list[str]]:
-    """How many images are there already, and what is odd about those that are. Equal images are
-    looked for among those whose digests begin alike, which bounds the memory."""
+    """How many images equal one before them, and what is odd about such images. They are looked for
+    in parts, by the first byte of the digest: that bounds the memory."""
     twins = parted = torn = 0
-    for first in range(0, 256, 256 // GROUPS):
-        rows = np.flatnonzero(digest[:, 0] // (256 // GROUPS) == first // (256 // GROUPS))
+    for part in range(PARTS):
+        rows = np.flatnonzero(digest[:, 0] % PARTS == part)
         _, group = np.unique(digest[rows], axis=0, return_inverse=True)
         group, known = group.reshape(-1), label[rows] >= 0
         twins += len(rows) - int(group.max(initial=-1)) - 1

@@ -62,7 +62,7 @@ def require_valid(name: str, params: dict[str, Any]) -> None:
         for dataset, spec in params[name].items():
             if spec["from"] == "vectors":
                 section(
-                    importlib.import_module("pipeline.embedding.vectors").Vectors,
+                    importlib.import_module("pipeline.indexing.vectors").Vectors,
                     f"{name}.{dataset}",
                 )
             else:

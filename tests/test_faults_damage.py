@@ -16,8 +16,8 @@ from cluster.heads.model import Linear
 from pages.report.charts import curves, training
 from pages.report.tables import costs, how_many, probes, rows
 from pages.report.tables.settings import read_settings
-from pipeline.embedding.seen import Seen
 from pipeline.fitting.checkpoint import Checkpoint
+from pipeline.indexing.seen import Seen
 from pipeline.io import arrays, estimate, learned, scores, whole
 from pipeline.io.cell import Cell
 from pipeline.params import StageError

@@ -32,7 +32,7 @@ from pages.report.chosen.pick import Examples
 from pages.report.tables import lineage
 from pipeline.adapting.settings import LEARNS_FROM, read_run
 from pipeline.curating.settings import Params as Curating
-from pipeline.embedding.vectors import Vectors, list_vectors
+from pipeline.indexing.vectors import Vectors, list_vectors
 from pipeline.io.labelled import of_table, of_tree
 from pipeline.io.origin import FACTS, Imported, Source, folder_of, read_origin, write_imported
 from pipeline.links import pictures

@@ -11,7 +11,7 @@ from images import Raw, open_images
 from pages.report.chosen.away import away
 from pages.review.asked import Asked, runs_of
 from pages.review.near import read_near
-from pipeline.embedding.vectors import is_vectors
+from pipeline.indexing.vectors import is_vectors
 from pipeline.io.absent import Absent, read_h5_mark
 from pipeline.io.cell import Cell
 from pipeline.io.clusters import seed_of_lowest_loss

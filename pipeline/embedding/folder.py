@@ -13,10 +13,10 @@ import numpy as np
 import backbones
 import images
 import store
-from pipeline.embedding.digests import digests
 from pipeline.embedding.embedder import Embedder
 from pipeline.embedding.fill import fill_store, finish_without
-from pipeline.embedding.index import save_index
+from pipeline.indexing.digests import digests
+from pipeline.indexing.index import save_index
 from pipeline.params import Runtime, StageError
 
 

@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 import images
 import store
-from pipeline.embedding.index import Index
 from pipeline.embedding.rounding import Rounding, storable, why_not
+from pipeline.indexing.index import Index
 from pipeline.io.labelled import finder, root_of
 from pipeline.io.origin import OF_A_FILE, Imported, Source, to_float32
 from pipeline.params import StageError

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import images
-from pipeline.embedding import digests as module
-from pipeline.embedding.digests import digests
-from pipeline.embedding.seen import Seen
+from pipeline.indexing import digests as module
+from pipeline.indexing.digests import digests
+from pipeline.indexing.seen import Seen
 from pipeline.params import Runtime
 
 RUNTIME = Runtime.model_validate({

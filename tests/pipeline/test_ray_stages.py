@@ -20,7 +20,7 @@ from ray_nodes import (
 )  # fmt: skip
 
 import images
-import pipeline.embedding.digests
+import pipeline.indexing.digests
 import stages.assign
 import stages.index
 import store
@@ -153,14 +153,14 @@ def test_an_index_is_the_same_though_a_node_is_killed_and_what_is_known_is_not_r
     project.params["datasets"] = {"mine": {"from": "folder", "root": str(root)}}
     project.write_params()
     monkeypatch.chdir(project.folder)
-    monkeypatch.setattr(pipeline.embedding.digests, "CHUNK", 4)
-    monkeypatch.setattr(pipeline.embedding.digests, "TASK", 12)
+    monkeypatch.setattr(pipeline.indexing.digests, "CHUNK", 4)
+    monkeypatch.setattr(pipeline.indexing.digests, "TASK", 12)
     index, nowhere = images_of("mine"), runtime(engine="ray", ray_address="nowhere")
     stages.index.main("mine", runtime())
     here, seen = index.read_bytes(), index.with_suffix(".seen.h5")
     index.unlink()
     seen.unlink()
-    with losing_a_node(nodes, "pipeline.embedding.digests", capfd) as done:
+    with losing_a_node(nodes, "pipeline.indexing.digests", capfd) as done:
         stages.index.main("mine", on_ray(nodes))
     assert sorted(done) == list(range(5))
     assert index.read_bytes() == here
@@ -172,7 +172,7 @@ def test_an_index_is_the_same_though_a_node_is_killed_and_what_is_known_is_not_r
         asked.extend(names for (names,) in each)
         return over_ray(prepare, each, *rest)
 
-    monkeypatch.setattr(pipeline.embedding.digests, "over_ray", counting)
+    monkeypatch.setattr(pipeline.indexing.digests, "over_ray", counting)
     stages.index.main("mine", on_ray(nodes))
     assert asked == [["050.png"]]
     stages.index.main("mine", nowhere)  # all are known, so nobody is asked
@@ -190,6 +190,6 @@ def test_a_picture_that_cannot_be_read_is_named(
     (project.folder / "params.yaml").touch()
     monkeypatch.chdir(project.folder)
     with pytest.raises(images.ImagesError, match=r"004\.png"):
-        pipeline.embedding.digests.digests(
+        pipeline.indexing.digests.digests(
             spec, gone.names, project.folder / "images.seen.h5", on_ray(nodes)
         )

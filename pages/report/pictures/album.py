@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from images import ImagesError, Raw, open_images
 from pipeline.embedding.memory_limit import MemoryLimit
-from pipeline.embedding.vectors import is_vectors
+from pipeline.indexing.vectors import is_vectors
 from pipeline.params import Runtime, count_cores
 
 AWAY = "No images: the pictures are not on the machine that wrote this page."

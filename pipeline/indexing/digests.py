@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 import images
 from cluster.scratch import scratch_array
-from pipeline.embedding.seen import Seen, Spec, hash_of
+from pipeline.indexing.seen import Seen, Spec, hash_of
 from pipeline.params import Runtime, count_cores
 from pipeline.ray.tasks import over_ray
 

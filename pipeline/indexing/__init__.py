@@ -1,0 +1,1 @@
+"""How the stage `index` lists images: their names, the digests of their bytes, their splits."""
